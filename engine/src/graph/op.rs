@@ -1,0 +1,189 @@
+//! The closed set of operators.
+//!
+//! Operand order is part of the contract and stands with each operator. Shapes are NHWC.
+
+use serde::{Deserialize, Serialize};
+
+/// Zeros (real zero, whatever the encoding) around the two spatial axes, already resolved from SAME or VALID.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Padding {
+    /// Rows above.
+    pub top: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns to the left.
+    pub left: usize,
+    /// Columns to the right.
+    pub right: usize,
+}
+
+/// A sliding window: the geometry shared by convolution and pooling. Pairs are `[vertical, horizontal]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Step between neighbouring outputs.
+    pub stride: [usize; 2],
+    /// Distance between neighbouring taps.
+    pub dilation: [usize; 2],
+    /// Padding of the input.
+    pub padding: Padding,
+}
+
+/// What is applied to each result of a convolution, fully connected or arithmetic operator before it is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    None,
+    /// `max(x, 0)`.
+    Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+    /// `x < 0 ? x * slope[c] : x`; the slopes (one per channel, fp32) are the operator's last input. Only on
+    /// `Conv2d`, `DepthwiseConv2d` and `FullyConnected`.
+    Prelu,
+}
+
+/// Element-wise operators of one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnaryOp {
+    /// `max(x, 0)`.
+    Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+    /// `1 / (1 + exp(-x))`.
+    Logistic,
+    /// -1, 0 or 1. In a one-bit variant it becomes a `Convert` to bits, where 0 counts as +1.
+    Sign,
+}
+
+/// Element-wise operators of two operands, with NumPy broadcasting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum BinaryOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Maximum,
+    Minimum,
+}
+
+/// Reductions over axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ReduceOp {
+    Mean,
+    Sum,
+    Max,
+    Min,
+}
+
+/// An operator. The arithmetic follows from the encodings of its operands and results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Op {
+    /// Inputs: x `[n, h, w, ci]`, weights `[co, kh, kw, ci]`, bias `[co]`, then slopes `[co]` with
+    /// [`Activation::Prelu`]. With a result of `Bits`: then thresholds `[co]`.
+    Conv2d {
+        /// Geometry.
+        window: Window,
+        /// Fused activation.
+        activation: Activation,
+    },
+    /// Inputs: x `[n, h, w, c]`, weights `[1, kh, kw, c]`, bias `[c]`, then slopes `[c]`.
+    DepthwiseConv2d {
+        /// Geometry.
+        window: Window,
+        /// Fused activation.
+        activation: Activation,
+    },
+    /// Inputs: x `[.., ci]` (seen as `[rows, ci]`), weights `[co, ci]`, bias `[co]`, then slopes `[co]`.
+    FullyConnected {
+        /// Fused activation.
+        activation: Activation,
+    },
+    /// Inputs: x, slopes (one per channel, fp32, `[c]`).
+    Prelu,
+    /// Input: x.
+    Unary(UnaryOp),
+    /// Inputs: a, b, broadcast against each other.
+    Binary {
+        /// The operation.
+        op: BinaryOp,
+        /// Fused activation (not `Prelu`).
+        activation: Activation,
+    },
+    /// Largest element of each window; padding never wins. Input: x `[n, h, w, c]`.
+    MaxPool2d {
+        /// Geometry (dilation 1).
+        window: Window,
+        /// Fused activation.
+        activation: Activation,
+    },
+    /// Mean of the elements of each window, padding not counted. Input: x `[n, h, w, c]`.
+    AveragePool2d {
+        /// Geometry (dilation 1).
+        window: Window,
+        /// Fused activation.
+        activation: Activation,
+    },
+    /// Adds real zeros: `[before, after]` per axis. Input: x.
+    Pad {
+        /// One pair per axis.
+        amounts: Vec<[usize; 2]>,
+    },
+    /// Bilinear interpolation of the spatial axes to a size. Input: x `[n, h, w, c]`.
+    ResizeBilinear {
+        /// Height and width of the result.
+        size: [usize; 2],
+        /// Sample positions `(i + 0.5) * scale - 0.5` instead of `i * scale`.
+        half_pixel_centers: bool,
+        /// The corners of input and output coincide.
+        align_corners: bool,
+    },
+    /// Same elements, other shape (that of the result). Input: x.
+    Reshape,
+    /// Inputs: one or more tensors, joined along `axis`.
+    Concat {
+        /// The axis (not negative).
+        axis: usize,
+    },
+    /// Input: x; the result keeps reduced axes as 1 when `keep_dims`.
+    Reduce {
+        /// The operation.
+        op: ReduceOp,
+        /// Sorted, distinct, not negative.
+        axes: Vec<usize>,
+        /// Whether the reduced axes stay.
+        keep_dims: bool,
+    },
+    /// `exp(beta * x) / sum(exp(beta * x))` over the last axis. Input: x.
+    Softmax {
+        /// Factor of the exponent.
+        beta: f32,
+    },
+    /// Picks slices along `axis`. Inputs: x, indices (an I32 constant).
+    Gather {
+        /// The axis (not negative).
+        axis: usize,
+    },
+    /// Splits `axis` into as many results as it is long, without that axis. Input: x.
+    Unpack {
+        /// The axis (not negative).
+        axis: usize,
+    },
+    /// Input: x. Per axis first index, step (not 0) and count, resolved from the masks of the format; the
+    /// result's shape is that of the value (axes may be dropped).
+    StridedSlice {
+        /// First index per axis.
+        begin: Vec<usize>,
+        /// Step per axis; negative runs backwards.
+        strides: Vec<isize>,
+        /// Number of elements taken per axis.
+        counts: Vec<usize>,
+    },
+    /// Changes the encoding, not the real numbers. Input: x; to `Bits` also thresholds `[c]`: a bit is 1 when
+    /// `x >= threshold[c]` (an I32 constant in steps of q for an `Int8` input, fp32 otherwise).
+    Convert,
+}

@@ -1,0 +1,221 @@
+//! The families of micro-kernels.
+//!
+//! Convolution is indirect (M. Dukhan, "The Indirect Convolution Algorithm", arXiv:1907.02129): a micro-kernel
+//! computes a tile of up to `mr` output pixels by `nr` output channels, reading for each tap of the window one
+//! row of input channels per pixel through a pointer. A 1x1 convolution and a matrix product are the case of
+//! one tap. Padding is a pointer to a row of zeros (of zero points). Nothing is copied.
+//!
+//! Weights are packed per panel of `nr` output channels, missing channels filled with zeros:
+//! `[bias; nr]`, then for each tap, for each group of `kr` input channels: `[[w; kr]; nr]`. Input channels are
+//! padded with zero weights to a multiple of `kr`.
+//!
+//! All argument structures are `repr(C)`: the armv7 kernels read them by offset. Activation buffers are readable
+//! for [`SLACK`] bytes past their end; kernels never write outside the tile.
+
+use super::isa::Isa;
+
+/// Bytes that may be read (never written) past the end of any activation buffer.
+pub const SLACK: usize = 64;
+
+/// Extent of a micro-kernel's tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Most output pixels (rows) per call.
+    pub mr: usize,
+    /// Output channels (columns) per packed panel.
+    pub nr: usize,
+    /// Input channels (for one-bit kernels: 64-bit words) packed next to each other.
+    pub kr: usize,
+}
+
+/// Arguments of [`F32Gemm`]: `c[r][j] = clamp(act(bias[j] + sum over t, k of a[t * mr + r][k] * w[t][k][j]))`.
+///
+/// Each element is accumulated in the order bias, then taps, then channels, by fused multiply-add, so results
+/// are the same bits on every ISA.
+#[repr(C)]
+#[derive(Debug)]
+pub struct F32GemmArgs {
+    /// Rows to compute, 1..=mr.
+    pub rows: usize,
+    /// Columns to store, 1..=nr.
+    pub cols: usize,
+    /// Input channels per tap, at least 1.
+    pub channels: usize,
+    /// Taps, at least 1.
+    pub taps: usize,
+    /// `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
+    pub a: *const *const f32,
+    /// The packed panel, 64-byte aligned.
+    pub w: *const f32,
+    /// First element of the tile.
+    pub c: *mut f32,
+    /// Elements between rows of `c`.
+    pub c_stride: usize,
+    /// Lower bound of the result (-inf for none).
+    pub min: f32,
+    /// Upper bound of the result (+inf for none).
+    pub max: f32,
+    /// `nr` PReLU slopes, or null: results below 0 are multiplied by theirs before the clamp.
+    pub slopes: *const f32,
+}
+
+/// How 32-bit accumulators become 8-bit results. With `x = acc << left[j]` (saturating):
+/// `q = clamp(zero_point + rounding_shift_right(sqrdmulh(x, multiplier[j]), right[j]), min, max)`, where
+/// `sqrdmulh(a, b) = saturate((2 * a * b + 2^31) >> 32)` and `rounding_shift_right(a, s) = (a + (1 << s >> 1)) >> s`
+/// computed without overflow: exactly ARM's SQRDMULH and SRSHL. For `acc < 0` the `negative` set is used, which is how
+/// PReLU stays in integers; without PReLU both sets are the same.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Requant {
+    /// `nr` Q31 multipliers for accumulators at or above 0.
+    pub multiplier: *const i32,
+    /// `nr` left shifts, 0..=30.
+    pub left: *const i32,
+    /// `nr` right shifts, 0..=31.
+    pub right: *const i32,
+    /// As `multiplier`, for accumulators below 0. Null when there is no PReLU.
+    pub negative_multiplier: *const i32,
+    /// As `left`, for accumulators below 0.
+    pub negative_left: *const i32,
+    /// As `right`, for accumulators below 0.
+    pub negative_right: *const i32,
+    /// The result's zero point.
+    pub zero_point: i32,
+    /// Lower bound of the result, at least -128.
+    pub min: i32,
+    /// Upper bound of the result, at most 127.
+    pub max: i32,
+}
+
+/// Arguments of [`I8Gemm`]: `acc[r][j] = bias[j] + sum of a * w` in wrapping 32-bit arithmetic, then [`Requant`].
+/// The input's zero point is already folded into the bias; padding rows hold the zero point.
+#[repr(C)]
+#[derive(Debug)]
+pub struct I8GemmArgs {
+    /// Rows to compute, 1..=mr.
+    pub rows: usize,
+    /// Columns to store, 1..=nr.
+    pub cols: usize,
+    /// Input channels per tap, at least 1.
+    pub channels: usize,
+    /// Taps, at least 1.
+    pub taps: usize,
+    /// `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
+    pub a: *const *const i8,
+    /// The packed panel (biases are i32), 64-byte aligned.
+    pub w: *const i8,
+    /// First element of the tile.
+    pub c: *mut i8,
+    /// Elements between rows of `c`.
+    pub c_stride: usize,
+    /// Output stage, arrays of `nr`.
+    pub requant: Requant,
+}
+
+/// Arguments of [`BinGemm`]: `acc[r][j] = ((bits - 2 * popcount(a ^ w)) << 8) + bias[j]`, then [`Requant`]; `bits` is
+/// the number of valid (tap, channel) pairs. Padded taps contribute 0, for which the caller adjusts through
+/// `row_bias`: `acc[r][j]` also gets `row_bias[r][j]` when that pointer is not null.
+#[repr(C)]
+#[derive(Debug)]
+pub struct BinGemmArgs {
+    /// Rows to compute, 1..=mr.
+    pub rows: usize,
+    /// Columns to store, 1..=nr.
+    pub cols: usize,
+    /// 64-bit words of input channels per tap, at least 1.
+    pub words: usize,
+    /// Taps, at least 1.
+    pub taps: usize,
+    /// Channels times taps.
+    pub bits: usize,
+    /// `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
+    pub a: *const *const u64,
+    /// The packed panel: `[bias i32; nr]` then words, 64-byte aligned.
+    pub w: *const u64,
+    /// First element of the tile.
+    pub c: *mut i8,
+    /// Elements between rows of `c`.
+    pub c_stride: usize,
+    /// `mr` pointers to `nr` corrections each in units of the accumulator, or null.
+    pub row_bias: *const *const i32,
+    /// Output stage, arrays of `nr`.
+    pub requant: Requant,
+}
+
+/// Arguments of [`F32Depthwise`]: for each of `pixels` outputs and each channel,
+/// `c[p][ch] = clamp(act(bias[ch] + sum over t of a[p * taps + t][ch] * w[t][ch]))`, taps in order, fused.
+///
+/// Weights are packed in blocks of `nr` channels: `[bias; nr]`, then `[[w; nr]; taps]`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct F32DepthwiseArgs {
+    /// Output pixels, at least 1.
+    pub pixels: usize,
+    /// Channels, at least 1.
+    pub channels: usize,
+    /// Taps, at least 1.
+    pub taps: usize,
+    /// `pixels * taps` pointers to rows of channels.
+    pub a: *const *const f32,
+    /// Packed weights.
+    pub w: *const f32,
+    /// First output pixel.
+    pub c: *mut f32,
+    /// Elements between output pixels.
+    pub c_stride: usize,
+    /// Lower bound of the result.
+    pub min: f32,
+    /// Upper bound of the result.
+    pub max: f32,
+    /// PReLU slopes, `channels` rounded up to `nr`, or null.
+    pub slopes: *const f32,
+}
+
+/// Arguments of [`I8Depthwise`]; as [`F32DepthwiseArgs`] with the output stage of [`I8GemmArgs`].
+#[repr(C)]
+#[derive(Debug)]
+pub struct I8DepthwiseArgs {
+    /// Output pixels, at least 1.
+    pub pixels: usize,
+    /// Channels, at least 1.
+    pub channels: usize,
+    /// Taps, at least 1.
+    pub taps: usize,
+    /// `pixels * taps` pointers to rows of channels.
+    pub a: *const *const i8,
+    /// Packed weights in blocks of `nr` channels: `[bias i32; nr]` then `[[w i8; nr]; taps]`.
+    pub w: *const i8,
+    /// First output pixel.
+    pub c: *mut i8,
+    /// Elements between output pixels.
+    pub c_stride: usize,
+    /// Output stage, arrays of `channels` rounded up to `nr`.
+    pub requant: Requant,
+}
+
+/// One entry of the registry. `A` is the family's argument structure.
+#[derive(Debug)]
+pub struct MicroKernel<A> {
+    /// Says everything, as in `f32_gemm_6x16_avx2`.
+    pub name: &'static str,
+    /// What it needs.
+    pub isa: Isa,
+    /// Its tile; for depthwise kernels `nr` is the channel block, `mr` and `kr` are 1.
+    pub tile: Tile,
+    /// The code.
+    ///
+    /// # Safety
+    /// The CPU has `isa`, and the arguments describe valid memory as their fields say.
+    pub run: unsafe fn(&A),
+}
+
+/// fp32 tiles of matrix products and indirect convolutions.
+pub type F32Gemm = MicroKernel<F32GemmArgs>;
+/// 8-bit tiles.
+pub type I8Gemm = MicroKernel<I8GemmArgs>;
+/// One-bit tiles.
+pub type BinGemm = MicroKernel<BinGemmArgs>;
+/// fp32 depthwise rows.
+pub type F32Depthwise = MicroKernel<F32DepthwiseArgs>;
+/// 8-bit depthwise rows.
+pub type I8Depthwise = MicroKernel<I8DepthwiseArgs>;

@@ -1,0 +1,34 @@
+//! Neural-network inference at several quantization levels, for small ARM boards and their host.
+//!
+//! The path of a model through this crate:
+//!
+//! ```text
+//! bytes ──model::import──▶ Graph (all fp32) ──quantize──▶ Variant (typed graph at a level)
+//!       ──plan::Plan::new──▶ Plan (kernels selected, weights packed, arena laid out) ──plan::Session──▶ outputs
+//! ```
+//!
+//! * [`graph`] is the one intermediate representation. Each value says how its numbers are stored
+//!   ([`graph::Encoding`]); an operator's arithmetic follows from the encodings of its operands, so a quantized
+//!   model is an ordinary typed graph, and nothing quantized is ever simulated in floating point.
+//! * [`kernels`] is the only place with `unsafe`; every kernel stands in one registry.
+//! * Integer results are bit-identical on every ISA; fp32 kernels accumulate with fused multiply-add in one
+//!   defined order, so they agree bit for bit as well.
+//!
+//! The crate takes bytes and slices and returns values. It opens no files or sockets, reads no clock and no
+//! environment, and starts no threads: callers pass a [`Pool`].
+
+pub mod graph;
+pub mod kernels;
+pub mod level;
+pub mod model;
+pub mod plan;
+pub mod pool;
+pub mod quantize;
+pub mod variant;
+
+pub use level::Level;
+pub use pool::{Pool, RayonPool, Serial};
+pub use variant::Variant;
+
+/// A dense fp32 tensor as callers see it: model inputs and outputs, calibration samples.
+pub type Tensor = ndarray::ArrayD<f32>;

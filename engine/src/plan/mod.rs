@@ -1,0 +1,1 @@
+//! From a variant to something that runs: kernels selected, weights packed, memory laid out.

@@ -1,0 +1,1 @@
+//! Calibration, quantized weights and recipes.

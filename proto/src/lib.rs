@@ -1,0 +1,24 @@
+//! The wire contract between orchestrator and agent, generated from `proto/quantrack/v1/agent.proto`.
+
+/// Messages and services of package `quantrack.v1`.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    rust_2018_idioms,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated code"
+)]
+pub mod v1 {
+    tonic::include_proto!("quantrack.v1");
+}
+
+/// The encoded `FileDescriptorSet`, for the reflection service.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The newest version of the contract that this build speaks.
+pub const API_VERSION: u32 = 1;
+/// The oldest version of the contract that this build speaks.
+pub const MIN_API_VERSION: u32 = 1;
+/// The agent's port when none is given.
+pub const DEFAULT_PORT: u16 = 50051;
