@@ -1,0 +1,109 @@
+//! How the latencies of stages make the latency of the pipeline.
+
+use serde::{Deserialize, Serialize};
+
+/// A series-parallel composition of stages. Leaves are indices of stages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Composition {
+    /// One stage, run on a share `rate` of the frames (a palm detector that runs only when tracking is lost:
+    /// 0.1). Its latency counts `rate` times, which gives the mean over frames.
+    Stage {
+        /// Index of the stage.
+        stage: usize,
+        /// Between 0 and 1.
+        rate: f64,
+    },
+    /// One after the other: latencies add.
+    Chain(Vec<Composition>),
+    /// At the same time: the slowest branch counts.
+    Parallel(Vec<Composition>),
+}
+
+/// A composition that does not fit the stages.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CompositionError {
+    /// A leaf names a stage that does not exist.
+    #[error("the composition names stage {0}, but there are only {1}")]
+    UnknownStage(usize, usize),
+    /// Some stage is missing or named twice.
+    #[error("the composition has stage {0} {1} times; every stage must be in it exactly once")]
+    NotOnce(usize, usize),
+    /// A rate outside 0..=1.
+    #[error("stage {0} has rate {1}; a rate is a share of the frames, between 0 and 1")]
+    Rate(usize, f64),
+}
+
+impl Composition {
+    /// All stages one after the other, each on every frame.
+    pub fn chain(stages: usize) -> Self {
+        Self::Chain((0..stages).map(|stage| Self::Stage { stage, rate: 1.0 }).collect())
+    }
+
+    /// Checks that each of `stages` stages is in the composition exactly once, and that rates are shares.
+    pub fn validate(&self, stages: usize) -> Result<(), CompositionError> {
+        let mut seen = vec![0usize; stages];
+        self.count(&mut seen)?;
+        match seen.iter().position(|&times| times != 1) {
+            Some(stage) => Err(CompositionError::NotOnce(stage, seen[stage])),
+            None => Ok(()),
+        }
+    }
+
+    fn count(&self, seen: &mut [usize]) -> Result<(), CompositionError> {
+        match self {
+            Self::Stage { stage, rate } => {
+                let total = seen.len();
+                let times =
+                    seen.get_mut(*stage).ok_or(CompositionError::UnknownStage(*stage, total))?;
+                *times += 1;
+                if !(0.0..=1.0).contains(rate) {
+                    return Err(CompositionError::Rate(*stage, *rate));
+                }
+                Ok(())
+            }
+            Self::Chain(parts) | Self::Parallel(parts) => {
+                parts.iter().try_for_each(|part| part.count(seen))
+            }
+        }
+    }
+
+    /// Latency of the pipeline in microseconds, given that of each stage.
+    pub fn latency_us(&self, stage_us: &[f64]) -> f64 {
+        match self {
+            Self::Stage { stage, rate } => stage_us[*stage] * rate,
+            Self::Chain(parts) => parts.iter().map(|part| part.latency_us(stage_us)).sum(),
+            Self::Parallel(parts) => {
+                parts.iter().map(|part| part.latency_us(stage_us)).fold(0.0, f64::max)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_add_and_parallel_branches_take_the_slowest() {
+        let leaf = |stage| Composition::Stage { stage, rate: 1.0 };
+        let tree = Composition::Chain(vec![
+            Composition::Stage { stage: 0, rate: 0.25 },
+            Composition::Parallel(vec![leaf(1), Composition::Chain(vec![leaf(2), leaf(3)])]),
+        ]);
+        tree.validate(4).unwrap();
+        assert_eq!(tree.latency_us(&[100.0, 40.0, 30.0, 20.0]), 25.0 + 50.0);
+    }
+
+    #[test]
+    fn a_missing_doubled_or_unknown_stage_is_named() {
+        let leaf = |stage| Composition::Stage { stage, rate: 1.0 };
+        let missing = Composition::Chain(vec![leaf(0)]);
+        assert_eq!(missing.validate(2), Err(CompositionError::NotOnce(1, 0)));
+        let doubled = Composition::Chain(vec![leaf(0), leaf(1), leaf(0)]);
+        assert_eq!(doubled.validate(2), Err(CompositionError::NotOnce(0, 2)));
+        assert_eq!(leaf(5).validate(2), Err(CompositionError::UnknownStage(5, 2)));
+        let rate = Composition::Stage { stage: 0, rate: 1.5 };
+        assert_eq!(rate.validate(1), Err(CompositionError::Rate(0, 1.5)));
+    }
+}
