@@ -1,3 +1,4 @@
 //! The host side.
 
+pub mod report;
 pub mod search;

@@ -1,0 +1,260 @@
+//! The report as one HTML file: no scripts, no references to anything outside.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+
+use super::data::{
+    BoardConditions, Choice, Device, Exempt, LatencyRow, Report, SensitivityRow, Verdict,
+    Verification,
+};
+use super::format::{bytes, duration, percent, significant, times};
+use super::plot::trade_off;
+use super::style::CSS;
+
+/// The whole page.
+pub fn html(report: &Report) -> String {
+    let page = markup! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "quantrack: " (report.pipeline) " on " (report.device.model) }
+                style { (PreEscaped(CSS)) }
+            }
+            body { main {
+                h1 { (report.pipeline) " on " (report.device.model) }
+                p.soft { (report.made_at) " · " (report.versions) }
+                (verdict(report))
+                (trade_off_section(report))
+                (latency_section(report))
+                (sensitivity_section(report))
+                (device_section(&report.device, &report.conditions))
+                (reproduce_section(report))
+            } }
+        }
+    };
+    page.into_string()
+}
+
+fn verdict(report: &Report) -> Markup {
+    markup! {
+        @match &report.verdict {
+            Verdict::Chosen(choice) => {
+                (cards(choice))
+                (assignment(choice))
+                p.soft { (choice.guarantee) }
+                @match &report.verification {
+                    Some(verification) => (verified(verification)),
+                    None => p.warn { "Not verified on the board yet: run " code { "orchestrator verify" } "." },
+                }
+            }
+            Verdict::Infeasible(advice) => {
+                p.bad { "No assignment meets the thresholds. To get one:" }
+                ul { @for line in advice { li { (line) } } }
+            }
+        }
+    }
+}
+
+fn share((correct, total): (u64, u64)) -> f64 {
+    if total == 0 { 0.0 } else { correct as f64 / total as f64 }
+}
+
+fn cards(choice: &Choice) -> Markup {
+    let points = 100.0 * (share(choice.accuracy) - share(choice.baseline_accuracy));
+    let card = |value: String, text: String| {
+        markup! { div.card { b { (value) } span { (text) } } }
+    };
+    markup! {
+        div.cards {
+            (card(
+                times(choice.baseline_latency_us / choice.latency_us),
+                "faster than all stages at fp32".to_owned(),
+            ))
+            (card(
+                duration(choice.latency_us),
+                format!("predicted, instead of {}", duration(choice.baseline_latency_us)),
+            ))
+            (card(
+                percent(share(choice.accuracy)),
+                format!(
+                    "{} of {} right, {points:+.1} points against fp32",
+                    choice.accuracy.0, choice.accuracy.1
+                ),
+            ))
+            (card(
+                format!("{} of {}", choice.evaluations.0, choice.evaluations.1),
+                "assignments evaluated end to end".to_owned(),
+            ))
+        }
+    }
+}
+
+fn assignment(choice: &Choice) -> Markup {
+    markup! {
+        div.scroll { table {
+            thead { tr { th.l { "stage" } th.l { "level" } th.l { "recipe" } th { "median" } th { "fp32" } th { "faster" } } }
+            tbody { @for stage in &choice.stages { tr {
+                td.l { (stage.stage) } td.l { b { (stage.level) } } td.l { (stage.recipe) }
+                td { (duration(stage.latency_us)) } td { (duration(stage.baseline_latency_us)) }
+                td { (times(stage.baseline_latency_us / stage.latency_us)) }
+            } } }
+        } }
+    }
+}
+
+fn verified(verification: &Verification) -> Markup {
+    let all = verification.equal_outputs == verification.samples;
+    let off = 100.0 * (verification.measured_us / verification.predicted_us - 1.0);
+    markup! {
+        p class=(if all { "good" } else { "bad" }) {
+            "Verified on the board: outputs of " (verification.equal_outputs) " of " (verification.samples)
+            " samples equal the host's (" (verification.equality) "); "
+            (duration(verification.measured_us)) " measured end to end, "
+            (duration(verification.predicted_us)) " predicted (" (format!("{off:+.1} %")) ")."
+        }
+    }
+}
+
+fn trade_off_section(report: &Report) -> Markup {
+    markup! {
+        h2 { "Accuracy against latency" }
+        @if report.points.is_empty() {
+            p.soft { "Nothing was evaluated end to end." }
+        } @else {
+            (trade_off(report))
+            div.legend {
+                span { i style="color:var(--star)" { "★" } " chosen" }
+                span { i style="color:var(--ink)" { "□" } " all stages at one level" }
+                span { i style="color:var(--brand)" { "●" } " on the Pareto front" }
+                span { i { "●" } " other evaluated assignments" }
+                span { i style="color:var(--bad)" { "- -" } " thresholds" }
+            }
+        }
+    }
+}
+
+fn latency_section(report: &Report) -> Markup {
+    let slowest = report.table.iter().map(|row| row.median_us).fold(f64::MIN_POSITIVE, f64::max);
+    markup! {
+        h2 { "Latency table" }
+        p.soft { "Medians of samples timed on the board, variants of a stage interleaved; the interval is that of the median at 95 %. A 95th percentile needs 59 samples." }
+        div.scroll { table {
+            thead { tr {
+                th.l { "stage" } th.l { "level" } th.l { "recipe" } th { "threads" } th { "median" } th.l {} th { "interval" }
+                th { "p90" } th { "p95" } th { "samples" } th { "voided" } th { "file" } th.l { "layers at another level" }
+            } }
+            tbody { @for (index, row) in report.table.iter().enumerate() {
+                (latency_row(report, index, row, slowest))
+            } }
+        } }
+    }
+}
+
+fn latency_row(report: &Report, index: usize, row: &LatencyRow, slowest: f64) -> Markup {
+    let first = index > 0 && report.table[index - 1].stage != row.stage;
+    let chosen = matches!(&report.verdict, Verdict::Chosen(choice) if choice.stages.iter().any(|stage| {
+        stage.stage == row.stage && stage.level == row.level && stage.recipe == row.recipe
+    }));
+    let width = (90.0 * row.median_us / slowest).max(1.0);
+    let or_dash = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), duration);
+    markup! {
+        tr.first[first].chosen[chosen] {
+            td.l { (row.stage) } td.l { (row.level) @if chosen { " ★" } } td.l { (row.recipe) } td { (row.threads) }
+            td { (duration(row.median_us)) }
+            td.l { span.bar style=(format!("width:{width:.0}px")) {} }
+            td { @if let Some((low, high)) = row.ci95_us { (interval(low, high, row.median_us)) } @else { "–" } }
+            td { (or_dash(row.p90_us)) } td { (or_dash(row.p95_us)) }
+            td { (row.samples) } td { (row.voided) } td { (bytes(row.bytes)) }
+            td.l { (exempt(&row.exempt)) }
+        }
+    }
+}
+
+fn interval(low: f64, high: f64, median: f64) -> String {
+    format!(
+        "−{} +{} %",
+        significant(100.0 * (1.0 - low / median)),
+        significant(100.0 * (high / median - 1.0))
+    )
+}
+
+fn exempt(groups: &[Exempt]) -> Markup {
+    markup! {
+        @for (index, group) in groups.iter().enumerate() {
+            @if index > 0 { "; " }
+            span title=(group.reason) { (group.layers) " at " (group.level) }
+        }
+    }
+}
+
+fn sensitivity_section(report: &Report) -> Markup {
+    markup! {
+        h2 { "Sensitivity: one stage changed, all others at fp32" }
+        @if report.sensitivity.is_empty() {
+            p.soft { "Not measured: run " code { "orchestrator evaluate" } "." }
+        } @else {
+            div.scroll { table {
+                thead { tr { th.l { "stage" } th.l { "level" } th.l { "recipe" } th.l { "metric" } th { "value" } th { "95 % interval" } th { "samples" } } }
+                tbody { @for (index, row) in report.sensitivity.iter().enumerate() {
+                    @let first = index > 0 && report.sensitivity[index - 1].stage != row.stage;
+                    (sensitivity_row(row, first))
+                } }
+            } }
+        }
+    }
+}
+
+fn sensitivity_row(row: &SensitivityRow, first: bool) -> Markup {
+    // From red (0) over amber to green (1), pale enough to read black or white text on.
+    let hue = 120.0 * row.value.clamp(0.0, 1.0).powi(3);
+    markup! {
+        tr.first[first] {
+            td.l { (row.stage) } td.l { (row.level) } td.l { (row.recipe) } td.l { (row.metric) }
+            td.heat style=(format!("background:hsl({hue:.0} 70% 50%/.22)")) { (format!("{:.3}", row.value)) }
+            td { @if let Some((low, high)) = row.ci95 { (format!("{low:.3} – {high:.3}")) } @else { "–" } }
+            td { (row.samples) }
+        }
+    }
+}
+
+fn device_section(device: &Device, conditions: &BoardConditions) -> Markup {
+    let unknown = || "unknown (the board does not tell)".to_owned();
+    let temperature = conditions
+        .temperature_celsius
+        .map_or_else(unknown, |(low, high)| format!("{low:.1} – {high:.1} °C"));
+    let clock = conditions.arm_clock_hz.map_or_else(unknown, |(low, high)| {
+        format!("{:.0} – {:.0} MHz", low as f64 / 1e6, high as f64 / 1e6)
+    });
+    let throttled = conditions.throttled_bits.map_or_else(unknown, |bits| match bits {
+        0 => "never".to_owned(),
+        bits => format!("bits 0x{bits:x}"),
+    });
+    let load = conditions.max_load_1m.map_or_else(unknown, |load| format!("{load:.2}"));
+    markup! {
+        h2 { "The board" }
+        dl {
+            dt { "address" } dd { (device.address) }
+            dt { "processor" } dd { (device.cores) " × " (device.cpu) ", " (bytes(device.memory_bytes)) }
+            dt { "system" } dd { (device.system) }
+            dt { "fingerprint" } dd { code { (device.fingerprint) } }
+            dt { "temperature" } dd { (temperature) }
+            dt { "ARM clock" } dd { (clock) }
+            dt { "throttled" } dd { (throttled) }
+            dt { "governor" } dd { (conditions.governor.clone().unwrap_or_else(unknown)) }
+            dt { "highest load" } dd { (load) }
+            dt { "sample blocks" } dd {
+                (conditions.blocks) " taken, " (conditions.voided_blocks) " voided"
+                @if !conditions.void_reasons.is_empty() { " (" (conditions.void_reasons.join("; ")) ")" }
+            }
+            @if conditions.boots > 1 { dt { "restarts" } dd.warn { (conditions.boots - 1) } }
+        }
+    }
+}
+
+fn reproduce_section(report: &Report) -> Markup {
+    markup! {
+        h2 { "How to reproduce" }
+        pre { (report.reproduce.join("\n")) }
+    }
+}

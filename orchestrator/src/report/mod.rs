@@ -1,0 +1,21 @@
+//! The report: what was measured, what was chosen and why, as one self-contained HTML file and as Markdown.
+//!
+//! [`Report`] is plain data; [`html`] and [`markdown`] are pure functions of it. Nothing here measures, reads a
+//! store or looks at a clock.
+
+mod data;
+mod format;
+mod html;
+mod markdown;
+mod plot;
+mod style;
+
+pub use data::{
+    BoardConditions, Choice, Device, Exempt, LatencyRow, Point, Report, SensitivityRow,
+    StageChoice, Verdict, Verification,
+};
+pub use html::html;
+pub use markdown::markdown;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! The report of a small made-up run.
+
+use quantrack_engine::Level;
+
+use super::*;
+
+pub(super) fn sample() -> Report {
+    let stages = ["finder", "landmarks", "gesture"];
+    let levels = [(Level::Fp32, 1.0), (Level::Fp16, 1.1), (Level::Int8, 0.45), (Level::Bin1, 0.12)];
+    let base = [5200.0, 21_000.0, 90.0];
+    let table = stages.iter().zip(base).flat_map(|(stage, us)| {
+        levels.map(|(level, factor)| LatencyRow {
+            stage: (*stage).to_owned(),
+            level,
+            recipe: "minmax".to_owned(),
+            threads: 1,
+            median_us: us * factor,
+            p90_us: Some(us * factor * 1.04),
+            p95_us: (level != Level::Bin1).then_some(us * factor * 1.06),
+            ci95_us: Some((us * factor * 0.995, us * factor * 1.004)),
+            samples: 120,
+            voided: 8,
+            bytes: 1_200_000,
+            exempt: vec![Exempt { level: Level::Int8, layers: 2, reason: "stem".to_owned() }],
+        })
+    });
+    let point = |label: &str, latency_us, correct, uniform, pareto, chosen| Point {
+        label: label.to_owned(),
+        latency_us,
+        correct,
+        total: 200,
+        uniform,
+        pareto,
+        chosen,
+    };
+    let choose = |stage: &str, level, us, fp32| StageChoice {
+        stage: stage.to_owned(),
+        level,
+        recipe: "minmax".to_owned(),
+        latency_us: us,
+        baseline_latency_us: fp32,
+    };
+    Report {
+        pipeline: "gestures <of our own>".to_owned(),
+        made_at: "2026-01-02 03:04 UTC".to_owned(),
+        versions: "orchestrator 0.1.0".to_owned(),
+        device: Device {
+            address: "pi3.local:50051".to_owned(),
+            model: "Raspberry Pi 3 Model B Rev 1.2".to_owned(),
+            cpu: "Cortex-A53".to_owned(),
+            cores: 4,
+            memory_bytes: 1 << 30,
+            system: "Debian GNU/Linux 12, Linux 6.1, 64-bit userland".to_owned(),
+            fingerprint: "0123abcd".to_owned(),
+        },
+        conditions: BoardConditions {
+            blocks: 130,
+            voided_blocks: 3,
+            void_reasons: vec!["under-voltage".to_owned()],
+            temperature_celsius: Some((48.3, 61.0)),
+            arm_clock_hz: Some((1_200_000_000, 1_200_000_000)),
+            throttled_bits: None,
+            max_load_1m: Some(1.02),
+            governor: Some("performance".to_owned()),
+            boots: 1,
+        },
+        verdict: Verdict::Chosen(Choice {
+            stages: vec![
+                choose("finder", Level::Int8, 2340.0, 5200.0),
+                choose("landmarks", Level::Bin1, 2520.0, 21_000.0),
+                choose("gesture", Level::Fp32, 90.0, 90.0),
+            ],
+            latency_us: 4950.0,
+            baseline_latency_us: 26_290.0,
+            accuracy: (188, 200),
+            baseline_accuracy: (192, 200),
+            evaluations: (9, 64),
+            guarantee: "Every faster assignment was evaluated and missed the floor.".to_owned(),
+        }),
+        table: table.collect(),
+        sensitivity: vec![
+            SensitivityRow {
+                stage: "finder".to_owned(),
+                level: Level::Int8,
+                recipe: "minmax".to_owned(),
+                metric: "box-iou".to_owned(),
+                value: 0.985,
+                ci95: Some((0.957, 0.995)),
+                samples: 200,
+            },
+            SensitivityRow {
+                stage: "finder".to_owned(),
+                level: Level::Bin1,
+                recipe: "sign-center".to_owned(),
+                metric: "box-iou".to_owned(),
+                value: 0.12,
+                ci95: None,
+                samples: 200,
+            },
+        ],
+        points: vec![
+            point("fp32 / fp32 / fp32", 26_290.0, 192, Some(Level::Fp32), true, false),
+            point("fp16 / fp16 / fp16", 28_900.0, 192, Some(Level::Fp16), false, false),
+            point("int8 / int8 / int8", 11_830.0, 190, Some(Level::Int8), true, false),
+            point("bin1 / bin1 / bin1", 3155.0, 31, Some(Level::Bin1), true, false),
+            point("int8 / bin1 / fp32", 4950.0, 188, None, true, true),
+            point("bin1 / bin1 / int8", 3185.0, 30, None, false, false),
+        ],
+        accuracy_floor: Some(0.92),
+        latency_limit_us: Some(20_000.0),
+        verification: Some(Verification {
+            samples: 20,
+            predicted_us: 4950.0,
+            measured_us: 5010.0,
+            equal_outputs: 20,
+            equality: "bit for bit".to_owned(),
+        }),
+        reproduce: vec!["orchestrator tune --device pi3.local demo.toml".to_owned()],
+    }
+}
+
+#[test]
+fn the_page_is_self_contained_and_escapes_names() {
+    let page = html(&sample());
+    assert!(page.contains("gestures &lt;of our own&gt;"));
+    for outside in ["http://", "https://", "src=", "href=", "@import", "url("] {
+        assert!(!page.contains(outside), "the page refers to {outside}");
+    }
+}
+
+#[test]
+fn what_the_board_does_not_tell_is_unknown_never_fine() {
+    let page = html(&sample());
+    let throttled = page.split("throttled").nth(1).unwrap();
+    assert!(throttled.starts_with("</dt><dd>unknown"), "{}", &throttled[..60]);
+}
+
+#[test]
+fn the_markdown_tells_the_same_story() {
+    let text = markdown(&sample());
+    for expected in
+        ["5.31x faster than fp32", "| landmarks | **bin1** |", "188 of 200 right", "**chosen**"]
+    {
+        assert!(text.contains(expected), "{expected} is missing in\n{text}");
+    }
+    // Every line of a Markdown table has as many cells as its header.
+    let mut columns = None;
+    for line in text.lines() {
+        let cells = line.starts_with('|').then(|| line.matches('|').count());
+        if let (Some(before), Some(now)) = (columns, cells) {
+            assert_eq!(before, now, "{line}");
+        }
+        columns = cells;
+    }
+}
+
+#[test]
+fn an_infeasible_search_gives_its_advice() {
+    let mut report = sample();
+    report.verdict = Verdict::Infeasible(vec!["relax the floor by 2.5 points".to_owned()]);
+    for text in [html(&report), markdown(&report)] {
+        assert!(text.contains("relax the floor by 2.5 points"));
+    }
+}
+
+#[test]
+fn a_report_without_evaluations_is_still_a_page() {
+    let mut report = sample();
+    report.points.clear();
+    report.sensitivity.clear();
+    report.verification = None;
+    let page = html(&report);
+    assert!(page.contains("Nothing was evaluated") && page.contains("Not verified"));
+}
