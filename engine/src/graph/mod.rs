@@ -6,10 +6,15 @@
 
 mod encoding;
 mod error;
+pub mod fuse;
 mod op;
+mod shape;
+mod stats;
 mod types;
+mod validate;
 
 pub use encoding::{Constant, ConstantData, Encoding};
 pub use error::GraphError;
 pub use op::{Activation, BinaryOp, Op, Padding, ReduceOp, UnaryOp, Window};
+pub use shape::{MAX_ELEMENTS, broadcast, checked_elements, infer};
 pub use types::{Graph, Node, Value, ValueId};

@@ -1,0 +1,172 @@
+//! The rules that every graph keeps, whoever made it: an importer, a recipe, or bytes from the network.
+
+use std::collections::HashSet;
+
+use super::shape::{checked_elements, infer};
+use super::{Activation, Constant, ConstantData, Encoding, Graph, GraphError, Node, Op, Value};
+
+impl Graph {
+    /// Checks everything that later stages rely on: ids in range, each value produced once and before it is
+    /// read, shapes as [`infer`] finds them, constants as long as their shape says, unique names.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn validate(&self) -> Result<(), GraphError> {
+        self.validate_values()?;
+        let mut available = self.validate_interface()?;
+        for (index, node) in self.nodes.iter().enumerate() {
+            self.validate_node(node, &mut available).map_err(|reason| GraphError::Node {
+                node: index,
+                name: node.name.clone(),
+                reason,
+            })?;
+        }
+        for &output in &self.outputs {
+            if !available.get(output).is_some_and(|&is| is) {
+                return Err(GraphError::Interface(format!("nothing computes output {output}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_values(&self) -> Result<(), GraphError> {
+        let mut names = HashSet::new();
+        for (index, value) in self.values.iter().enumerate() {
+            let fault = if names.insert(value.name.as_str()) {
+                value_fault(value)
+            } else {
+                Some("has the name of another value".to_owned())
+            };
+            if let Some(reason) = fault {
+                let name = value.name.clone();
+                return Err(GraphError::Value { value: index, name, reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns which values are known before the first node runs.
+    fn validate_interface(&self) -> Result<Vec<bool>, GraphError> {
+        let mut available: Vec<bool> =
+            self.values.iter().map(|value| value.constant.is_some()).collect();
+        for &input in &self.inputs {
+            match available.get_mut(input) {
+                Some(known) if !*known => *known = true,
+                Some(_) => {
+                    return Err(GraphError::Interface(format!(
+                        "input {input} is a constant or listed twice"
+                    )));
+                }
+                None => return Err(GraphError::Interface(format!("input {input} does not exist"))),
+            }
+        }
+        if self.outputs.is_empty() {
+            return Err(GraphError::Interface("there is no output".to_owned()));
+        }
+        Ok(available)
+    }
+
+    fn validate_node(&self, node: &Node, available: &mut [bool]) -> Result<(), String> {
+        for &id in &node.inputs {
+            if !available.get(id).is_some_and(|&is| is) {
+                return Err(format!("reads value {id} before anything computes it"));
+            }
+        }
+        for &id in &node.outputs {
+            match available.get_mut(id) {
+                Some(known) if !*known => *known = true,
+                _ => return Err(format!("value {id} does not exist or has another source")),
+            }
+        }
+        let shapes = |ids: &[usize]| -> Vec<&[usize]> {
+            ids.iter().map(|&id| self.values[id].shape.as_slice()).collect()
+        };
+        let to_bits = match node.outputs.first() {
+            Some(&id) => self.values[id].encoding == Encoding::Bits,
+            None => return Err("has no result".to_owned()),
+        };
+        let wanted = operand_count(&node.op, to_bits);
+        if wanted.is_some_and(|wanted| wanted != node.inputs.len()) {
+            return Err(format!("has {} operands instead of {wanted:?}", node.inputs.len()));
+        }
+        let declared = shapes(&node.outputs);
+        let inferred = infer(&node.op, &shapes(&node.inputs), &declared)?;
+        if inferred != declared {
+            return Err(format!("results should be {inferred:?}, not {declared:?}"));
+        }
+        self.validate_constants_of(node)
+    }
+
+    /// Operators whose parameters must be known beforehand.
+    fn validate_constants_of(&self, node: &Node) -> Result<(), String> {
+        let parameters = match node.op {
+            Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::FullyConnected { .. } => 1..,
+            Op::Prelu | Op::Convert | Op::Gather { .. } => 1..,
+            _ => return Ok(()),
+        };
+        for &id in &node.inputs[parameters] {
+            if self.values[id].constant.is_none() {
+                return Err(format!("needs a constant instead of value {id}"));
+            }
+        }
+        if let Op::Gather { axis } = node.op {
+            let extent = self.values[node.inputs[0]].shape[axis];
+            let indices = &self.values[node.inputs[1]];
+            let in_range = |&index: &i32| usize::try_from(index).is_ok_and(|i| i < extent);
+            match indices.constant.as_ref().and_then(Constant::as_i32) {
+                Some(all) if all.iter().all(in_range) => {}
+                _ => return Err(format!("needs integer indices below {extent}")),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many operands an operator takes; `None` for any number from 1.
+fn operand_count(op: &Op, to_bits: bool) -> Option<usize> {
+    Some(match op {
+        Op::Conv2d { activation, .. }
+        | Op::DepthwiseConv2d { activation, .. }
+        | Op::FullyConnected { activation } => {
+            3 + usize::from(*activation == Activation::Prelu) + usize::from(to_bits)
+        }
+        Op::Prelu | Op::Binary { .. } | Op::Gather { .. } => 2,
+        Op::Convert => 1 + usize::from(to_bits),
+        Op::Concat { .. } => return None,
+        _ => 1,
+    })
+}
+
+fn value_fault(value: &Value) -> Option<String> {
+    let Some(elements) = checked_elements(&value.shape) else {
+        return Some(format!("has an impossible shape {:?}", value.shape));
+    };
+    if let Encoding::Int8 { scale, .. } = value.encoding
+        && !(scale.is_finite() && scale > 0.0)
+    {
+        return Some(format!("has a scale of {scale}"));
+    }
+    let Some(constant) = &value.constant else {
+        return (value.encoding == Encoding::I32).then(|| "computes with integers".to_owned());
+    };
+    let rows = value.shape.last().map(|&channels| (elements / channels, channels));
+    let (length, wanted) = match (&constant.data, value.encoding) {
+        (ConstantData::F32(data), Encoding::F32) => (data.len(), elements),
+        (ConstantData::F16(data), Encoding::F16) => (data.len(), elements),
+        (ConstantData::I8(data), Encoding::Int8 { .. }) => (data.len(), elements),
+        (ConstantData::I32(data), Encoding::I32) => (data.len(), elements),
+        (ConstantData::Bits(data), Encoding::Bits) => {
+            (data.len(), rows.map_or(0, |(rows, channels)| rows * channels.div_ceil(64)))
+        }
+        _ => return Some(format!("holds other data than {:?}", value.encoding)),
+    };
+    if length != wanted {
+        return Some(format!("holds {length} elements instead of {wanted}"));
+    }
+    let scales = &constant.scales;
+    let per_channel = scales.len() <= 1 || value.shape.contains(&scales.len());
+    if !per_channel || scales.iter().any(|scale| !scale.is_finite()) {
+        return Some(format!("has {} scales, or one that is no number", scales.len()));
+    }
+    None
+}

@@ -1,0 +1,253 @@
+//! Tensors of the file: shapes checked, constants decoded.
+
+use std::collections::HashMap;
+
+use flatbuffers::{ForwardsUOffset, Vector};
+
+use super::fault::{Fault, malformed, unsupported};
+use super::schema;
+use crate::graph::checked_elements;
+
+type Tables<'a, T> = Option<Vector<'a, ForwardsUOffset<T>>>;
+
+/// Most axes that a tensor may have.
+const MAX_RANK: usize = 8;
+/// Longest name of a tensor in bytes. Fused operators join the names of all their parts.
+const MAX_NAME: usize = 4096;
+
+/// Element types of the schema, by code.
+const TYPES: [&str; 10] = [
+    "FLOAT32",
+    "FLOAT16",
+    "INT32",
+    "UINT8",
+    "INT64",
+    "STRING",
+    "BOOL",
+    "INT16",
+    "COMPLEX64",
+    "INT8",
+];
+const FLOAT32: i8 = 0;
+const FLOAT16: i8 = 1;
+const INT32: i8 = 2;
+const INT64: i8 = 4;
+
+/// The tensors of a subgraph with the data of the constants among them.
+pub(super) struct Tensors<'a> {
+    file: &'a [u8],
+    tensors: Tables<'a, schema::Tensor<'a>>,
+    buffers: Tables<'a, schema::Buffer<'a>>,
+    /// Constants that were computed while importing: DEQUANTIZE of fp16, RESHAPE of a constant.
+    folded: HashMap<usize, Vec<f32>>,
+    /// Bytes of constants that may still be decoded. Many tensors can share one buffer of the file, so without
+    /// a budget a small file could fill the memory.
+    budget: usize,
+}
+
+impl<'a> Tensors<'a> {
+    pub(super) fn new(
+        file: &'a [u8],
+        tensors: Tables<'a, schema::Tensor<'a>>,
+        buffers: Tables<'a, schema::Buffer<'a>>,
+    ) -> Self {
+        let budget = file.len().saturating_mul(8).saturating_add(1 << 20);
+        Self { file, tensors, buffers, folded: HashMap::new(), budget }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tensors.map_or(0, |tensors| tensors.len())
+    }
+
+    fn get(&self, id: usize) -> Result<schema::Tensor<'a>, Fault> {
+        match self.tensors {
+            Some(tensors) if id < tensors.len() => Ok(tensors.get(id)),
+            _ => Err(malformed(format!("refers to tensor {id}, but there are {}", self.len()))),
+        }
+    }
+
+    /// The name in the file, cut at a sensible length; empty when there is none.
+    pub(super) fn name(&self, id: usize) -> &'a str {
+        let name = self.get(id).ok().and_then(|tensor| tensor.name()).unwrap_or_default();
+        let mut end = name.len().min(MAX_NAME);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        &name[..end]
+    }
+
+    /// The shape, every extent at least 1. Where the file leaves an extent open (`shape_signature`), this is the
+    /// one that it stores for the time being, as a rule a batch of 1.
+    pub(super) fn shape(&self, id: usize) -> Result<Vec<usize>, Fault> {
+        let Some(extents) = self.get(id)?.shape() else { return Ok(Vec::new()) };
+        if extents.len() > MAX_RANK {
+            return Err(malformed(format!("tensor {id} has {} axes", extents.len())));
+        }
+        let shape: Option<Vec<usize>> =
+            extents.iter().map(|extent| usize::try_from(extent).ok()).collect();
+        match shape {
+            Some(shape) if checked_elements(&shape).is_some() => Ok(shape),
+            _ => Err(malformed(format!(
+                "tensor {id} has the shape {:?}: extents must be at least 1 and elements at most 2^28",
+                extents.iter().collect::<Vec<_>>()
+            ))),
+        }
+    }
+
+    /// The shape of a tensor that is computed at run time, which must be fp32.
+    pub(super) fn activation_shape(&self, id: usize) -> Result<Vec<usize>, Fault> {
+        let tensor = self.get(id)?;
+        if tensor.is_variable().unwrap_or(false) {
+            return Err(unsupported(format!("tensor {id} keeps state between inferences")));
+        }
+        match tensor.element_type().unwrap_or(FLOAT32) {
+            FLOAT32 => self.shape(id),
+            other => Err(unsupported(format!(
+                "tensor {id} is {}; only floating-point models are imported, quantize them here",
+                type_name(other)
+            ))),
+        }
+    }
+
+    /// Whether the elements are known before the model runs.
+    pub(super) fn is_constant(&self, id: usize) -> Result<bool, Fault> {
+        Ok(self.folded.contains_key(&id) || self.data(id)?.is_some())
+    }
+
+    /// The bytes of the tensor's buffer, `None` when it has none.
+    fn data(&self, id: usize) -> Result<Option<&'a [u8]>, Fault> {
+        let index = self.get(id)?.buffer().unwrap_or(0) as usize;
+        let buffer = match self.buffers {
+            Some(buffers) if index < buffers.len() => buffers.get(index),
+            // Buffer 0 means "no data", even when the list is absent.
+            _ if index == 0 => return Ok(None),
+            _ => return Err(malformed(format!("tensor {id} has no buffer {index}"))),
+        };
+        if let Some(data) = buffer.data().filter(|data| !data.is_empty()) {
+            return Ok(Some(data.bytes()));
+        }
+        // Files above 2 GiB keep the data behind the flatbuffer; offsets 0 and 1 mean "not used".
+        let (offset, size) = (buffer.offset().unwrap_or(0), buffer.size().unwrap_or(0));
+        if offset <= 1 || size == 0 {
+            return Ok(None);
+        }
+        let range = usize::try_from(offset).ok().zip(usize::try_from(size).ok());
+        range
+            .and_then(|(start, len)| self.file.get(start..start.checked_add(len)?))
+            .map(Some)
+            .ok_or_else(|| malformed(format!("buffer {index} lies outside the file")))
+    }
+
+    /// The data of a constant, which must have exactly as many bytes as its shape and type need.
+    fn exact(&mut self, id: usize, element_bytes: usize) -> Result<&'a [u8], Fault> {
+        let shape = self.shape(id)?;
+        let elements = checked_elements(&shape).unwrap_or(0);
+        if self.get(id)?.sparsity().is_some() {
+            return Err(unsupported(format!("tensor {id} is sparse")));
+        }
+        let data =
+            self.data(id)?.ok_or_else(|| malformed(format!("tensor {id} is no constant")))?;
+        if elements.checked_mul(element_bytes) != Some(data.len()) {
+            return Err(malformed(format!(
+                "tensor {id} of shape {shape:?} needs {elements} elements of {element_bytes} bytes, its buffer \
+                 holds {} bytes",
+                data.len()
+            )));
+        }
+        self.spend(elements)?;
+        Ok(data)
+    }
+
+    /// Accounts for `elements` decoded numbers.
+    pub(super) fn spend(&mut self, elements: usize) -> Result<(), Fault> {
+        self.budget = elements
+            .checked_mul(4)
+            .and_then(|bytes| self.budget.checked_sub(bytes))
+            .ok_or_else(|| malformed("decodes far more constants than the file is long".into()))?;
+        Ok(())
+    }
+
+    /// The elements of an fp32 constant.
+    pub(super) fn floats(&mut self, id: usize) -> Result<Vec<f32>, Fault> {
+        if let Some(values) = self.folded.get(&id) {
+            let values = values.clone();
+            self.spend(values.len())?;
+            return Ok(values);
+        }
+        match self.get(id)?.element_type().unwrap_or(FLOAT32) {
+            FLOAT32 => Ok(self
+                .exact(id, 4)?
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| f32::from_le_bytes(*b))
+                .collect()),
+            other => Err(self.wrong_type(id, other, "floating-point numbers")),
+        }
+    }
+
+    /// The elements of an fp16 constant, each exactly as fp32.
+    pub(super) fn halves(&mut self, id: usize) -> Result<Vec<f32>, Fault> {
+        match self.get(id)?.element_type().unwrap_or(FLOAT32) {
+            FLOAT16 => Ok(self
+                .exact(id, 2)?
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| half::f16::from_le_bytes(*b).to_f32())
+                .collect()),
+            other => Err(self.wrong_type(id, other, "fp16 constants")),
+        }
+    }
+
+    /// The elements of an integer constant: axes, sizes, indices.
+    pub(super) fn integers(&mut self, id: usize) -> Result<Vec<i32>, Fault> {
+        if !self.is_constant(id)? {
+            return Err(unsupported(format!("tensor {id} would have to be a constant")));
+        }
+        match self.get(id)?.element_type().unwrap_or(FLOAT32) {
+            INT32 => Ok(self
+                .exact(id, 4)?
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| i32::from_le_bytes(*b))
+                .collect()),
+            INT64 => self
+                .exact(id, 8)?
+                .as_chunks()
+                .0
+                .iter()
+                .map(|b| i32::try_from(i64::from_le_bytes(*b)))
+                .collect::<Result<_, _>>()
+                .map_err(|_| malformed(format!("tensor {id} holds integers beyond 32 bits"))),
+            other => Err(self.wrong_type(id, other, "integers")),
+        }
+    }
+
+    fn wrong_type(&self, id: usize, found: i8, wanted: &str) -> Fault {
+        let name = self.name(id);
+        unsupported(format!(
+            "tensor {id} ({name}) is {} where {wanted} are needed",
+            type_name(found)
+        ))
+    }
+
+    /// Makes `id` a constant.
+    pub(super) fn fold(&mut self, id: usize, values: Vec<f32>) -> Result<(), Fault> {
+        let shape = self.activation_shape(id)?;
+        if checked_elements(&shape) != Some(values.len()) {
+            return Err(malformed(format!(
+                "has {} elements for the shape {shape:?}",
+                values.len()
+            )));
+        }
+        self.folded.insert(id, values);
+        Ok(())
+    }
+}
+
+fn type_name(code: i8) -> String {
+    let known = usize::try_from(code).ok().and_then(|index| TYPES.get(index));
+    known.map_or_else(|| format!("of type {code}"), |name| (*name).to_owned())
+}
