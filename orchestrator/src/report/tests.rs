@@ -4,42 +4,88 @@ use quantrack_engine::Level;
 
 use super::*;
 
-pub(super) fn sample() -> Report {
-    let stages = ["finder", "landmarks", "gesture"];
+fn table() -> Vec<LatencyRow> {
     let levels = [(Level::Fp32, 1.0), (Level::Fp16, 1.1), (Level::Int8, 0.45), (Level::Bin1, 0.12)];
-    let base = [5200.0, 21_000.0, 90.0];
-    let table = stages.iter().zip(base).flat_map(|(stage, us)| {
-        levels.map(|(level, factor)| LatencyRow {
-            stage: (*stage).to_owned(),
-            level,
-            recipe: "minmax".to_owned(),
-            threads: 1,
-            median_us: us * factor,
-            p90_us: Some(us * factor * 1.04),
-            p95_us: (level != Level::Bin1).then_some(us * factor * 1.06),
-            ci95_us: Some((us * factor * 0.995, us * factor * 1.004)),
-            samples: 120,
-            voided: 8,
-            bytes: 1_200_000,
-            exempt: vec![Exempt { level: Level::Int8, layers: 2, reason: "stem".to_owned() }],
-        })
-    });
-    let point = |label: &str, latency_us, correct, uniform, pareto, chosen| Point {
+    let row = |stage: &str, level, us: f64| LatencyRow {
+        stage: stage.to_owned(),
+        level,
+        recipe: "minmax".to_owned(),
+        threads: 1,
+        median_us: us,
+        p90_us: Some(us * 1.04),
+        p95_us: (level != Level::Bin1).then_some(us * 1.06),
+        ci95_us: Some((us * 0.995, us * 1.004)),
+        samples: 120,
+        voided: 8,
+        bytes: 1_200_000,
+        exempt: vec![Exempt { level: Level::Int8, layers: 2, reason: "stem".to_owned() }],
+    };
+    [("finder", 5200.0), ("landmarks", 21_000.0), ("gesture", 90.0)]
+        .into_iter()
+        .flat_map(|(stage, us)| levels.map(|(level, factor)| row(stage, level, us * factor)))
+        .collect()
+}
+
+fn choice() -> Choice {
+    let stage = |stage: &str, level, latency_us, baseline_latency_us| StageChoice {
+        stage: stage.to_owned(),
+        level,
+        recipe: "minmax".to_owned(),
+        latency_us,
+        baseline_latency_us,
+    };
+    Choice {
+        stages: vec![
+            stage("finder", Level::Int8, 2340.0, 5200.0),
+            stage("landmarks", Level::Bin1, 2520.0, 21_000.0),
+            stage("gesture", Level::Fp32, 90.0, 90.0),
+        ],
+        latency_us: 4950.0,
+        baseline_latency_us: 26_290.0,
+        accuracy: (188, 200),
+        baseline_accuracy: (192, 200),
+        evaluations: (9, 64),
+        guarantee: "Every faster assignment was evaluated and missed the floor.".to_owned(),
+    }
+}
+
+fn sensitivity() -> Vec<SensitivityRow> {
+    let row = |level, recipe: &str, value, ci95| SensitivityRow {
+        stage: "finder".to_owned(),
+        level,
+        recipe: recipe.to_owned(),
+        metric: "box-iou".to_owned(),
+        value,
+        ci95,
+        samples: 200,
+    };
+    vec![
+        row(Level::Int8, "minmax", 0.985, Some((0.957, 0.995))),
+        row(Level::Bin1, "sign-center", 0.12, None),
+    ]
+}
+
+fn points() -> Vec<Point> {
+    let point = |label: &str, latency_us, correct, uniform, pareto| Point {
         label: label.to_owned(),
         latency_us,
         correct,
         total: 200,
         uniform,
         pareto,
-        chosen,
+        chosen: label == "int8 / bin1 / fp32",
     };
-    let choose = |stage: &str, level, us, fp32| StageChoice {
-        stage: stage.to_owned(),
-        level,
-        recipe: "minmax".to_owned(),
-        latency_us: us,
-        baseline_latency_us: fp32,
-    };
+    vec![
+        point("fp32 / fp32 / fp32", 26_290.0, 192, Some(Level::Fp32), true),
+        point("fp16 / fp16 / fp16", 28_900.0, 192, Some(Level::Fp16), false),
+        point("int8 / int8 / int8", 11_830.0, 190, Some(Level::Int8), true),
+        point("bin1 / bin1 / bin1", 3155.0, 31, Some(Level::Bin1), true),
+        point("int8 / bin1 / fp32", 4950.0, 188, None, true),
+        point("bin1 / bin1 / int8", 3185.0, 30, None, false),
+    ]
+}
+
+fn sample() -> Report {
     Report {
         pipeline: "gestures <of our own>".to_owned(),
         made_at: "2026-01-02 03:04 UTC".to_owned(),
@@ -64,48 +110,10 @@ pub(super) fn sample() -> Report {
             governor: Some("performance".to_owned()),
             boots: 1,
         },
-        verdict: Verdict::Chosen(Choice {
-            stages: vec![
-                choose("finder", Level::Int8, 2340.0, 5200.0),
-                choose("landmarks", Level::Bin1, 2520.0, 21_000.0),
-                choose("gesture", Level::Fp32, 90.0, 90.0),
-            ],
-            latency_us: 4950.0,
-            baseline_latency_us: 26_290.0,
-            accuracy: (188, 200),
-            baseline_accuracy: (192, 200),
-            evaluations: (9, 64),
-            guarantee: "Every faster assignment was evaluated and missed the floor.".to_owned(),
-        }),
-        table: table.collect(),
-        sensitivity: vec![
-            SensitivityRow {
-                stage: "finder".to_owned(),
-                level: Level::Int8,
-                recipe: "minmax".to_owned(),
-                metric: "box-iou".to_owned(),
-                value: 0.985,
-                ci95: Some((0.957, 0.995)),
-                samples: 200,
-            },
-            SensitivityRow {
-                stage: "finder".to_owned(),
-                level: Level::Bin1,
-                recipe: "sign-center".to_owned(),
-                metric: "box-iou".to_owned(),
-                value: 0.12,
-                ci95: None,
-                samples: 200,
-            },
-        ],
-        points: vec![
-            point("fp32 / fp32 / fp32", 26_290.0, 192, Some(Level::Fp32), true, false),
-            point("fp16 / fp16 / fp16", 28_900.0, 192, Some(Level::Fp16), false, false),
-            point("int8 / int8 / int8", 11_830.0, 190, Some(Level::Int8), true, false),
-            point("bin1 / bin1 / bin1", 3155.0, 31, Some(Level::Bin1), true, false),
-            point("int8 / bin1 / fp32", 4950.0, 188, None, true, true),
-            point("bin1 / bin1 / int8", 3185.0, 30, None, false, false),
-        ],
+        verdict: Verdict::Chosen(choice()),
+        table: table(),
+        sensitivity: sensitivity(),
+        points: points(),
         accuracy_floor: Some(0.92),
         latency_limit_us: Some(20_000.0),
         verification: Some(Verification {
