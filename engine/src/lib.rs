@@ -21,6 +21,7 @@ pub mod graph;
 pub mod kernels;
 pub mod level;
 pub mod model;
+pub mod oracle;
 pub mod plan;
 pub mod pool;
 pub mod quantize;

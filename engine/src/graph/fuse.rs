@@ -12,34 +12,42 @@ pub fn optimize(graph: Graph) -> Graph {
 /// reads its result. The merged node has the name and the result of the activation.
 #[must_use]
 pub fn fuse_activations(mut graph: Graph) -> Graph {
-    let producers = graph.producers();
     let consumers = graph.consumers();
-    let mut merged = vec![false; graph.nodes.len()];
-    for index in 0..graph.nodes.len() {
-        let x = graph.nodes[index].inputs[0];
-        let Some(before) = producers[x] else { continue };
-        if consumers[x].len() != 1 || graph.outputs.contains(&x) {
-            continue;
-        }
-        let (activation, slopes) = match &graph.nodes[index].op {
-            Op::Prelu => (Activation::Prelu, Some(graph.nodes[index].inputs[1])),
-            Op::Unary(UnaryOp::Relu) => (Activation::Relu, None),
-            Op::Unary(UnaryOp::Relu6) => (Activation::Relu6, None),
-            _ => continue,
+    let mut producers = vec![None; graph.values.len()];
+    let mut fused: Vec<Node> = Vec::with_capacity(graph.nodes.len());
+    for node in std::mem::take(&mut graph.nodes) {
+        let x = node.inputs[0];
+        let exclusive = consumers[x].len() == 1 && !graph.outputs.contains(&x);
+        let before = producers[x].filter(|_| exclusive);
+        let place = match before {
+            Some(before) if merge(&mut fused[before], &node) => before,
+            _ => {
+                fused.push(node);
+                fused.len() - 1
+            }
         };
-        let Some(slot) = activation_slot(&mut graph.nodes[before].op, activation) else { continue };
-        *slot = activation;
-        graph.nodes[before].inputs.extend(slopes);
-        graph.nodes[before].outputs = graph.nodes[index].outputs.clone();
-        graph.nodes[before].name = graph.nodes[index].name.clone();
-        merged[index] = true;
+        for &output in &fused[place].outputs {
+            producers[output] = Some(place);
+        }
     }
-    let mut index = 0;
-    graph.nodes.retain(|_| {
-        index += 1;
-        !merged[index - 1]
-    });
+    graph.nodes = fused;
     graph
+}
+
+/// Makes `before` compute what `node` computes from its result; false when it cannot.
+fn merge(before: &mut Node, node: &Node) -> bool {
+    let activation = match node.op {
+        Op::Prelu => Activation::Prelu,
+        Op::Unary(UnaryOp::Relu) => Activation::Relu,
+        Op::Unary(UnaryOp::Relu6) => Activation::Relu6,
+        _ => return false,
+    };
+    let Some(slot) = activation_slot(&mut before.op, activation) else { return false };
+    *slot = activation;
+    before.inputs.extend(&node.inputs[1..]);
+    before.outputs.clone_from(&node.outputs);
+    before.name.clone_from(&node.name);
+    true
 }
 
 /// Where `op` keeps its activation, if it has none yet and can apply `wanted`.
@@ -101,4 +109,75 @@ fn compact(mut graph: Graph, needed: &[bool]) -> Graph {
         }
     }
     graph
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Level;
+    use crate::graph::{Constant, Encoding, Value};
+
+    fn value(name: &str, shape: &[usize], constant: Option<Vec<f32>>) -> Value {
+        let constant = constant.map(Constant::f32);
+        Value { name: name.into(), shape: shape.to_vec(), encoding: Encoding::F32, constant }
+    }
+
+    fn node(name: &str, op: Op, inputs: &[ValueId], output: ValueId) -> Node {
+        let (name, inputs) = (name.to_owned(), inputs.to_vec());
+        Node { name, op, inputs, outputs: vec![output], level: Level::Fp32 }
+    }
+
+    /// x → FC → PReLU → ReLU → y, and a second reader of x that leads nowhere.
+    fn graph() -> Graph {
+        Graph {
+            values: vec![
+                value("x", &[1, 2], None),
+                value("w", &[2, 2], Some(vec![1., 0., 0., 1.])),
+                value("b", &[2], Some(vec![0., 0.])),
+                value("slopes", &[2], Some(vec![2., 3.])),
+                value("unused", &[1, 2], None),
+                value("fc", &[1, 2], None),
+                value("prelu", &[1, 2], None),
+                value("y", &[1, 2], None),
+                value("other input", &[3], None),
+            ],
+            nodes: vec![
+                node("unused", Op::Unary(UnaryOp::Sign), &[0], 4),
+                node("fc", Op::FullyConnected { activation: Activation::None }, &[0, 1, 2], 5),
+                node("prelu", Op::Prelu, &[5, 3], 6),
+                node("y", Op::Unary(UnaryOp::Relu), &[6], 7),
+            ],
+            inputs: vec![0, 8],
+            outputs: vec![7],
+        }
+    }
+
+    #[test]
+    fn an_activation_merges_into_its_producer_and_dead_nodes_vanish() {
+        let graph = graph();
+        graph.validate().unwrap();
+        let optimized = optimize(graph);
+        optimized.validate().unwrap();
+        let names: Vec<&str> = optimized.nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["prelu", "y"], "one activation per node");
+        let fc = &optimized.nodes[0];
+        assert_eq!(fc.op, Op::FullyConnected { activation: Activation::Prelu });
+        assert_eq!(optimized.values[fc.inputs[3]].name, "slopes");
+        let names: Vec<&str> = optimized.values.iter().map(|value| value.name.as_str()).collect();
+        assert_eq!(names, ["x", "w", "b", "slopes", "prelu", "y", "other input"]);
+        assert_eq!(optimized.inputs, [0, 6], "inputs stay, used or not");
+    }
+
+    #[test]
+    fn a_result_that_others_see_is_kept() {
+        let mut seen = graph();
+        seen.outputs.push(5);
+        assert_eq!(optimize(seen).nodes.len(), 3, "an output");
+        let mut read_twice = graph();
+        read_twice.nodes[0].inputs = vec![5];
+        read_twice.nodes.swap(0, 1);
+        read_twice.outputs.push(4);
+        read_twice.validate().unwrap();
+        assert_eq!(optimize(read_twice).nodes.len(), 4, "another reader");
+    }
 }

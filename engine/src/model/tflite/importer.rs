@@ -239,8 +239,7 @@ impl Importer<'_> {
         if self.produced.contains_key(&id) || self.tensors.is_constant(id)? {
             return Err(malformed(format!("computes tensor {id}, which has another source")));
         }
-        let name = self.tensors.name(id).to_owned();
-        let value = self.value(name, shape, None);
+        let value = self.value(self.tensors.name(id), shape, None);
         self.produced.insert(id, value);
         Ok(value)
     }
@@ -287,8 +286,7 @@ impl Importer<'_> {
                 elements.len()
             )));
         }
-        let name = self.tensors.name(id).to_owned();
-        let value = self.value(name, key.1.clone(), Some(Constant::f32(elements)));
+        let value = self.value(self.tensors.name(id), key.1.clone(), Some(Constant::f32(elements)));
         self.constants.insert(key, value);
         Ok(value)
     }
@@ -305,7 +303,7 @@ impl Importer<'_> {
     /// A constant that is not in the file.
     pub(super) fn new_constant(
         &mut self,
-        name: String,
+        name: &str,
         shape: Vec<usize>,
         constant: Constant,
     ) -> Result<ValueId, Fault> {
@@ -313,9 +311,9 @@ impl Importer<'_> {
         Ok(self.value(name, shape, Some(constant)))
     }
 
-    fn value(&mut self, name: String, shape: Vec<usize>, constant: Option<Constant>) -> ValueId {
+    fn value(&mut self, name: &str, shape: Vec<usize>, constant: Option<Constant>) -> ValueId {
         let index = self.graph.values.len();
-        let mut unique = name.clone();
+        let mut unique = name.to_owned();
         // Names of the file may be empty, repeat, or look like those made here. The counter never goes back,
         // so that a file full of look-alikes costs no more than one full of repetitions.
         while unique.is_empty() || !self.names.insert(unique.clone()) {
@@ -347,7 +345,7 @@ impl Importer<'_> {
         &mut self,
         op: Op,
         inputs: Vec<ValueId>,
-        name: String,
+        name: &str,
         shape: Vec<usize>,
     ) -> Result<ValueId, Fault> {
         let value = self.value(name, shape, None);

@@ -84,12 +84,12 @@ fn repeat(
     // Shapes have at most 2^28 elements.
     let indices = (0..co).map(|c| (c / (co / channels)) as i32).collect();
     let indices =
-        importer.new_constant(format!("{name}/channels"), vec![co], Constant::i32(indices))?;
+        importer.new_constant(&format!("{name}/channels"), vec![co], Constant::i32(indices))?;
     let shape = vec![n, h, w, co];
     importer.intermediate(
         Op::Gather { axis: 3 },
         vec![x, indices],
-        format!("{name}/repeated"),
+        &format!("{name}/repeated"),
         shape,
     )
 }
@@ -119,7 +119,7 @@ pub(super) fn fully_connected(importer: &mut Importer<'_>, op: &Operator) -> Res
         }
         let rows = vec![elements / ci, ci];
         let name = format!("{}/rows", result_name(importer, op)?);
-        x = importer.intermediate(Op::Reshape, vec![x], name, rows)?;
+        x = importer.intermediate(Op::Reshape, vec![x], &name, rows)?;
     }
     importer.node(Op::FullyConnected { activation }, vec![x, weights, bias], &op.outputs)
 }
@@ -186,7 +186,7 @@ fn bias(importer: &mut Importer<'_>, op: &Operator, channels: usize) -> Result<V
     match op.inputs.get(2) {
         None | Some(-1) => {
             let name = format!("{}/bias", result_name(importer, op)?);
-            importer.new_constant(name, vec![channels], Constant::f32(vec![0.0; channels]))
+            importer.new_constant(&name, vec![channels], Constant::f32(vec![0.0; channels]))
         }
         Some(&id) => importer.constant(tensor_id(id)?, vec![channels], Ok),
     }

@@ -111,7 +111,7 @@ pub(super) fn gather(importer: &mut Importer<'_>, op: &Operator) -> Result<(), F
     let axis = axis(options.axis, importer.shape(x).len())?;
     let elements = importer.tensors.integers(indices)?;
     let shape = importer.tensors.shape(indices)?;
-    let name = importer.tensors.name(indices).to_owned();
+    let name = importer.tensors.name(indices);
     let indices = importer.new_constant(name, shape, Constant::i32(elements))?;
     importer.node(Op::Gather { axis }, vec![x, indices], &op.outputs)
 }
