@@ -1,0 +1,321 @@
+//! From the file as written to a checked [`Pipeline`].
+
+use std::collections::BTreeMap;
+
+use quantrack_engine::Level;
+use toml::Spanned;
+
+use super::error::{Source, SpecError, closest};
+use super::file::{self, File, Group, ObjectiveKind, Part};
+use super::pipeline::{Candidate, Data, Measure, Pipeline, Stage};
+use crate::search::{Composition, Floor, Objective};
+
+/// The recipe of levels that need none.
+const DIRECT: &str = "direct";
+/// The recipe of models that were trained at their level.
+pub const TRAINED: &str = "trained";
+
+pub(super) fn pipeline(source: Source<'_>) -> Result<Pipeline, SpecError> {
+    let file: File = toml::from_str(source.text).map_err(|error| source.toml_error(&error))?;
+    if file.name.get_ref().trim().is_empty() {
+        return Err(source.error(file.name.span().start, "the pipeline needs a name"));
+    }
+    if file.stage.is_empty() {
+        return Err(source.error(0, "the pipeline has no stage; add [[stage]] tables"));
+    }
+    let mut stages: Vec<Stage> = Vec::new();
+    for written in &file.stage {
+        let name = written.name.get_ref();
+        if stages.iter().any(|stage| stage.name == *name) {
+            let message = format!("two stages are called {name:?}; names must differ");
+            return Err(source.error(written.name.span().start, message));
+        }
+        stages.push(stage(source, written)?);
+    }
+    let floor = floor(source, &file.accuracy)?;
+    let max_latency_us = match &file.latency.max_ms {
+        Some(limit) => Some(1e3 * in_range(source, limit, "max-ms", 1e-6..=1e9)?),
+        None => None,
+    };
+    let objective = objective(source, file.objective.as_ref(), max_latency_us)?;
+    let composition = composition(source, &file, &stages)?;
+    Ok(Pipeline {
+        name: file.name.into_inner(),
+        data: data(source, file.data)?,
+        metric: file.accuracy.into_inner().metric.into_inner(),
+        floor,
+        percentile: file.latency.percentile,
+        max_latency_us,
+        objective,
+        composition,
+        measure: measure(source, file.measure)?,
+        stages,
+    })
+}
+
+fn in_range(
+    source: Source<'_>,
+    value: &Spanned<f64>,
+    key: &str,
+    range: std::ops::RangeInclusive<f64>,
+) -> Result<f64, SpecError> {
+    if range.contains(value.get_ref()) {
+        return Ok(*value.get_ref());
+    }
+    let message = format!(
+        "{key} is {}, but must be between {} and {}",
+        value.get_ref(),
+        range.start(),
+        range.end()
+    );
+    Err(source.error(value.span().start, message))
+}
+
+fn level(source: Source<'_>, text: &Spanned<String>) -> Result<Level, SpecError> {
+    text.get_ref().parse().map_err(|unknown: quantrack_engine::level::UnknownLevel| {
+        let close = closest(text.get_ref(), Level::ALL.iter().map(|level| level.name()));
+        let hint = close.map_or(String::new(), |close| format!("; did you mean \"{close}\"?"));
+        source.error(text.span().start, format!("{unknown}{hint}"))
+    })
+}
+
+fn stage(source: Source<'_>, written: &file::Stage) -> Result<Stage, SpecError> {
+    let levels = levels(source, written)?;
+    let among = |key: &Spanned<String>, what: &str| -> Result<Level, SpecError> {
+        let named = level(source, key)?;
+        if levels.contains(&named) {
+            return Ok(named);
+        }
+        let name = written.name.get_ref();
+        let message = format!("{what} are given for {named}, which is not among {name}'s levels");
+        Err(source.error(key.span().start, message))
+    };
+    let mut recipes: BTreeMap<Level, Vec<String>> = BTreeMap::new();
+    for (key, names) in &written.recipes {
+        if names.is_empty() {
+            return Err(source.error(key.span().start, "name at least one recipe, or leave it out"));
+        }
+        if let Some(twice) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+            let message = format!("the recipe {:?} is given twice", twice.1.get_ref());
+            return Err(source.error(twice.1.span().start, message));
+        }
+        let names = names.iter().map(|name| name.get_ref().clone()).collect();
+        recipes.insert(among(key, "recipes")?, names);
+    }
+    let mut trained = BTreeMap::new();
+    for (key, path) in &written.trained {
+        trained.insert(among(key, "trained models")?, path.clone());
+    }
+    let mut candidates = Vec::new();
+    for level in levels {
+        let named = recipes.remove(&level);
+        let trained_model = trained.remove(&level);
+        // A trained model replaces the default recipe, but not recipes that were asked for.
+        let mut names = match (named, &trained_model) {
+            (Some(named), _) => named,
+            (None, Some(_)) => Vec::new(),
+            (None, None) => vec![default_recipe(level).to_owned()],
+        };
+        if trained_model.is_some() && !names.iter().any(|name| name == TRAINED) {
+            names.push(TRAINED.to_owned());
+        }
+        candidates.extend(names.into_iter().map(|recipe| Candidate {
+            level,
+            trained_model: trained_model.clone().filter(|_| recipe == TRAINED),
+            recipe,
+        }));
+    }
+    let min_accuracy = match &written.min_accuracy {
+        Some(least) => Some(in_range(source, least, "min-accuracy", 0.0..=1.0)?),
+        None => None,
+    };
+    Ok(Stage {
+        name: written.name.get_ref().clone(),
+        model: written.model.get_ref().clone(),
+        glue: written.glue.get_ref().clone(),
+        candidates,
+        metric: written.metric.clone(),
+        min_accuracy,
+    })
+}
+
+/// The levels of a stage, from most to fewest bits; fp32 must be among them, for it is what all are compared with.
+fn levels(source: Source<'_>, written: &file::Stage) -> Result<Vec<Level>, SpecError> {
+    let mut levels = Vec::new();
+    for text in written.levels.get_ref() {
+        let level = level(source, text)?;
+        if levels.contains(&level) {
+            return Err(source.error(text.span().start, format!("{level} is given twice")));
+        }
+        levels.push(level);
+    }
+    if !levels.contains(&Level::Fp32) {
+        let message = "fp32 must be among the levels: all others are compared with it";
+        return Err(source.error(written.levels.span().start, message));
+    }
+    levels.sort_unstable();
+    Ok(levels)
+}
+
+/// The recipe of a level for which the file names none.
+fn default_recipe(level: Level) -> &'static str {
+    match level {
+        Level::Fp32 | Level::Fp16 => DIRECT,
+        Level::Int8 | Level::Int4 | Level::Int2 => "minmax",
+        Level::Bin1 => "sign-center",
+    }
+}
+
+fn floor(source: Source<'_>, written: &Spanned<file::Accuracy>) -> Result<Floor, SpecError> {
+    let accuracy = written.get_ref();
+    if accuracy.metric.get_ref() != "top1" {
+        let message = format!(
+            "unknown end-to-end metric {:?}: use \"top1\", the share of right answers",
+            accuracy.metric.get_ref()
+        );
+        return Err(source.error(accuracy.metric.span().start, message));
+    }
+    match (&accuracy.max_drop, &accuracy.min_accuracy) {
+        (Some(points), None) => {
+            Ok(Floor::MaxDropPoints(in_range(source, points, "max-drop", 0.0..=100.0)?))
+        }
+        (None, Some(share)) => {
+            Ok(Floor::MinAccuracy(in_range(source, share, "min-accuracy", 0.0..=1.0)?))
+        }
+        (Some(_), Some(both)) => {
+            let message = "give either max-drop or min-accuracy, not both";
+            Err(source.error(both.span().start, message))
+        }
+        (None, None) => {
+            let message = "[accuracy] needs max-drop (points below fp32) or min-accuracy (a share)";
+            Err(source.error(written.span().start, message))
+        }
+    }
+}
+
+fn objective(
+    source: Source<'_>,
+    written: Option<&Spanned<file::Objective>>,
+    max_latency_us: Option<f64>,
+) -> Result<Objective, SpecError> {
+    let Some(spanned) = written else { return Ok(Objective::MinLatency) };
+    let at = spanned.span().start;
+    let objective = spanned.get_ref();
+    match (objective.kind, &objective.accuracy_weight) {
+        (ObjectiveKind::Weighted, Some(weight)) => {
+            let accuracy_weight = in_range(source, weight, "accuracy-weight", 0.0..=1e9)?;
+            Ok(Objective::Weighted { accuracy_weight })
+        }
+        (ObjectiveKind::Weighted, None) => {
+            let message = "objective weighted needs accuracy-weight: the price of the whole \
+                           accuracy (100 points) in baseline latencies";
+            Err(source.error(at, message))
+        }
+        (_, Some(weight)) => {
+            let message = "accuracy-weight belongs to the objective weighted only";
+            Err(source.error(weight.span().start, message))
+        }
+        (ObjectiveKind::MaxAccuracy, None) if max_latency_us.is_none() => {
+            Err(source.error(at, "objective max-accuracy needs max-ms under [latency]"))
+        }
+        (ObjectiveKind::MaxAccuracy, None) => Ok(Objective::MaxAccuracy),
+        (ObjectiveKind::MinLatency, None) => Ok(Objective::MinLatency),
+    }
+}
+
+fn data(source: Source<'_>, written: file::Data) -> Result<Data, SpecError> {
+    let calibration_samples = match written.calibration_samples {
+        Some(count) if *count.get_ref() == 0 => {
+            let message = "calibration-samples must be at least 1";
+            return Err(source.error(count.span().start, message));
+        }
+        count => count.map(Spanned::into_inner),
+    };
+    Ok(Data {
+        calibration: written.calibration,
+        evaluation: written.evaluation,
+        file_column: written.file,
+        label_column: written.label,
+        calibration_samples,
+    })
+}
+
+fn measure(source: Source<'_>, written: Option<Spanned<Measure>>) -> Result<Measure, SpecError> {
+    let Some(spanned) = written else { return Ok(Measure::default()) };
+    let at = spanned.span().start;
+    let measure = spanned.into_inner();
+    let wrong = if measure.threads == 0 || measure.threads > 256 {
+        Some("threads must be between 1 and 256")
+    } else if !measure.cores.is_empty() && (measure.cores.len() as u64) < u64::from(measure.threads)
+    {
+        Some("cores must name at least as many cores as there are threads, or be left out")
+    } else if measure.block == 0 || measure.min_samples == 0 {
+        Some("block and min-samples must be at least 1")
+    } else if measure.max_samples < measure.min_samples {
+        Some("max-samples must not be less than min-samples")
+    } else if !(measure.target_ci > 0.0 && measure.target_ci < 1.0) {
+        Some("target-ci must be a share between 0 and 1")
+    } else if measure.max_seconds == 0 || measure.max_seconds > 4_000_000 {
+        Some("max-seconds must be between 1 and 4000000")
+    } else if measure.memory_mb < 16 {
+        Some("memory-mb must be at least 16")
+    } else {
+        None
+    };
+    wrong.map_or(Ok(measure), |message| Err(source.error(at, format!("[measure] {message}"))))
+}
+
+fn composition(
+    source: Source<'_>,
+    file: &File,
+    stages: &[Stage],
+) -> Result<Composition, SpecError> {
+    let mut rates = Vec::new();
+    for stage in &file.stage {
+        rates.push(match &stage.rate {
+            Some(rate) => in_range(source, rate, "rate", 0.0..=1.0)?,
+            None => 1.0,
+        });
+    }
+    let leaf = |stage: usize| Composition::Stage { stage, rate: rates[stage] };
+    let Some(written) = &file.composition else {
+        return Ok(Composition::Chain((0..stages.len()).map(leaf).collect()));
+    };
+    let at = written.span().start;
+    let tree = Composition::Chain(parts(written.get_ref(), stages, &leaf).map_err(|name| {
+        let close = closest(&name, stages.iter().map(|stage| stage.name.as_str()));
+        let hint = close.map_or(String::new(), |close| format!("; did you mean {close:?}?"));
+        source.error(at, format!("the composition names {name:?}, which is no stage{hint}"))
+    })?);
+    tree.validate(stages.len()).map_err(|error| {
+        let named = match error {
+            crate::search::CompositionError::NotOnce(stage, times) => format!(
+                "the composition has the stage {:?} {times} times; every stage must be in it once",
+                stages[stage].name
+            ),
+            other => other.to_string(),
+        };
+        source.error(at, named)
+    })?;
+    Ok(tree)
+}
+
+/// The parts as a composition, or the name that is no stage.
+fn parts(
+    written: &[Part],
+    stages: &[Stage],
+    leaf: &dyn Fn(usize) -> Composition,
+) -> Result<Vec<Composition>, String> {
+    let part = |part: &Part| match part {
+        Part::Stage(name) => stages
+            .iter()
+            .position(|stage| stage.name == *name)
+            .map(leaf)
+            .ok_or_else(|| name.clone()),
+        Part::Group(Group::Chain(inner)) => Ok(Composition::Chain(parts(inner, stages, leaf)?)),
+        Part::Group(Group::Parallel(inner)) => {
+            Ok(Composition::Parallel(parts(inner, stages, leaf)?))
+        }
+    };
+    written.iter().map(part).collect()
+}

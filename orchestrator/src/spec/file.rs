@@ -1,0 +1,120 @@
+//! The pipeline file as it is written: names, defaults and units of the TOML.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::pipeline::{ImageSet, Measure, Percentile};
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct File {
+    pub(super) name: Spanned<String>,
+    pub(super) data: Data,
+    pub(super) accuracy: Spanned<Accuracy>,
+    #[serde(default)]
+    pub(super) latency: Latency,
+    #[serde(default)]
+    pub(super) objective: Option<Spanned<Objective>>,
+    #[serde(default)]
+    pub(super) measure: Option<Spanned<Measure>>,
+    pub(super) stage: Vec<Stage>,
+    /// Absent: a chain in the order of the stages.
+    #[serde(default)]
+    pub(super) composition: Option<Spanned<Vec<Part>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Data {
+    pub(super) calibration: ImageSet,
+    pub(super) evaluation: ImageSet,
+    #[serde(default = "file_column")]
+    pub(super) file: String,
+    #[serde(default = "label_column")]
+    pub(super) label: String,
+    #[serde(default)]
+    pub(super) calibration_samples: Option<Spanned<usize>>,
+}
+
+fn file_column() -> String {
+    "file".to_owned()
+}
+
+fn label_column() -> String {
+    "label".to_owned()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Accuracy {
+    pub(super) metric: Spanned<String>,
+    #[serde(default)]
+    pub(super) max_drop: Option<Spanned<f64>>,
+    #[serde(default)]
+    pub(super) min_accuracy: Option<Spanned<f64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Latency {
+    #[serde(default)]
+    pub(super) percentile: Percentile,
+    #[serde(default)]
+    pub(super) max_ms: Option<Spanned<f64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Objective {
+    pub(super) kind: ObjectiveKind,
+    #[serde(default)]
+    pub(super) accuracy_weight: Option<Spanned<f64>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ObjectiveKind {
+    MinLatency,
+    MaxAccuracy,
+    Weighted,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Stage {
+    pub(super) name: Spanned<String>,
+    pub(super) model: Spanned<PathBuf>,
+    pub(super) glue: Spanned<String>,
+    pub(super) levels: Spanned<Vec<Spanned<String>>>,
+    /// Recipes to try, per level; a level that is not named has the engine's default.
+    #[serde(default)]
+    pub(super) recipes: BTreeMap<Spanned<String>, Vec<Spanned<String>>>,
+    /// Models trained at a level, imported as they are.
+    #[serde(default)]
+    pub(super) trained: BTreeMap<Spanned<String>, PathBuf>,
+    #[serde(default)]
+    pub(super) metric: Option<String>,
+    #[serde(default)]
+    pub(super) min_accuracy: Option<Spanned<f64>>,
+    #[serde(default)]
+    pub(super) rate: Option<Spanned<f64>>,
+}
+
+/// One part of the composition: a stage by its name, or parts side by side or one after the other.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a stage's name, { parallel = [...] } or { chain = [...] }")]
+pub(super) enum Part {
+    Stage(String),
+    Group(Group),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Group {
+    Parallel(Vec<Part>),
+    Chain(Vec<Part>),
+}

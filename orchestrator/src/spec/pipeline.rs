@@ -1,0 +1,167 @@
+//! A pipeline: what is tried, on which data, and what must be reached.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use quantrack_engine::Level;
+use serde::{Deserialize, Serialize};
+
+use crate::search::{Composition, Floor, Objective};
+
+/// A checked pipeline file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pipeline {
+    /// Its name: the key of its rows in the store.
+    pub name: String,
+    /// The stages, in the order of the file. At least one; names are unique.
+    pub stages: Vec<Stage>,
+    /// Images and labels.
+    pub data: Data,
+    /// The end-to-end metric.
+    pub metric: String,
+    /// What the end-to-end metric must reach.
+    pub floor: Floor,
+    /// Which percentile of the measured latencies is searched over and limited.
+    pub percentile: Percentile,
+    /// Latency that the pipeline must not exceed, in microseconds.
+    pub max_latency_us: Option<f64>,
+    /// What is best.
+    pub objective: Objective,
+    /// How the stages compose.
+    pub composition: Composition,
+    /// How latencies are sampled.
+    pub measure: Measure,
+}
+
+impl Pipeline {
+    /// The stage called `name`, with its index.
+    pub fn stage(&self, name: &str) -> Option<(usize, &Stage)> {
+        self.stages.iter().enumerate().find(|(_, stage)| stage.name == name)
+    }
+}
+
+/// One model with the glue around it, and what is tried for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// Its name, unique in the pipeline.
+    pub name: String,
+    /// The fp32 model, relative to the data directory.
+    pub model: PathBuf,
+    /// Which glue makes its inputs and reads its outputs.
+    pub glue: String,
+    /// What to try: every level with every recipe, in the order of the file. The first is fp32.
+    pub candidates: Vec<Candidate>,
+    /// The stage's own metric; absent: the one that its glue proposes.
+    pub metric: Option<String>,
+    /// Least value of the stage's own metric, with all other stages at fp32.
+    pub min_accuracy: Option<f64>,
+}
+
+/// A level by a recipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The level.
+    pub level: Level,
+    /// The recipe, as the engine spells it.
+    pub recipe: String,
+    /// The model that was trained at this level, relative to the data directory; absent: the stage's fp32 model.
+    pub trained_model: Option<PathBuf>,
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.level, self.recipe)
+    }
+}
+
+/// Where images and labels are, relative to the data directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// For calibration; never for measuring accuracy.
+    pub calibration: ImageSet,
+    /// For measuring accuracy; never for calibration.
+    pub evaluation: ImageSet,
+    /// Column of the CSV files with the image's file name.
+    pub file_column: String,
+    /// Column of the CSV files with the right answer.
+    pub label_column: String,
+    /// How many calibration images are used, evenly spread over the set; absent: all.
+    pub calibration_samples: Option<usize>,
+}
+
+/// A folder of images with a CSV of labels.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ImageSet {
+    /// The folder.
+    pub images: PathBuf,
+    /// The CSV.
+    pub labels: PathBuf,
+}
+
+/// A percentile of measured latencies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Percentile {
+    /// The 50th.
+    #[default]
+    #[serde(alias = "p50")]
+    Median,
+    /// The 90th.
+    P90,
+    /// The 95th; needs 59 samples.
+    P95,
+}
+
+impl fmt::Display for Percentile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Median => "median",
+            Self::P90 => "p90",
+            Self::P95 => "p95",
+        })
+    }
+}
+
+/// How latencies are sampled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Measure {
+    /// Threads of the engine.
+    pub threads: u32,
+    /// Cores to pin to; empty: the agent chooses.
+    pub cores: Vec<u32>,
+    /// Untimed runs of each variant before its first sample.
+    pub warmup: u32,
+    /// Fewest samples of each variant.
+    pub min_samples: u32,
+    /// Most samples of each variant.
+    pub max_samples: u32,
+    /// Sample until the 95 % interval of every median is narrower than this share of the median.
+    pub target_ci: f64,
+    /// Seconds after which sampling ends, whatever the interval, for the variants of a stage together.
+    pub max_seconds: u32,
+    /// Consecutive samples of one variant before the next variant's turn.
+    pub block: u32,
+    /// Most memory of the process that measures, in MiB.
+    pub memory_mb: u32,
+    /// Whether each layer is timed as well.
+    pub layers: bool,
+}
+
+impl Default for Measure {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            cores: Vec::new(),
+            warmup: 3,
+            min_samples: 60,
+            max_samples: 200,
+            target_ci: 0.02,
+            max_seconds: 180,
+            block: 10,
+            memory_mb: 512,
+            layers: false,
+        }
+    }
+}

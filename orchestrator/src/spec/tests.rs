@@ -1,0 +1,158 @@
+//! Good and bad pipeline files.
+
+use quantrack_engine::Level;
+
+use super::*;
+use crate::search::{Composition, Floor, Objective};
+
+const SMALL: &str = r#"
+name = "small"
+[data]
+calibration = { images = "c", labels = "c.csv" }
+evaluation = { images = "e", labels = "e.csv" }
+[accuracy]
+metric = "top1"
+min-accuracy = 0.9
+[[stage]]
+name = "a"
+model = "a.tflite"
+glue = "tensor"
+levels = ["int-8", "fp32"]
+[[stage]]
+name = "b"
+model = "b.tflite"
+glue = "tensor"
+levels = ["fp32", "bin1"]
+"#;
+
+/// The message for `SMALL` with `from` replaced by `to`; it must name `line`.
+fn complaint(from: &str, to: &str, line: usize) -> String {
+    assert!(SMALL.contains(from), "{from}");
+    let message = parse("p.toml", &SMALL.replacen(from, to, 1)).unwrap_err().to_string();
+    assert!(message.starts_with(&format!("p.toml:{line}:")), "{message}");
+    message
+}
+
+#[test]
+fn the_built_in_pipelines_are_valid() {
+    for (name, _) in BUILTIN {
+        assert_eq!(load(name).unwrap().name, *name);
+    }
+    let hand = load("hand-gesture").unwrap();
+    let names: Vec<&str> = hand.stages.iter().map(|stage| stage.name.as_str()).collect();
+    assert_eq!(names, ["palm", "landmark", "embedder", "classifier"]);
+    assert_eq!(hand.floor, Floor::MaxDropPoints(4.0));
+    assert_eq!(hand.objective, Objective::MinLatency);
+    assert_eq!(hand.composition, Composition::chain(4));
+    for stage in &hand.stages {
+        assert_eq!(stage.candidates[0].level, Level::Fp32);
+    }
+}
+
+#[test]
+fn levels_are_ordered_and_every_level_gets_its_default_recipe() {
+    let small = parse("p.toml", SMALL).unwrap();
+    let levels: Vec<Level> = small.stages[0].candidates.iter().map(|c| c.level).collect();
+    assert_eq!(levels, [Level::Fp32, Level::Int8]);
+    assert_eq!(small.stages[1].candidates[1].recipe, "sign-center");
+    assert_eq!(small.measure, Measure::default());
+}
+
+#[test]
+fn a_trained_model_replaces_the_default_recipe_but_not_one_that_was_asked_for() {
+    let trained = "levels = [\"fp32\", \"bin1\"]\ntrained = { bin1 = \"t.tflite\" }";
+    let only = SMALL.replace("levels = [\"fp32\", \"bin1\"]", trained);
+    let stage = &parse("p.toml", &only).unwrap().stages[1];
+    assert_eq!(stage.candidates.len(), 2);
+    assert_eq!(stage.candidates[1].recipe, TRAINED);
+    assert_eq!(stage.candidates[1].trained_model.as_deref(), Some(Path::new("t.tflite")));
+    let both = only.replace("trained =", "recipes = { bin1 = [\"sign-center\"] }\ntrained =");
+    let stage = &parse("p.toml", &both).unwrap().stages[1];
+    assert_eq!(stage.candidates.len(), 3);
+    assert_eq!(stage.candidates[1].trained_model, None);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_the_closest_known_one() {
+    let message = complaint("min-accuracy", "min-acuracy", 8);
+    assert!(message.contains("`min-acuracy`"), "{message}");
+    assert!(message.contains("did you mean `min-accuracy`?"), "{message}");
+    assert!(message.contains("min-acuracy = 0.9"), "{message}");
+}
+
+#[test]
+fn unknown_doubled_and_missing_levels_are_refused() {
+    let message = complaint("\"int-8\"", "\"int7\"", 13);
+    assert!(message.contains("unknown level \"int7\""), "{message}");
+    assert!(complaint("\"int-8\"", "\"fp-32\"", 13).contains("twice"));
+    assert!(complaint("\"fp32\", \"bin1\"", "\"bin1\"", 18).contains("fp32 must be among"));
+}
+
+#[test]
+fn thresholds_must_be_one_and_in_range() {
+    assert!(complaint("min-accuracy = 0.9", "min-accuracy = 90", 8).contains("between 0 and 1"));
+    assert!(complaint("min-accuracy = 0.9", "min-accuracy = nan", 8).contains("NaN"));
+    assert!(complaint("min-accuracy = 0.9", "", 6).contains("needs max-drop"));
+    let both = "min-accuracy = 0.9\nmax-drop = 4.0";
+    assert!(complaint("min-accuracy = 0.9", both, 8).contains("not both"));
+}
+
+#[test]
+fn stages_have_different_names_and_recipes_belong_to_their_levels() {
+    assert!(complaint("name = \"b\"", "name = \"a\"", 15).contains("two stages are called \"a\""));
+    let foreign = "glue = \"tensor\"\nrecipes = { int4 = [\"minmax\"] }";
+    assert!(complaint("glue = \"tensor\"", foreign, 13).contains("not among a's levels"));
+}
+
+#[test]
+fn objectives_have_what_they_need() {
+    let with = |text: &str| format!("{text}\n[accuracy]");
+    let message = complaint("[accuracy]", &with("[objective]\nkind = \"weighted\""), 6);
+    assert!(message.contains("accuracy-weight"), "{message}");
+    let message = complaint("[accuracy]", &with("[objective]\nkind = \"max-accuracy\""), 6);
+    assert!(message.contains("max-ms"), "{message}");
+    let message = complaint("[accuracy]", &with("[objective]\nkind = \"min-latncy\""), 7);
+    assert!(message.contains("did you mean `min-latency`?"), "{message}");
+}
+
+#[test]
+fn compositions_nest_and_carry_rates() {
+    let text = SMALL
+        .replace(
+            "name = \"small\"",
+            "name = \"small\"\ncomposition = [{ parallel = [\"a\", \"b\"] }]",
+        )
+        .replacen("glue = \"tensor\"", "glue = \"tensor\"\nrate = 0.25", 1);
+    let leaf = |stage, rate| Composition::Stage { stage, rate };
+    assert_eq!(
+        parse("p.toml", &text).unwrap().composition,
+        Composition::Chain(vec![Composition::Parallel(vec![leaf(0, 0.25), leaf(1, 1.0)])])
+    );
+    let with = |list: &str| format!("name = \"small\"\ncomposition = {list}");
+    let name = "name = \"small\"";
+    assert!(complaint(name, &with("[\"a\"]"), 3).contains("stage \"b\" 0 times"));
+    assert!(complaint(name, &with("[\"a\", \"c\"]"), 3).contains("\"c\", which is no stage"));
+}
+
+#[test]
+fn measurement_settings_are_checked() {
+    let with = |text: &str| format!("[measure]\n{text}\n[accuracy]");
+    assert!(complaint("[accuracy]", &with("threads = 0"), 6).contains("threads"));
+    assert!(complaint("[accuracy]", &with("max-samples = 5"), 6).contains("max-samples"));
+    assert!(complaint("[accuracy]", &with("thread = 1"), 7).contains("did you mean `threads`?"));
+}
+
+#[test]
+fn text_that_is_no_toml_is_pointed_at() {
+    assert!(complaint("[accuracy]", "[accuracy", 6).contains("[accuracy"));
+    let message = load("no-such-pipeline").unwrap_err().to_string();
+    assert!(message.contains("hand-gesture"), "{message}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(cut in 0..SMALL.len(), junk in "\\PC{0,20}") {
+        let text = format!("{}{junk}{}", &SMALL[..cut], &SMALL[cut..]);
+        let _ = parse("p.toml", &text);
+    }
+}
