@@ -10,7 +10,9 @@
 //! * [`graph`] is the one intermediate representation. Each value says how its numbers are stored
 //!   ([`graph::Encoding`]); an operator's arithmetic follows from the encodings of its operands, so a quantized
 //!   model is an ordinary typed graph, and nothing quantized is ever simulated in floating point.
-//! * [`kernels`] is the only place with `unsafe`; every kernel stands in one registry.
+//! * [`kernels`] is the only place with `unsafe` (but for following FlatBuffers offsets that the verifier has
+//!   checked, in the schema of [`model::tflite`]); every kernel stands in one registry.
+//! * [`oracle`] runs an fp32 graph as its definition reads: everything faster is tested against it.
 //! * Integer results are bit-identical on every ISA; fp32 kernels accumulate with fused multiply-add in one
 //!   defined order, so they agree bit for bit as well.
 //!

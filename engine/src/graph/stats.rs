@@ -20,7 +20,8 @@ impl Graph {
 
     /// Multiply-accumulates of one inference.
     pub fn macs(&self) -> u64 {
-        self.nodes.iter().map(|node| self.node_macs(node)).sum()
+        // Only a hostile graph gets near the limit, but it must not overflow either.
+        self.nodes.iter().map(|node| self.node_macs(node)).fold(0, u64::saturating_add)
     }
 
     /// Number of learned parameters: elements of all constants but indices.

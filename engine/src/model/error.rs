@@ -39,16 +39,9 @@ pub enum ImportError {
     /// Operators that the engine does not have, all of the file.
     #[error("{}", list(.0))]
     Unsupported(Vec<UnsupportedOp>),
-    /// A tensor that contradicts itself.
-    #[error("tensor {index} ({name:?}): {reason}")]
-    Tensor {
-        /// Index in the subgraph.
-        index: usize,
-        /// Its name in the file.
-        name: String,
-        /// What is wrong and what to do.
-        reason: String,
-    },
+    /// An input or output of the model that cannot be one.
+    #[error("the model's inputs and outputs: {0}")]
+    Interface(String),
     /// An operator that does not fit its tensors.
     #[error(
         "operator {index} ({name}): {reason}; the file is damaged or its converter is at fault"

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::builtin::{self, Builtin};
 use super::fault::{Fault, malformed};
 use super::schema;
-use super::tensors::Tensors;
+use super::tensors::{Tensors, short};
 use super::{lower, schema::Options};
 use crate::Level;
 use crate::graph::{
@@ -148,11 +148,6 @@ fn read_operators(
         .collect()
 }
 
-/// A name of the file, short enough for a message.
-fn short(name: &str) -> String {
-    name.chars().take(64).collect()
-}
-
 /// The graph under construction.
 pub(super) struct Importer<'a> {
     pub(super) tensors: Tensors<'a>,
@@ -169,7 +164,7 @@ pub(super) struct Importer<'a> {
 impl Importer<'_> {
     fn inputs(&mut self, inputs: Vec<i32>) -> Result<(), ImportError> {
         for id in inputs {
-            let value = self.input(id).map_err(|fault| self.tensor_error(id, fault))?;
+            let value = self.input(id).map_err(interface)?;
             self.graph.inputs.push(value);
         }
         Ok(())
@@ -186,16 +181,10 @@ impl Importer<'_> {
     fn outputs(&mut self, outputs: Vec<i32>) -> Result<(), ImportError> {
         for id in outputs {
             let value = tensor_id(id).and_then(|tensor| self.operand(tensor));
-            let value = value.map_err(|fault| self.tensor_error(id, fault))?;
+            let value = value.map_err(interface)?;
             self.graph.outputs.push(value);
         }
         Ok(())
-    }
-
-    fn tensor_error(&self, id: i32, fault: Fault) -> ImportError {
-        let (Fault::Unsupported(reason) | Fault::Malformed(reason)) = fault;
-        let index = usize::try_from(id).unwrap_or(usize::MAX);
-        ImportError::Tensor { index, name: short(self.tensors.name(index)), reason }
     }
 
     /// Lowers all operators, or names all that are not supported.
@@ -253,10 +242,7 @@ impl Importer<'_> {
             let shape = self.tensors.shape(id)?;
             return self.constant(id, shape, Ok);
         }
-        Err(malformed(format!(
-            "reads tensor {id} ({}) before anything computes it",
-            short(self.tensors.name(id))
-        )))
+        Err(malformed(format!("reads {} before anything computes it", self.tensors.label(id))))
     }
 
     /// The shape of a value.
@@ -361,6 +347,11 @@ impl Importer<'_> {
         self.graph.nodes.push(Node { name, op, inputs, outputs, level: Level::Fp32 });
         Ok(())
     }
+}
+
+fn interface(fault: Fault) -> ImportError {
+    let (Fault::Unsupported(reason) | Fault::Malformed(reason)) = fault;
+    ImportError::Interface(reason)
 }
 
 /// The index of a tensor that must be there.

@@ -76,6 +76,11 @@ impl<'a> Tensors<'a> {
         &name[..end]
     }
 
+    /// Index and name, short enough for a message.
+    pub(super) fn label(&self, id: usize) -> String {
+        format!("tensor {id} ({})", short(self.name(id)))
+    }
+
     /// The shape, every extent at least 1. Where the file leaves an extent open (`shape_signature`), this is the
     /// one that it stores for the time being, as a rule a batch of 1.
     pub(super) fn shape(&self, id: usize) -> Result<Vec<usize>, Fault> {
@@ -103,7 +108,8 @@ impl<'a> Tensors<'a> {
         match tensor.element_type().unwrap_or(FLOAT32) {
             FLOAT32 => self.shape(id),
             other => Err(unsupported(format!(
-                "tensor {id} is {}; only floating-point models are imported, quantize them here",
+                "{} is {}; only floating-point models are imported, quantize them here",
+                self.label(id),
                 type_name(other)
             ))),
         }
@@ -226,11 +232,7 @@ impl<'a> Tensors<'a> {
     }
 
     fn wrong_type(&self, id: usize, found: i8, wanted: &str) -> Fault {
-        let name = self.name(id);
-        unsupported(format!(
-            "tensor {id} ({name}) is {} where {wanted} are needed",
-            type_name(found)
-        ))
+        unsupported(format!("{} is {} where {wanted} are needed", self.label(id), type_name(found)))
     }
 
     /// Makes `id` a constant.
@@ -245,6 +247,11 @@ impl<'a> Tensors<'a> {
         self.folded.insert(id, values);
         Ok(())
     }
+}
+
+/// A name of the file, short enough for a message.
+pub(super) fn short(name: &str) -> String {
+    name.chars().take(64).collect()
 }
 
 fn type_name(code: i8) -> String {

@@ -59,8 +59,13 @@ impl ModelWriter {
     /// An fp32 input of the model.
     pub fn input(&mut self, name: &str, shape: &[i32]) -> TensorId {
         let id = self.tensor(name, shape);
-        self.inputs.push(id.0);
+        self.declare_input(id);
         id
+    }
+
+    /// Makes a tensor of any kind an input of the model.
+    pub fn declare_input(&mut self, id: TensorId) {
+        self.inputs.push(id.0);
     }
 
     /// An fp32 constant.

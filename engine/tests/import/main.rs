@@ -1,0 +1,8 @@
+//! Importing models that the tests make themselves, and damaged ones.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod operators;
+mod robustness;
+#[path = "../support/mod.rs"]
+mod support;
+mod zoo;
