@@ -170,3 +170,94 @@ fn value_fault(value: &Value) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Level;
+    use crate::graph::{BinaryOp, UnaryOp};
+
+    fn value(name: &str, shape: &[usize], encoding: Encoding, constant: Option<Constant>) -> Value {
+        Value { name: name.into(), shape: shape.to_vec(), encoding, constant }
+    }
+
+    fn node(op: Op, inputs: &[usize], output: usize) -> Node {
+        let (name, inputs) = (format!("node of {output}"), inputs.to_vec());
+        Node { name, op, inputs, outputs: vec![output], level: Level::Fp32 }
+    }
+
+    /// x → ReLU → a; a + x → y.
+    fn graph() -> Graph {
+        let names = ["x", "a", "y"];
+        let add = Op::Binary { op: BinaryOp::Add, activation: Activation::None };
+        Graph {
+            values: names.map(|name| value(name, &[2, 3], Encoding::F32, None)).into(),
+            nodes: vec![node(Op::Unary(UnaryOp::Relu), &[0], 1), node(add, &[1, 0], 2)],
+            inputs: vec![0],
+            outputs: vec![2],
+        }
+    }
+
+    fn fault(change: impl FnOnce(&mut Graph)) -> String {
+        let mut graph = graph();
+        change(&mut graph);
+        graph.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_sound_graph_passes_and_each_broken_rule_is_named() {
+        assert_eq!(graph().validate(), Ok(()));
+        assert!(fault(|g| g.nodes.swap(0, 1)).contains("reads value 1 before"));
+        assert!(fault(|g| g.nodes[1].inputs[0] = 9).contains("reads value 9"));
+        assert!(fault(|g| g.nodes[1].outputs[0] = 9).contains("value 9 does not exist"));
+        assert!(fault(|g| g.nodes[1].outputs[0] = 0).contains("another source"));
+        assert!(fault(|g| g.nodes[1].outputs.clear()).contains("no result"));
+        assert!(fault(|g| g.nodes[0].inputs.push(0)).contains("2 operands"));
+        assert!(fault(|g| g.values[2].shape = vec![3, 2]).contains("should be [[2, 3]]"));
+        assert!(fault(|g| g.values[1].shape = vec![usize::MAX; 2]).contains("impossible shape"));
+        assert!(fault(|g| g.values[1].name = "x".into()).contains("name of another"));
+        assert!(fault(|g| g.inputs.push(0)).contains("listed twice"));
+        assert!(fault(|g| g.inputs[0] = 7).contains("input 7 does not exist"));
+        assert!(fault(|g| g.outputs.clear()).contains("no output"));
+        assert!(fault(|g| g.outputs[0] = 7).contains("nothing computes output 7"));
+        assert!(fault(|g| g.nodes[0].op = Op::Prelu).contains("operands instead of"));
+        let int8 = |scale| Encoding::Int8 { scale, zero_point: 0 };
+        assert!(fault(|g| g.values[1].encoding = int8(f32::NAN)).contains("scale"));
+        assert!(fault(|g| g.values[1].encoding = int8(0.0)).contains("scale"));
+        assert!(fault(|g| g.values[1].encoding = Encoding::I32).contains("integers"));
+    }
+
+    #[test]
+    fn constants_match_their_shape_and_encoding() {
+        let check = |shape: &[usize], encoding, data, scales: &[f32]| {
+            let constant = Constant { data, scales: scales.to_vec() };
+            value_fault(&value("c", shape, encoding, Some(constant))).is_none()
+        };
+        let int8 = Encoding::Int8 { scale: 1.0, zero_point: 0 };
+        assert!(check(&[2, 3], Encoding::F32, ConstantData::F32(vec![0.0; 6]), &[]));
+        assert!(!check(&[2, 3], Encoding::F32, ConstantData::F32(vec![0.0; 5]), &[]));
+        assert!(!check(&[2, 3], Encoding::F16, ConstantData::F32(vec![0.0; 6]), &[]));
+        assert!(check(&[2, 3], int8, ConstantData::I8(vec![0; 6]), &[0.1, 0.2]));
+        assert!(!check(&[2, 3], int8, ConstantData::I8(vec![0; 6]), &[0.1; 4]));
+        assert!(!check(&[2, 3], int8, ConstantData::I8(vec![0; 6]), &[f32::INFINITY]));
+        // Each row of 65 signs takes two words.
+        assert!(check(&[3, 65], Encoding::Bits, ConstantData::Bits(vec![0; 6]), &[0.5; 3]));
+        assert!(!check(&[3, 65], Encoding::Bits, ConstantData::Bits(vec![0; 4]), &[0.5; 3]));
+        assert!(!check(&[], Encoding::Bits, ConstantData::Bits(vec![0]), &[]));
+    }
+
+    #[test]
+    fn indices_stay_below_the_extent() {
+        let gather = |indices: &[i32]| {
+            let mut graph = graph();
+            let constant = Constant::i32(indices.to_vec());
+            graph.values.push(value("i", &[indices.len()], Encoding::I32, Some(constant)));
+            graph.values[1].shape = vec![2, indices.len()];
+            graph.nodes = vec![node(Op::Gather { axis: 1 }, &[0, 3], 1)];
+            graph.outputs = vec![1];
+            graph.validate().is_ok()
+        };
+        assert!(gather(&[2, 0, 2, 1]));
+        assert!(!gather(&[3]) && !gather(&[-1]));
+    }
+}

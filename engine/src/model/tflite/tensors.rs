@@ -12,8 +12,9 @@ type Tables<'a, T> = Option<Vector<'a, ForwardsUOffset<T>>>;
 
 /// Most axes that a tensor may have.
 const MAX_RANK: usize = 8;
-/// Longest name of a tensor in bytes. Fused operators join the names of all their parts.
-const MAX_NAME: usize = 4096;
+/// Longest name of a tensor in bytes; longer ones are cut. Fused operators join the names of all their parts, and
+/// any number of values may be called after one tensor.
+const MAX_NAME: usize = 512;
 
 /// Element types of the schema, by code.
 const TYPES: [&str; 10] = [
