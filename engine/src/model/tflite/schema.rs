@@ -11,6 +11,8 @@ use flatbuffers::{
     TableVerifier, VOffsetT, Vector, Verifiable, Verifier, VerifierOptions, WIPOffset,
 };
 
+use super::fault::{Fault, malformed};
+
 /// The bytes 4 to 7 of every file.
 pub(super) const IDENTIFIER: &str = "TFL3";
 
@@ -154,6 +156,15 @@ macro_rules! options {
         }
 
         impl $name {
+            /// The parameters of an operator that has these; absent ones have their defaults.
+            pub(super) fn of(options: Options) -> Result<Self, Fault> {
+                match options {
+                    Options::$name(options) => Ok(options),
+                    Options::None => Ok(Self::default()),
+                    other => Err(malformed(format!("carries {other:?} instead of {}", stringify!($name)))),
+                }
+            }
+
             fn read(table: Table<'_>) -> Self {
                 Self { $(
                     // SAFETY: the verifier visited this field as the same type under the same tag.
@@ -174,19 +185,6 @@ macro_rules! options {
                     $(.visit_field::<$ty>(stringify!($get), slot($field), false)?)*
                     .finish();
                 Ok(())
-            }
-        }
-
-        impl TryFrom<Options> for $name {
-            type Error = String;
-
-            /// Absent options have their defaults.
-            fn try_from(options: Options) -> Result<Self, String> {
-                match options {
-                    Options::$name(options) => Ok(options),
-                    Options::None => Ok(Self::default()),
-                    other => Err(format!("carries {other:?} instead of {}", stringify!($name))),
-                }
             }
         }
 

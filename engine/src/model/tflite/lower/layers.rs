@@ -11,7 +11,7 @@ use crate::model::tflite::window::Geometry;
 
 /// `CONV_2D`: x, weights `[co, kh, kw, ci]`, optional bias.
 pub(super) fn conv_2d(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fault> {
-    let options = Conv2dOptions::try_from(op.options).map_err(malformed)?;
+    let options = Conv2dOptions::of(op.options)?;
     let activation = fused(options.activation)?;
     let [x, w] = weighted(op)?;
     let x = importer.operand(x)?;
@@ -37,7 +37,7 @@ pub(super) fn conv_2d(importer: &mut Importer<'_>, op: &Operator) -> Result<(), 
 ///
 /// With a multiplier above 1 each channel is repeated first; over a single channel it is a plain convolution.
 pub(super) fn depthwise_conv_2d(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fault> {
-    let options = DepthwiseConv2dOptions::try_from(op.options).map_err(malformed)?;
+    let options = DepthwiseConv2dOptions::of(op.options)?;
     let activation = fused(options.activation)?;
     let [x, w] = weighted(op)?;
     let x = importer.operand(x)?;
@@ -97,7 +97,7 @@ fn repeat(
 /// `FULLY_CONNECTED`: x, weights `[co, ci]`, optional bias. Unless it keeps the axes of x, the operand is seen as
 /// rows of `ci` elements.
 pub(super) fn fully_connected(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fault> {
-    let options = FullyConnectedOptions::try_from(op.options).map_err(malformed)?;
+    let options = FullyConnectedOptions::of(op.options)?;
     let activation = fused(options.activation)?;
     if options.weights_format != 0 {
         return Err(unsupported(format!("weights in format {}", options.weights_format)));
@@ -149,7 +149,7 @@ pub(super) fn prelu(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fa
 
 /// `MAX_POOL_2D` and `AVERAGE_POOL_2D`.
 pub(super) fn pool(importer: &mut Importer<'_>, op: &Operator, max: bool) -> Result<(), Fault> {
-    let options = Pool2dOptions::try_from(op.options).map_err(malformed)?;
+    let options = Pool2dOptions::of(op.options)?;
     let activation = fused(options.activation)?;
     let [x] = operands(op)?;
     let x = importer.operand(x)?;

@@ -32,32 +32,12 @@ pub(super) fn lower(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fa
         Builtin::Relu6 => unary(importer, op, UnaryOp::Relu6),
         Builtin::Logistic => unary(importer, op, UnaryOp::Logistic),
         Builtin::Sign => unary(importer, op, UnaryOp::Sign),
-        Builtin::Add => binary(
-            importer,
-            op,
-            BinaryOp::Add,
-            AddOptions::try_from(op.options).map(|o| o.activation),
-        ),
-        Builtin::Sub => binary(
-            importer,
-            op,
-            BinaryOp::Sub,
-            SubOptions::try_from(op.options).map(|o| o.activation),
-        ),
-        Builtin::Mul => binary(
-            importer,
-            op,
-            BinaryOp::Mul,
-            MulOptions::try_from(op.options).map(|o| o.activation),
-        ),
-        Builtin::Div => binary(
-            importer,
-            op,
-            BinaryOp::Div,
-            DivOptions::try_from(op.options).map(|o| o.activation),
-        ),
-        Builtin::Maximum => binary(importer, op, BinaryOp::Maximum, Ok(0)),
-        Builtin::Minimum => binary(importer, op, BinaryOp::Minimum, Ok(0)),
+        Builtin::Add => binary(importer, op, BinaryOp::Add),
+        Builtin::Sub => binary(importer, op, BinaryOp::Sub),
+        Builtin::Mul => binary(importer, op, BinaryOp::Mul),
+        Builtin::Div => binary(importer, op, BinaryOp::Div),
+        Builtin::Maximum => binary(importer, op, BinaryOp::Maximum),
+        Builtin::Minimum => binary(importer, op, BinaryOp::Minimum),
         Builtin::Mean => structure::reduce(importer, op, ReduceOp::Mean),
         Builtin::Sum => structure::reduce(importer, op, ReduceOp::Sum),
         Builtin::ReduceMax => structure::reduce(importer, op, ReduceOp::Max),
@@ -81,21 +61,23 @@ fn unary(importer: &mut Importer<'_>, op: &Operator, function: UnaryOp) -> Resul
     importer.node(Op::Unary(function), vec![x], &op.outputs)
 }
 
-fn binary(
-    importer: &mut Importer<'_>,
-    op: &Operator,
-    function: BinaryOp,
-    activation: Result<i8, String>,
-) -> Result<(), Fault> {
+fn binary(importer: &mut Importer<'_>, op: &Operator, function: BinaryOp) -> Result<(), Fault> {
     let [a, b] = operands(op)?;
-    let activation = fused(activation.map_err(malformed)?)?;
+    let activation = match function {
+        BinaryOp::Add => AddOptions::of(op.options)?.activation,
+        BinaryOp::Sub => SubOptions::of(op.options)?.activation,
+        BinaryOp::Mul => MulOptions::of(op.options)?.activation,
+        BinaryOp::Div => DivOptions::of(op.options)?.activation,
+        BinaryOp::Maximum | BinaryOp::Minimum => 0,
+    };
+    let activation = fused(activation)?;
     let inputs = vec![importer.operand(a)?, importer.operand(b)?];
     importer.node(Op::Binary { op: function, activation }, inputs, &op.outputs)
 }
 
 fn softmax(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fault> {
     let [x] = operands(op)?;
-    let SoftmaxOptions { beta } = SoftmaxOptions::try_from(op.options).map_err(malformed)?;
+    let SoftmaxOptions { beta } = SoftmaxOptions::of(op.options)?;
     if !(beta.is_finite() && beta > 0.0) {
         return Err(malformed(format!("has a beta of {beta}")));
     }

@@ -26,7 +26,7 @@ pub(super) fn pad(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Faul
 /// `RESIZE_BILINEAR`: x, size `[height, width]`.
 pub(super) fn resize_bilinear(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fault> {
     let ResizeBilinearOptions { align_corners, half_pixel_centers } =
-        ResizeBilinearOptions::try_from(op.options).map_err(malformed)?;
+        ResizeBilinearOptions::of(op.options)?;
     let [x, size] = operands(op)?;
     let x = importer.operand(x)?;
     let size = importer.tensors.integers(size)?;
@@ -71,7 +71,7 @@ pub(super) fn dequantize(importer: &mut Importer<'_>, op: &Operator) -> Result<(
 
 /// `CONCATENATION` along an axis.
 pub(super) fn concatenation(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fault> {
-    let options = ConcatenationOptions::try_from(op.options).map_err(malformed)?;
+    let options = ConcatenationOptions::of(op.options)?;
     if fused(options.activation)? != Activation::None {
         return Err(unsupported("a fused activation behind a concatenation".into()));
     }
@@ -88,7 +88,7 @@ pub(super) fn reduce(
     op: &Operator,
     function: ReduceOp,
 ) -> Result<(), Fault> {
-    let ReducerOptions { keep_dims } = ReducerOptions::try_from(op.options).map_err(malformed)?;
+    let ReducerOptions { keep_dims } = ReducerOptions::of(op.options)?;
     let [x, axes] = operands(op)?;
     let x = importer.operand(x)?;
     let rank = importer.shape(x).len();
@@ -102,7 +102,7 @@ pub(super) fn reduce(
 
 /// `GATHER`: x, indices.
 pub(super) fn gather(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fault> {
-    let options = GatherOptions::try_from(op.options).map_err(malformed)?;
+    let options = GatherOptions::of(op.options)?;
     if options.batch_dims != 0 {
         return Err(unsupported(format!("{} batch axes", options.batch_dims)));
     }
@@ -118,7 +118,7 @@ pub(super) fn gather(importer: &mut Importer<'_>, op: &Operator) -> Result<(), F
 
 /// `UNPACK`: one result per index of the axis.
 pub(super) fn unpack(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fault> {
-    let options = UnpackOptions::try_from(op.options).map_err(malformed)?;
+    let options = UnpackOptions::of(op.options)?;
     let [x] = operands(op)?;
     let x = importer.operand(x)?;
     let axis = axis(options.axis, importer.shape(x).len())?;
@@ -127,7 +127,7 @@ pub(super) fn unpack(importer: &mut Importer<'_>, op: &Operator) -> Result<(), F
 
 /// `STRIDED_SLICE`: x, begin, end, strides; axes that these do not mention are taken whole.
 pub(super) fn strided_slice(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fault> {
-    let options = StridedSliceOptions::try_from(op.options).map_err(malformed)?;
+    let options = StridedSliceOptions::of(op.options)?;
     if options.ellipsis_mask != 0 || options.new_axis_mask != 0 || options.offset {
         return Err(unsupported("an ellipsis, a new axis, or ends counted from the begin".into()));
     }
