@@ -1,11 +1,44 @@
 //! Graph to graph: operators merged into those before them, and what no output needs removed.
 
-use super::{Activation, Graph, Node, Op, UnaryOp, ValueId};
+use super::{Activation, Graph, MAX_ELEMENTS, Node, Op, Padding, UnaryOp, ValueId};
 
 /// All passes of this module, in the order in which they help each other.
 #[must_use]
 pub fn optimize(graph: Graph) -> Graph {
-    remove_dead(fuse_activations(graph))
+    remove_dead(fuse_padding(fuse_activations(graph)))
+}
+
+/// Merges spatial padding into the convolution behind it, if nobody else reads the padded tensor. Exporters of
+/// frameworks without SAME padding write it so. The `Pad` is dead then.
+#[must_use]
+pub fn fuse_padding(mut graph: Graph) -> Graph {
+    let consumers = graph.consumers();
+    let producers = graph.producers();
+    for index in 0..graph.nodes.len() {
+        let padded = graph.nodes[index].inputs[0];
+        let Some(before) = producers[padded] else { continue };
+        let Op::Pad { amounts } = &graph.nodes[before].op else { continue };
+        let &[[0, 0], [top, bottom], [left, right], [0, 0]] = amounts.as_slice() else { continue };
+        if consumers[padded].len() != 1 || graph.outputs.contains(&padded) {
+            continue;
+        }
+        let x = graph.nodes[before].inputs[0];
+        let node = &mut graph.nodes[index];
+        if let Op::Conv2d { window, .. } | Op::DepthwiseConv2d { window, .. } = &mut node.op {
+            let joined = Padding {
+                top: window.padding.top + top,
+                bottom: window.padding.bottom + bottom,
+                left: window.padding.left + left,
+                right: window.padding.right + right,
+            };
+            let sides = [joined.top, joined.bottom, joined.left, joined.right];
+            if sides.iter().all(|&side| side <= MAX_ELEMENTS) {
+                window.padding = joined;
+                node.inputs[0] = x;
+            }
+        }
+    }
+    graph
 }
 
 /// Merges PReLU, ReLU and ReLU6 into the operator before them, where that operator can apply them and nobody else
@@ -115,7 +148,7 @@ fn compact(mut graph: Graph, needed: &[bool]) -> Graph {
 mod tests {
     use super::*;
     use crate::Level;
-    use crate::graph::{Constant, Encoding, Value};
+    use crate::graph::{Constant, Encoding, Value, Window};
 
     fn value(name: &str, shape: &[usize], constant: Option<Vec<f32>>) -> Value {
         let constant = constant.map(Constant::f32);
@@ -166,6 +199,39 @@ mod tests {
         let names: Vec<&str> = optimized.values.iter().map(|value| value.name.as_str()).collect();
         assert_eq!(names, ["x", "w", "b", "slopes", "prelu", "y", "other input"]);
         assert_eq!(optimized.inputs, [0, 6], "inputs stay, used or not");
+    }
+
+    #[test]
+    fn spatial_padding_becomes_that_of_the_convolution() {
+        let window = Window {
+            kernel: [2, 2],
+            stride: [1, 1],
+            dilation: [1, 1],
+            padding: Padding { top: 1, ..Padding::default() },
+        };
+        let mut graph = Graph {
+            values: vec![
+                value("x", &[1, 2, 2, 1], None),
+                value("w", &[1, 2, 2, 1], Some(vec![1., 2., 3., 4.])),
+                value("b", &[1], Some(vec![0.])),
+                value("padded", &[1, 3, 4, 1], None),
+                value("y", &[1, 3, 3, 1], None),
+            ],
+            nodes: vec![
+                node("padded", Op::Pad { amounts: vec![[0, 0], [0, 1], [2, 0], [0, 0]] }, &[0], 3),
+                node("y", Op::Conv2d { window, activation: Activation::None }, &[3, 1, 2], 4),
+            ],
+            inputs: vec![0],
+            outputs: vec![4],
+        };
+        let fused = optimize(graph.clone());
+        fused.validate().unwrap();
+        assert_eq!(fused.nodes.len(), 1);
+        let x = crate::Tensor::from_shape_fn(vec![1, 2, 2, 1], |i| (i[1] * 2 + i[2]) as f32 + 1.);
+        let results = |graph| crate::oracle::run(graph, std::slice::from_ref(&x)).unwrap();
+        assert_eq!(results(&fused), results(&graph));
+        graph.outputs.push(3);
+        assert_eq!(optimize(graph).nodes.len(), 2, "the padded tensor is an output");
     }
 
     #[test]

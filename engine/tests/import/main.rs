@@ -1,6 +1,7 @@
 //! Importing models that the tests make themselves, and damaged ones.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod litert;
 mod operators;
 mod robustness;
 #[path = "../support/mod.rs"]

@@ -7,6 +7,7 @@ use quantrack_engine::model::tflite::{
 use quantrack_engine::model::{ImportError, import};
 use quantrack_engine::{Tensor, oracle};
 
+use crate::litert::INPUT_SEED;
 use crate::zoo::{self, numbers};
 
 #[test]
@@ -20,7 +21,7 @@ fn every_operator_imports_and_runs() {
             .map(|&id| {
                 let shape = graph.values[id].shape.as_slice();
                 let count = graph.values[id].elements() as i32;
-                Tensor::from_shape_vec(shape, numbers(count, 0.15)).unwrap()
+                Tensor::from_shape_vec(shape, numbers(count, INPUT_SEED)).unwrap()
             })
             .collect();
         let outputs = oracle::run(&graph, &inputs).unwrap();

@@ -317,6 +317,22 @@ fn slices() -> Vec<Model> {
     ]
 }
 
+/// PAD and a convolution without padding of its own, as PyTorch exports it.
+fn padded_convolution() -> Model {
+    let mut writer = ModelWriter::default();
+    let x = writer.input("x", &[1, 5, 4, 2]);
+    let amounts = writer.integers("amounts", &[4, 2], &[0, 0, 1, 2, 2, 1, 0, 0]);
+    let padded = writer.tensor("padded", &[1, 8, 7, 2]);
+    writer.op(Builtin::Pad, 1, &[x, amounts], &[padded], Options::None);
+    let weights = writer.floats("weights", &[3, 3, 3, 2], &numbers(54, 0.8));
+    let bias = writer.floats("bias", &[3], &numbers(3, 0.2));
+    let y = writer.tensor("y", &[1, 3, 3, 3]);
+    let options =
+        Conv2dOptions { padding: VALID, stride_h: 2, stride_w: 2, ..Conv2dOptions::default() };
+    writer.op(Builtin::Conv2d, 1, &[padded, weights, bias], &[y], options);
+    Model { name: "padded convolution".into(), bytes: writer.finish(&[y]) }
+}
+
 fn folding() -> Vec<Model> {
     // fp16 weights behind DEQUANTIZE, a reshaped constant, an absent bias, an input that nothing reads.
     let mut writer = ModelWriter::default();
@@ -335,5 +351,6 @@ fn folding() -> Vec<Model> {
     writer.op(Builtin::Reshape, 1, &[flat, shape], &[row], Options::None);
     let z = writer.tensor("z", &[1, 2]);
     writer.op(Builtin::Mul, 1, &[y, row], &[z], MulOptions::default());
-    vec![Model { name: "folded constants".into(), bytes: writer.finish(&[z, y]) }]
+    let folded = Model { name: "folded constants".into(), bytes: writer.finish(&[z, y]) };
+    vec![folded, padded_convolution()]
 }
