@@ -1,0 +1,56 @@
+//! The integer output stage for 64-bit ARM: [`Requant`] is defined to be exactly these instructions.
+
+use std::arch::aarch64::{
+    int32x4_t, vbslq_s32, vcltzq_s32, vdupq_n_s32, vld1q_s32, vmaxq_s32, vminq_s32, vmovn_s32,
+    vmovn_s16, vcombine_s16, vnegq_s32, vqaddq_s32, vqrdmulhq_s32, vqshlq_s32, vrshlq_s32, vst1_s8,
+};
+
+use super::micro::Requant;
+
+/// Four accumulators of columns `column..column + 4` become results between `min` and `max`.
+///
+/// # Safety
+/// The arrays of `requant` have at least `column + 4` elements.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(crate) unsafe fn requantize(requant: &Requant, column: usize, acc: int32x4_t) -> int32x4_t {
+    // SAFETY: the caller vouches for the arrays; the negative set is read only when it is there.
+    unsafe {
+        let mut multiplier = vld1q_s32(requant.multiplier.add(column));
+        let mut left = vld1q_s32(requant.left.add(column));
+        let mut right = vld1q_s32(requant.right.add(column));
+        if !requant.negative_multiplier.is_null() {
+            let negative = vcltzq_s32(acc);
+            let pick = |array: *const i32, positive| {
+                vbslq_s32(negative, vld1q_s32(array.add(column)), positive)
+            };
+            multiplier = pick(requant.negative_multiplier, multiplier);
+            left = pick(requant.negative_left, left);
+            right = pick(requant.negative_right, right);
+        }
+        let scaled = vqrdmulhq_s32(vqshlq_s32(acc, left), multiplier);
+        let shifted = vrshlq_s32(scaled, vnegq_s32(right));
+        let x = vqaddq_s32(shifted, vdupq_n_s32(requant.zero_point));
+        vminq_s32(vmaxq_s32(x, vdupq_n_s32(requant.min)), vdupq_n_s32(requant.max))
+    }
+}
+
+/// Stores `count` (1..=8) of the eight results to `c`.
+///
+/// # Safety
+/// `c` is writable for `count` bytes.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(crate) unsafe fn store_8(low: int32x4_t, high: int32x4_t, c: *mut i8, count: usize) {
+    // SAFETY: the whole vector goes to `c` only when all eight are wanted.
+    unsafe {
+        let bytes = vmovn_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high)));
+        if count >= 8 {
+            vst1_s8(c, bytes);
+        } else {
+            let mut tail = [0_i8; 8];
+            vst1_s8(tail.as_mut_ptr(), bytes);
+            std::ptr::copy_nonoverlapping(tail.as_ptr(), c, count);
+        }
+    }
+}
