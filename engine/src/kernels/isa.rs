@@ -10,8 +10,8 @@ pub enum Isa {
     Portable,
     /// x86-64 with AVX2, FMA and F16C.
     Avx2,
-    /// x86-64 with AVX-512 F, BW, VL, DQ and VNNI.
-    Avx512Vnni,
+    /// x86-64 with AVX-512 F, BW, VL, DQ, VNNI and VPOPCNTDQ (Ice Lake and later).
+    Avx512,
     /// 64-bit ARM.
     Neon,
     /// 32-bit ARM with NEON and VFPv4 (fused multiply-add).
@@ -31,8 +31,52 @@ impl CpuFeatures {
         Self { isas: vec![Isa::Portable] }
     }
 
+    /// What the running CPU says of itself. On 32-bit ARM stable Rust cannot ask: callers read AT_HWCAP and use
+    /// [`CpuFeatures::from_armv7_hwcap`].
+    pub fn detect() -> Self {
+        #[allow(unused_mut, reason = "nothing to add on some architectures")]
+        let mut isas = vec![Isa::Portable];
+        #[cfg(target_arch = "x86_64")]
+        isas.extend(detect_x86());
+        #[cfg(target_arch = "aarch64")]
+        isas.push(Isa::Neon);
+        Self { isas }
+    }
+
+    /// From AT_HWCAP of the auxiliary vector of a 32-bit ARM process: NEON is bit 12, VFPv4 bit 16.
+    pub fn from_armv7_hwcap(hwcap: u64) -> Self {
+        const NEON: u64 = 1 << 12;
+        const VFPV4: u64 = 1 << 16;
+        let mut isas = vec![Isa::Portable];
+        if cfg!(target_arch = "arm") && hwcap & (NEON | VFPV4) == NEON | VFPV4 {
+            isas.push(Isa::NeonV7);
+        }
+        Self { isas }
+    }
+
     /// Whether kernels for `isa` may run.
     pub fn has(&self, isa: Isa) -> bool {
         self.isas.contains(&isa)
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn detect_x86() -> Vec<Isa> {
+    let mut isas = Vec::new();
+    let avx2 = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c");
+    if avx2 {
+        isas.push(Isa::Avx2);
+        let avx512 = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("avx512vpopcntdq");
+        if avx512 {
+            isas.push(Isa::Avx512);
+        }
+    }
+    isas
 }

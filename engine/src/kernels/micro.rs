@@ -67,7 +67,7 @@ pub struct F32GemmArgs {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct Requant {
-    /// `nr` Q31 multipliers for accumulators at or above 0.
+    /// `nr` Q31 multipliers for accumulators at or above 0; never `i32::MIN`.
     pub multiplier: *const i32,
     /// `nr` left shifts, 0..=30.
     pub left: *const i32,
@@ -140,6 +140,21 @@ pub struct BinGemmArgs {
     pub row_bias: *const *const i32,
     /// Output stage, arrays of `nr`.
     pub requant: Requant,
+}
+
+impl BinGemmArgs {
+    /// The accumulator of an output whose operands differ in `count` bits, without the row's correction.
+    #[inline]
+    pub(crate) fn accumulate(&self, count: u32, bias: i32) -> i32 {
+        ((self.bits as i32 - 2 * count as i32) << 8).wrapping_add(bias)
+    }
+}
+
+/// Bounds as every kernel applies them: equal values give the bound, so -0 against a lower bound of +0 is +0.
+#[inline]
+pub(crate) fn clamp_f32(x: f32, min: f32, max: f32) -> f32 {
+    let x = if x > min { x } else { min };
+    if x < max { x } else { max }
 }
 
 /// Arguments of [`F32Depthwise`]: for each of `pixels` outputs and each channel,

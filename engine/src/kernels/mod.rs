@@ -3,7 +3,27 @@
 //! * [`micro`] defines the families of micro-kernels: what each gets and must compute.
 //! * [`isa`] says what a CPU can do; [`registry`] lists every micro-kernel with the ISA that it needs. Selection,
 //!   self-test, tests, benches and table keys all read that one list.
-//! * Every family has a naive oracle, a portable implementation, and one file per ISA.
+//! * Every family has a portable implementation and one file per ISA; [`self_test`] holds each kernel against a naive
+//!   reference.
 
+mod bin_gemm;
+mod f32_depthwise;
+mod f32_gemm;
+mod i8_depthwise;
+mod i8_gemm;
 pub mod isa;
 pub mod micro;
+#[cfg(target_arch = "arm")]
+mod neon_v7;
+mod oracle;
+mod pack;
+pub mod registry;
+mod requant;
+#[cfg(target_arch = "x86_64")]
+mod requant_avx2;
+#[cfg(target_arch = "aarch64")]
+mod requant_neon;
+
+pub use isa::{CpuFeatures, Isa};
+pub use oracle::{SelfTestResult, self_test};
+pub use requant::{Factor, RequantParams};

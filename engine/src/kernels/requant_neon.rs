@@ -1,8 +1,8 @@
 //! The integer output stage for 64-bit ARM: [`Requant`] is defined to be exactly these instructions.
 
 use std::arch::aarch64::{
-    int32x4_t, vbslq_s32, vcltzq_s32, vdupq_n_s32, vld1q_s32, vmaxq_s32, vminq_s32, vmovn_s32,
-    vmovn_s16, vcombine_s16, vnegq_s32, vqaddq_s32, vqrdmulhq_s32, vqshlq_s32, vrshlq_s32, vst1_s8,
+    int32x4_t, vbslq_s32, vcltzq_s32, vcombine_s16, vdupq_n_s32, vld1q_s32, vmaxq_s32, vminq_s32,
+    vmovn_s16, vmovn_s32, vnegq_s32, vqaddq_s32, vqrdmulhq_s32, vqshlq_s32, vrshlq_s32, vst1_s8,
 };
 
 use super::micro::Requant;

@@ -1,8 +1,6 @@
 //! 8-bit depthwise rows for 64-bit ARM.
 
-use std::arch::aarch64::{
-    vget_low_s16, vld1_s8, vld1q_s32, vmlal_high_s16, vmlal_s16, vmovl_s8,
-};
+use std::arch::aarch64::{vget_low_s16, vld1_s8, vld1q_s32, vmlal_high_s16, vmlal_s16, vmovl_s8};
 
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{I8Depthwise, I8DepthwiseArgs, MicroKernel, Tile};

@@ -1,8 +1,8 @@
 //! 8-bit tiles for 64-bit ARM.
 
 use std::arch::aarch64::{
-    int16x8_t, int32x4_t, vdupq_n_s16, vget_low_s16, vld1_s8, vld1q_s32, vld1q_s8,
-    vmlal_high_laneq_s16, vmlal_laneq_s16, vmovl_high_s8, vmovl_s8, vget_low_s8,
+    int16x8_t, int32x4_t, vdupq_n_s16, vget_low_s8, vget_low_s16, vld1_s8, vld1q_s8, vld1q_s32,
+    vmlal_high_laneq_s16, vmlal_laneq_s16, vmovl_high_s8, vmovl_s8,
 };
 
 use crate::kernels::isa::Isa;
@@ -139,8 +139,7 @@ unsafe fn remainder(
 unsafe fn store_row(args: &I8GemmArgs, acc: &[int32x4_t; 4], c: *mut i8) {
     // SAFETY: as above.
     unsafe {
-        let q: [int32x4_t; 4] =
-            std::array::from_fn(|j| requantize(&args.requant, 4 * j, acc[j]));
+        let q: [int32x4_t; 4] = std::array::from_fn(|j| requantize(&args.requant, 4 * j, acc[j]));
         store_8(q[0], q[1], c, args.cols.min(8));
         if args.cols > 8 {
             store_8(q[2], q[3], c.add(8), args.cols - 8);

@@ -1,0 +1,26 @@
+//! One-bit matrix-product tiles.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "arm")]
+mod neon_v7;
+mod portable;
+
+use super::micro::BinGemm;
+
+/// Every kernel of the family that this build has, the fastest last.
+pub(super) static KERNELS: &[&BinGemm] = &[
+    &portable::GEMM_2X4,
+    #[cfg(target_arch = "x86_64")]
+    &avx2::GEMM_4X4,
+    #[cfg(target_arch = "x86_64")]
+    &avx512::GEMM_8X8,
+    #[cfg(target_arch = "aarch64")]
+    &neon::GEMM_4X4,
+    #[cfg(target_arch = "arm")]
+    &neon_v7::GEMM_2X4,
+];

@@ -1,0 +1,56 @@
+//! One-bit tiles in plain Rust.
+
+use crate::kernels::isa::Isa;
+use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile};
+use crate::kernels::requant::requantize_one;
+
+/// Two rows by four columns, a word at a time.
+pub(crate) static GEMM_2X4: BinGemm = MicroKernel {
+    name: "bin_gemm_2x4_portable",
+    isa: Isa::Portable,
+    tile: Tile { mr: MR, nr: NR, kr: 1 },
+    run: gemm_2x4,
+};
+
+const MR: usize = 2;
+const NR: usize = 4;
+
+/// # Safety
+/// As [`MicroKernel::run`].
+unsafe fn gemm_2x4(args: &BinGemmArgs) {
+    // SAFETY: the caller vouches for `args`; every index is below the extents that its fields state.
+    unsafe {
+        let mut counts = [[0_u32; NR]; MR];
+        let mut w = args.w.add(NR / 2);
+        for tap in 0..args.taps {
+            for k in 0..args.words {
+                for (r, counts) in counts.iter_mut().enumerate() {
+                    let a = *(*args.a.add(tap * MR + r)).add(k);
+                    for (j, count) in counts.iter_mut().enumerate() {
+                        *count += (a ^ *w.add(j)).count_ones();
+                    }
+                }
+                w = w.add(NR);
+            }
+        }
+        for (r, counts) in counts.iter().enumerate().take(args.rows) {
+            store_row(args, r, counts);
+        }
+    }
+}
+
+/// # Safety
+/// `args` as above, `r < args.rows`.
+unsafe fn store_row(args: &BinGemmArgs, r: usize, counts: &[u32; NR]) {
+    // SAFETY: the panel starts with NR biases; `row_bias`, when not null, has MR pointers to NR corrections.
+    unsafe {
+        let bias = args.w.cast::<i32>();
+        for (j, &count) in counts.iter().enumerate().take(args.cols) {
+            let mut acc = args.accumulate(count, *bias.add(j));
+            if !args.row_bias.is_null() {
+                acc = acc.wrapping_add(*(*args.row_bias.add(r)).add(j));
+            }
+            *args.c.add(r * args.c_stride + j) = requantize_one(&args.requant, j, acc);
+        }
+    }
+}

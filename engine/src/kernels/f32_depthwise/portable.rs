@@ -1,0 +1,35 @@
+//! fp32 depthwise rows in plain Rust.
+
+use crate::kernels::isa::Isa;
+use crate::kernels::micro::{F32Depthwise, F32DepthwiseArgs, MicroKernel, Tile, clamp_f32};
+
+/// Eight channels at a time.
+pub(crate) static DEPTHWISE_8: F32Depthwise = MicroKernel {
+    name: "f32_depthwise_8_portable",
+    isa: Isa::Portable,
+    tile: Tile { mr: 1, nr: NR, kr: 1 },
+    run: depthwise_8,
+};
+
+const NR: usize = 8;
+
+/// # Safety
+/// As [`MicroKernel::run`].
+unsafe fn depthwise_8(args: &F32DepthwiseArgs) {
+    // SAFETY: the caller vouches for `args`; every index is below the extents that its fields state.
+    unsafe {
+        for pixel in 0..args.pixels {
+            let rows = args.a.add(pixel * args.taps);
+            for channel in 0..args.channels {
+                let w = args.w.add(channel / NR * NR * (args.taps + 1) + channel % NR);
+                let mut x = *w;
+                for tap in 0..args.taps {
+                    x = (*(*rows.add(tap)).add(channel)).mul_add(*w.add((tap + 1) * NR), x);
+                }
+                let negative = !args.slopes.is_null() && x < 0.0;
+                let x = if negative { x * *args.slopes.add(channel) } else { x };
+                *args.c.add(pixel * args.c_stride + channel) = clamp_f32(x, args.min, args.max);
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! 8-bit depthwise rows.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "arm")]
+mod neon_v7;
+mod portable;
+
+use super::micro::I8Depthwise;
+
+/// Every kernel of the family that this build has, the fastest last.
+pub(super) static KERNELS: &[&I8Depthwise] = &[
+    &portable::DEPTHWISE_8,
+    #[cfg(target_arch = "x86_64")]
+    &avx2::DEPTHWISE_16,
+    #[cfg(target_arch = "aarch64")]
+    &neon::DEPTHWISE_8,
+    #[cfg(target_arch = "arm")]
+    &neon_v7::DEPTHWISE_8,
+];

@@ -1,0 +1,37 @@
+//! 8-bit depthwise rows in plain Rust.
+
+use crate::kernels::isa::Isa;
+use crate::kernels::micro::{I8Depthwise, I8DepthwiseArgs, MicroKernel, Tile};
+use crate::kernels::requant::requantize_one;
+
+/// Eight channels at a time.
+pub(crate) static DEPTHWISE_8: I8Depthwise = MicroKernel {
+    name: "i8_depthwise_8_portable",
+    isa: Isa::Portable,
+    tile: Tile { mr: 1, nr: NR, kr: 1 },
+    run: depthwise_8,
+};
+
+const NR: usize = 8;
+
+/// # Safety
+/// As [`MicroKernel::run`].
+unsafe fn depthwise_8(args: &I8DepthwiseArgs) {
+    // SAFETY: the caller vouches for `args`; every index is below the extents that its fields state.
+    unsafe {
+        for pixel in 0..args.pixels {
+            let rows = args.a.add(pixel * args.taps);
+            for channel in 0..args.channels {
+                let block = args.w.add(channel / NR * NR * (args.taps + 4));
+                let mut acc = *block.cast::<i32>().add(channel % NR);
+                let w = block.add(4 * NR + channel % NR);
+                for tap in 0..args.taps {
+                    let a = i32::from(*(*rows.add(tap)).add(channel));
+                    acc = acc.wrapping_add(a * i32::from(*w.add(tap * NR)));
+                }
+                *args.c.add(pixel * args.c_stride + channel) =
+                    requantize_one(&args.requant, channel, acc);
+            }
+        }
+    }
+}

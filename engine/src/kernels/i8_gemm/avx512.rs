@@ -1,0 +1,91 @@
+//! 8-bit tiles for AVX-512 VNNI.
+
+use std::arch::x86_64::{
+    __m512i, _mm512_castsi512_si256, _mm512_dpbusd_epi32, _mm512_extracti64x4_epi64,
+    _mm512_loadu_si512, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setzero_si512,
+    _mm512_sub_epi32, _mm512_xor_si512,
+};
+
+use crate::kernels::isa::Isa;
+use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
+use crate::kernels::requant_avx2::{requantize_8, store_8};
+
+/// Twelve rows by thirty-two columns, four channels at a time. VPDPBUSD wants unsigned activations: they are offset by
+/// 128, and 128 times the sum of each column's weights is accumulated along and subtracted at the end.
+pub(crate) static GEMM_12X32: I8Gemm = MicroKernel {
+    name: "i8_gemm_12x32c4_avx512vnni",
+    isa: Isa::Avx512,
+    tile: Tile { mr: 12, nr: 32, kr: KR },
+    run: gemm::<12, 2>,
+};
+
+/// Sixteen rows by sixteen columns, for layers of few channels.
+pub(crate) static GEMM_16X16: I8Gemm = MicroKernel {
+    name: "i8_gemm_16x16c4_avx512vnni",
+    isa: Isa::Avx512,
+    tile: Tile { mr: 16, nr: 16, kr: KR },
+    run: gemm::<16, 1>,
+};
+
+const KR: usize = 4;
+/// Columns of a register of 32-bit accumulators.
+const LANES: usize = 16;
+
+/// # Safety
+/// As [`MicroKernel::run`], for a tile of `MR` by `16 * VECTORS`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2")]
+unsafe fn gemm<const MR: usize, const VECTORS: usize>(args: &I8GemmArgs) {
+    // SAFETY: the caller vouches for `args` and for the features: `a` has taps * MR pointers to `channels` elements
+    // followed by at least three readable ones (SLACK), which meet zero weights; `w` is a whole panel.
+    unsafe {
+        let nr = LANES * VECTORS;
+        let load = |w: *const i8| -> [__m512i; VECTORS] {
+            std::array::from_fn(|v| _mm512_loadu_si512(w.add(4 * LANES * v).cast()))
+        };
+        let offset = _mm512_set1_epi8(i8::MIN);
+        let mut acc = [load(args.w); MR];
+        let mut excess = [_mm512_setzero_si512(); VECTORS];
+        let mut w = args.w.add(4 * nr);
+        for tap in 0..args.taps {
+            let rows: [*const i8; MR] = std::array::from_fn(|r| *args.a.add(tap * MR + r));
+            for k in (0..args.channels).step_by(KR) {
+                let weights = load(w);
+                for (excess, &weights) in excess.iter_mut().zip(&weights) {
+                    *excess = _mm512_dpbusd_epi32(*excess, offset, weights);
+                }
+                for (acc, row) in acc.iter_mut().zip(rows) {
+                    let four = row.add(k).cast::<i32>().read_unaligned();
+                    let a = _mm512_xor_si512(_mm512_set1_epi32(four), offset);
+                    for (acc, &weights) in acc.iter_mut().zip(&weights) {
+                        *acc = _mm512_dpbusd_epi32(*acc, a, weights);
+                    }
+                }
+                w = w.add(KR * nr);
+            }
+        }
+        for (r, acc) in acc.iter().enumerate().take(args.rows) {
+            let c = args.c.add(r * args.c_stride);
+            for (v, &x) in acc.iter().enumerate() {
+                store_16(args, LANES * v, _mm512_sub_epi32(x, excess[v]), c);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `c` is writable for `args.cols` elements; the arrays of `args.requant` cover all columns.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx2")]
+unsafe fn store_16(args: &I8GemmArgs, first: usize, x: __m512i, c: *mut i8) {
+    let halves = [_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64::<1>(x)];
+    for (half, x) in halves.into_iter().enumerate() {
+        let first = first + 8 * half;
+        if first < args.cols {
+            // SAFETY: as above.
+            unsafe {
+                let q = requantize_8(&args.requant, first, x);
+                store_8(q, c.add(first), args.cols - first);
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! 8-bit matrix-product tiles.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "arm")]
+mod neon_v7;
+mod portable;
+
+use super::micro::I8Gemm;
+
+/// Every kernel of the family that this build has, the fastest last.
+pub(super) static KERNELS: &[&I8Gemm] = &[
+    &portable::GEMM_4X8,
+    #[cfg(target_arch = "x86_64")]
+    &avx2::GEMM_3X8,
+    #[cfg(target_arch = "x86_64")]
+    &avx512::GEMM_16X16,
+    #[cfg(target_arch = "x86_64")]
+    &avx512::GEMM_12X32,
+    #[cfg(target_arch = "aarch64")]
+    &neon::GEMM_4X16,
+    #[cfg(target_arch = "arm")]
+    &neon_v7::GEMM_4X8,
+];

@@ -1,0 +1,412 @@
+//! Every micro-kernel of the registry against a naive reference over awkward sizes.
+//!
+//! The self-test of a board and the tests of this crate are the same code. Cases come from a fixed pseudo-random
+//! sequence. Integers must be equal, fp32 bit for bit. Buffers are exactly as large as the contract promises, and bytes
+//! around the tile must stay as they were.
+
+use serde::Serialize;
+
+use super::isa::CpuFeatures;
+use super::micro::{
+    BinGemm, BinGemmArgs, F32Depthwise, F32DepthwiseArgs, F32Gemm, F32GemmArgs, I8Depthwise,
+    I8DepthwiseArgs, I8Gemm, I8GemmArgs, MicroKernel, SLACK, clamp_f32,
+};
+use super::pack;
+use super::registry;
+use super::requant::RequantParams;
+
+/// How one kernel did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SelfTestResult {
+    /// Name of the kernel.
+    pub kernel: &'static str,
+    /// Its family.
+    pub family: &'static str,
+    /// Cases computed.
+    pub cases: usize,
+    /// What went wrong in the first case that did; `None` when all were right.
+    pub failure: Option<String>,
+}
+
+/// Holds every kernel that `features` allows against the reference, `cases` cases each.
+pub fn self_test(features: &CpuFeatures, cases: usize) -> Vec<SelfTestResult> {
+    let mut results = Vec::new();
+    check(&mut results, features, cases, "f32_gemm", registry::f32_gemm(), f32_gemm);
+    check(&mut results, features, cases, "i8_gemm", registry::i8_gemm(), i8_gemm);
+    check(&mut results, features, cases, "bin_gemm", registry::bin_gemm(), bin_gemm);
+    check(&mut results, features, cases, "f32_depthwise", registry::f32_depthwise(), f32_depthwise);
+    check(&mut results, features, cases, "i8_depthwise", registry::i8_depthwise(), i8_depthwise);
+    results
+}
+
+type Case<A> = fn(&MicroKernel<A>, &mut Random) -> Result<(), String>;
+
+fn check<A>(
+    results: &mut Vec<SelfTestResult>,
+    features: &CpuFeatures,
+    cases: usize,
+    family: &'static str,
+    kernels: &[&'static MicroKernel<A>],
+    case: Case<A>,
+) {
+    for kernel in kernels.iter().filter(|kernel| features.has(kernel.isa)) {
+        let mut random = Random::new(cases as u64);
+        let failure = (0..cases).find_map(|_| case(kernel, &mut random).err());
+        results.push(SelfTestResult { kernel: kernel.name, family, cases, failure });
+    }
+}
+
+/// A fixed sequence: xorshift64 (G. Marsaglia, "Xorshift RNGs", 2003).
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    fn bits(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.bits() >> 33) as usize % end
+    }
+
+    fn one_to(&mut self, last: usize) -> usize {
+        1 + self.below(last)
+    }
+
+    fn coin(&mut self) -> bool {
+        self.below(2) == 0
+    }
+
+    fn f32(&mut self) -> f32 {
+        self.below(2001) as f32 / 1000.0 - 1.0
+    }
+
+    /// Often an extreme.
+    fn i8(&mut self) -> i8 {
+        match self.below(8) {
+            0 => i8::MIN,
+            1 => i8::MAX,
+            _ => self.bits() as i8,
+        }
+    }
+
+    fn f32s(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.f32()).collect()
+    }
+
+    fn i8s(&mut self, count: usize) -> Vec<i8> {
+        (0..count).map(|_| self.i8()).collect()
+    }
+
+    fn i32s(&mut self, count: usize) -> Vec<i32> {
+        (0..count).map(|_| (self.bits() >> 40) as i32 - (1 << 23)).collect()
+    }
+
+    fn taps(&mut self) -> usize {
+        [1, 4, 9, 25][self.below(4)]
+    }
+
+    fn bounds(&mut self) -> (f32, f32) {
+        [(f32::NEG_INFINITY, f32::INFINITY), (0.0, f32::INFINITY), (0.0, 6.0)][self.below(3)]
+    }
+
+    /// Factors from hardly any shift to far too large, so that all shifts and saturation occur.
+    fn requant(&mut self, channels: usize) -> RequantParams {
+        let mut factors = |signed: bool| -> Vec<f64> {
+            (0..channels)
+                .map(|_| {
+                    let magnitude = 2_f64.powi(self.below(28) as i32 - 22);
+                    let sign = if signed && self.coin() { -1.0 } else { 1.0 };
+                    sign * magnitude * (1.0 + self.below(1000) as f64 / 1000.0)
+                })
+                .collect()
+        };
+        let positive = factors(false);
+        let negative = factors(true);
+        let negative = self.coin().then_some(&negative[..]);
+        let min = -128 + self.below(100) as i8;
+        let max = 127 - self.below(100) as i8;
+        RequantParams::from_real(&positive, negative, self.i8(), min, max)
+    }
+}
+
+/// Rows of channels, each in a buffer of its own with the promised slack behind it (filled with noise).
+struct Rows<T> {
+    data: Vec<Vec<T>>,
+}
+
+impl<T> Rows<T> {
+    fn new(count: usize, channels: usize, mut make: impl FnMut(usize) -> Vec<T>) -> Self {
+        let slack = SLACK / size_of::<T>();
+        Self { data: (0..count).map(|_| make(channels + slack)).collect() }
+    }
+
+    /// `taps * mr` pointers; rows beyond `rows` repeat the last valid one.
+    fn pointers(&self, taps: usize, mr: usize, rows: usize) -> Vec<*const T> {
+        let row = |i: usize| i / mr * rows + (i % mr).min(rows - 1);
+        (0..taps * mr).map(|i| self.data[row(i)].as_ptr()).collect()
+    }
+}
+
+fn compare<T: PartialEq + std::fmt::Debug>(
+    got: &[T],
+    expected: &[T],
+    what: &str,
+) -> Result<(), String> {
+    match got.iter().zip(expected).position(|(got, expected)| got != expected) {
+        Some(at) => Err(format!("{what}: element {at} is {:?}, not {:?}", got[at], expected[at])),
+        None => Ok(()),
+    }
+}
+
+fn f32_gemm(kernel: &F32Gemm, random: &mut Random) -> Result<(), String> {
+    let tile = kernel.tile;
+    let (rows, cols) = (random.one_to(tile.mr), random.one_to(tile.nr));
+    let (channels, taps) = (random.one_to(67), random.taps());
+    let a = Rows::new(rows * taps, channels, |n| random.f32s(n));
+    let (bias, weights) = (random.f32s(cols), random.f32s(cols * taps * channels));
+    let slopes = random.coin().then(|| random.f32s(tile.nr));
+    let (min, max) = random.bounds();
+    let panel = pack::f32_gemm(tile, &weights, &bias, taps, channels);
+    let pointers = a.pointers(taps, tile.mr, rows);
+    let stride = cols + 3;
+    let mut c = vec![777.0_f32; rows * stride];
+    let args = F32GemmArgs {
+        rows,
+        cols,
+        channels,
+        taps,
+        a: pointers.as_ptr(),
+        w: panel.panel(0).as_ptr(),
+        c: c.as_mut_ptr(),
+        c_stride: stride,
+        min,
+        max,
+        slopes: slopes.as_ref().map_or(std::ptr::null(), |slopes| slopes.as_ptr()),
+    };
+    // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
+    unsafe { (kernel.run)(&args) };
+    let mut expected = vec![777.0_f32; rows * stride];
+    for r in 0..rows {
+        for j in 0..cols {
+            let mut x = bias[j];
+            for tap in 0..taps {
+                for k in 0..channels {
+                    let w = weights[(j * taps + tap) * channels + k];
+                    x = a.data[tap * rows + r][k].mul_add(w, x);
+                }
+            }
+            let x = slopes.as_ref().filter(|_| x < 0.0).map_or(x, |slopes| x * slopes[j]);
+            expected[r * stride + j] = clamp_f32(x, min, max);
+        }
+    }
+    let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    let what = format!("{rows}x{cols}, {channels} channels, {taps} taps");
+    compare(&bits(&c), &bits(&expected), &what)
+}
+
+fn i8_gemm(kernel: &I8Gemm, random: &mut Random) -> Result<(), String> {
+    let tile = kernel.tile;
+    let (rows, cols) = (random.one_to(tile.mr), random.one_to(tile.nr));
+    let (channels, taps) = (random.one_to(67), random.taps());
+    let a = Rows::new(rows * taps, channels, |n| random.i8s(n));
+    let (bias, weights) = (random.i32s(cols), random.i8s(cols * taps * channels));
+    let requant = random.requant(cols);
+    let panel = pack::i8_gemm(tile, &weights, &bias, taps, channels);
+    let pointers = a.pointers(taps, tile.mr, rows);
+    let stride = cols + 3;
+    let mut c = vec![77_i8; rows * stride];
+    let args = I8GemmArgs {
+        rows,
+        cols,
+        channels,
+        taps,
+        a: pointers.as_ptr(),
+        w: panel.panel(0).as_ptr(),
+        c: c.as_mut_ptr(),
+        c_stride: stride,
+        requant: requant.raw(0),
+    };
+    // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
+    unsafe { (kernel.run)(&args) };
+    let mut expected = vec![77_i8; rows * stride];
+    for r in 0..rows {
+        for j in 0..cols {
+            let mut acc = bias[j];
+            for tap in 0..taps {
+                for k in 0..channels {
+                    let w = i32::from(weights[(j * taps + tap) * channels + k]);
+                    acc = acc.wrapping_add(w * i32::from(a.data[tap * rows + r][k]));
+                }
+            }
+            expected[r * stride + j] = requant.apply(j, acc);
+        }
+    }
+    compare(&c, &expected, &format!("{rows}x{cols}, {channels} channels, {taps} taps"))
+}
+
+fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
+    let tile = kernel.tile;
+    let (rows, cols) = (random.one_to(tile.mr), random.one_to(tile.nr));
+    let (words, taps) = (random.one_to(9), random.taps());
+    // No slack: a last odd word must not be read past.
+    let a: Vec<Vec<u64>> =
+        (0..rows * taps).map(|_| (0..words).map(|_| random.bits()).collect()).collect();
+    let weights: Vec<u64> = (0..cols * taps * words).map(|_| random.bits()).collect();
+    let bias = random.i32s(cols);
+    let requant = random.requant(cols);
+    let panel = pack::bin_gemm(tile, &weights, &bias, taps, words);
+    let row = |i: usize| i / tile.mr * rows + (i % tile.mr).min(rows - 1);
+    let pointers: Vec<*const u64> = (0..taps * tile.mr).map(|i| a[row(i)].as_ptr()).collect();
+    let row_bias: Option<Vec<Vec<i32>>> =
+        random.coin().then(|| (0..tile.mr).map(|_| random.i32s(tile.nr)).collect());
+    let row_bias_pointers: Option<Vec<*const i32>> =
+        row_bias.as_ref().map(|all| all.iter().map(|row| row.as_ptr()).collect());
+    let stride = cols + 3;
+    let mut c = vec![77_i8; rows * stride];
+    let bits = 64 * words * taps;
+    let args = BinGemmArgs {
+        rows,
+        cols,
+        words,
+        taps,
+        bits,
+        a: pointers.as_ptr(),
+        w: panel.panel(0).as_ptr(),
+        c: c.as_mut_ptr(),
+        c_stride: stride,
+        row_bias: row_bias_pointers.as_ref().map_or(std::ptr::null(), |all| all.as_ptr()),
+        requant: requant.raw(0),
+    };
+    // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
+    unsafe { (kernel.run)(&args) };
+    let mut expected = vec![77_i8; rows * stride];
+    for r in 0..rows {
+        for j in 0..cols {
+            let mut differing = 0;
+            for tap in 0..taps {
+                for k in 0..words {
+                    let w = weights[(j * taps + tap) * words + k];
+                    differing += (a[tap * rows + r][k] ^ w).count_ones();
+                }
+            }
+            let product = bits as i32 - 2 * differing as i32;
+            let extra = row_bias.as_ref().map_or(0, |all| all[r][j]);
+            expected[r * stride + j] = requant.apply(j, (product << 8) + bias[j] + extra);
+        }
+    }
+    compare(&c, &expected, &format!("{rows}x{cols}, {words} words, {taps} taps"))
+}
+
+fn f32_depthwise(kernel: &F32Depthwise, random: &mut Random) -> Result<(), String> {
+    let nr = kernel.tile.nr;
+    let (pixels, channels, taps) = (random.one_to(5), random.one_to(67), random.taps());
+    let a = Rows::new(pixels * taps, channels, |n| random.f32s(n));
+    let (bias, weights) = (random.f32s(channels), random.f32s(taps * channels));
+    let slopes = random.coin().then(|| random.f32s(channels.next_multiple_of(nr)));
+    let (min, max) = random.bounds();
+    let packed = pack::f32_depthwise(kernel.tile, &weights, &bias, taps);
+    let pointers: Vec<*const f32> = a.data.iter().map(|row| row.as_ptr()).collect();
+    let stride = channels + 3;
+    let mut c = vec![777.0_f32; pixels * stride];
+    let args = F32DepthwiseArgs {
+        pixels,
+        channels,
+        taps,
+        a: pointers.as_ptr(),
+        w: packed.panel(0).as_ptr(),
+        c: c.as_mut_ptr(),
+        c_stride: stride,
+        min,
+        max,
+        slopes: slopes.as_ref().map_or(std::ptr::null(), |slopes| slopes.as_ptr()),
+    };
+    // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
+    unsafe { (kernel.run)(&args) };
+    let mut expected = vec![777.0_f32; pixels * stride];
+    for p in 0..pixels {
+        for ch in 0..channels {
+            let mut x = bias[ch];
+            for tap in 0..taps {
+                x = a.data[p * taps + tap][ch].mul_add(weights[tap * channels + ch], x);
+            }
+            let x = slopes.as_ref().filter(|_| x < 0.0).map_or(x, |slopes| x * slopes[ch]);
+            expected[p * stride + ch] = clamp_f32(x, min, max);
+        }
+    }
+    let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    compare(
+        &bits(&c),
+        &bits(&expected),
+        &format!("{pixels} pixels, {channels} channels, {taps} taps"),
+    )
+}
+
+fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String> {
+    let (pixels, channels, taps) = (random.one_to(5), random.one_to(67), random.taps());
+    let a = Rows::new(pixels * taps, channels, |n| random.i8s(n));
+    let (bias, weights) = (random.i32s(channels), random.i8s(taps * channels));
+    let requant = random.requant(channels);
+    let packed = pack::i8_depthwise(kernel.tile, &weights, &bias, taps);
+    let pointers: Vec<*const i8> = a.data.iter().map(|row| row.as_ptr()).collect();
+    let stride = channels + 3;
+    let mut c = vec![77_i8; pixels * stride];
+    let args = I8DepthwiseArgs {
+        pixels,
+        channels,
+        taps,
+        a: pointers.as_ptr(),
+        w: packed.panel(0).as_ptr(),
+        c: c.as_mut_ptr(),
+        c_stride: stride,
+        requant: requant.raw(0),
+    };
+    // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
+    unsafe { (kernel.run)(&args) };
+    let mut expected = vec![77_i8; pixels * stride];
+    for p in 0..pixels {
+        for ch in 0..channels {
+            let mut acc = bias[ch];
+            for tap in 0..taps {
+                let w = i32::from(weights[tap * channels + ch]);
+                acc = acc.wrapping_add(w * i32::from(a.data[p * taps + tap][ch]));
+            }
+            expected[p * stride + ch] = requant.apply(ch, acc);
+        }
+    }
+    compare(&c, &expected, &format!("{pixels} pixels, {channels} channels, {taps} taps"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_of_this_cpu_equals_the_naive_reference() {
+        let features = test_features();
+        let results = self_test(&features, 1500);
+        for result in &results {
+            assert_eq!(result.failure, None, "{}", result.kernel);
+        }
+        for (name, isa) in registry::all() {
+            if !results.iter().any(|result| result.kernel == name) {
+                eprintln!("skipped: {name} needs {isa:?}, which this CPU lacks");
+            }
+        }
+    }
+
+    /// On 32-bit ARM the kernel's word for NEON cannot be read here; the boards that matter all have it.
+    fn test_features() -> CpuFeatures {
+        if cfg!(target_arch = "arm") {
+            CpuFeatures::from_armv7_hwcap(u64::MAX)
+        } else {
+            CpuFeatures::detect()
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Weights in the order in which micro-kernels read them.
+
+use std::marker::PhantomData;
+
+use super::micro::Tile;
+
+/// Packed panels of elements, each panel starting on a cache line.
+#[derive(Clone, Debug)]
+pub(crate) struct Panels<T> {
+    lines: Vec<Line>,
+    /// Cache lines from one panel to the next.
+    stride: usize,
+    element: PhantomData<T>,
+}
+
+/// A cache line.
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u64; 8]);
+
+impl<T: bytemuck::Pod> Panels<T> {
+    fn new(panels: usize, panel_bytes: usize) -> Self {
+        let stride = panel_bytes.div_ceil(size_of::<Line>());
+        let lines = vec![bytemuck::Zeroable::zeroed(); panels * stride];
+        Self { lines, stride, element: PhantomData }
+    }
+
+    fn panel_mut<U: bytemuck::Pod>(&mut self, panel: usize) -> &mut [U] {
+        bytemuck::cast_slice_mut(&mut self.lines[panel * self.stride..][..self.stride])
+    }
+
+    /// The elements of a panel.
+    pub(crate) fn panel(&self, panel: usize) -> &[T] {
+        bytemuck::cast_slice(&self.lines[panel * self.stride..][..self.stride])
+    }
+
+    /// Size in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.lines.as_slice())
+    }
+}
+
+/// Position of weight (`tap`, `k`, column `j`) behind the biases of a panel.
+fn position(tile: Tile, groups: usize, tap: usize, k: usize, j: usize) -> usize {
+    ((tap * groups + k / tile.kr) * tile.nr + j) * tile.kr + k % tile.kr
+}
+
+/// Calls `put(panel, index, j, source)` for every weight of `[columns, taps, depth]`.
+fn for_each_weight(
+    tile: Tile,
+    columns: usize,
+    taps: usize,
+    depth: usize,
+    mut put: impl FnMut(usize, usize, usize),
+) {
+    let groups = depth.div_ceil(tile.kr);
+    for column in 0..columns {
+        for tap in 0..taps {
+            for k in 0..depth {
+                let index = position(tile, groups, tap, k, column % tile.nr);
+                put(column / tile.nr, index, (column * taps + tap) * depth + k);
+            }
+        }
+    }
+}
+
+/// fp32 weights `[columns, taps, channels]` and biases `[columns]`.
+pub(crate) fn f32_gemm(
+    tile: Tile,
+    weights: &[f32],
+    bias: &[f32],
+    taps: usize,
+    channels: usize,
+) -> Panels<f32> {
+    let columns = bias.len();
+    let elements = tile.nr * (1 + taps * channels.next_multiple_of(tile.kr));
+    let mut panels = Panels::new(columns.div_ceil(tile.nr), 4 * elements);
+    for (column, &bias) in bias.iter().enumerate() {
+        panels.panel_mut::<f32>(column / tile.nr)[column % tile.nr] = bias;
+    }
+    for_each_weight(tile, columns, taps, channels, |panel, index, source| {
+        panels.panel_mut::<f32>(panel)[tile.nr + index] = weights[source];
+    });
+    panels
+}
+
+/// 8-bit weights `[columns, taps, channels]` and 32-bit biases `[columns]`.
+pub(crate) fn i8_gemm(
+    tile: Tile,
+    weights: &[i8],
+    bias: &[i32],
+    taps: usize,
+    channels: usize,
+) -> Panels<i8> {
+    let columns = bias.len();
+    let bytes = tile.nr * (4 + taps * channels.next_multiple_of(tile.kr));
+    let mut panels = Panels::new(columns.div_ceil(tile.nr), bytes);
+    for (column, &bias) in bias.iter().enumerate() {
+        panels.panel_mut::<i32>(column / tile.nr)[column % tile.nr] = bias;
+    }
+    for_each_weight(tile, columns, taps, channels, |panel, index, source| {
+        panels.panel_mut::<i8>(panel)[4 * tile.nr + index] = weights[source];
+    });
+    panels
+}
+
+/// One-bit weights `[columns, taps, words]` and 32-bit biases `[columns]`.
+pub(crate) fn bin_gemm(
+    tile: Tile,
+    weights: &[u64],
+    bias: &[i32],
+    taps: usize,
+    words: usize,
+) -> Panels<u64> {
+    let columns = bias.len();
+    let elements = tile.nr / 2 + tile.nr * taps * words.next_multiple_of(tile.kr);
+    let mut panels = Panels::new(columns.div_ceil(tile.nr), 8 * elements);
+    for (column, &bias) in bias.iter().enumerate() {
+        panels.panel_mut::<i32>(column / tile.nr)[column % tile.nr] = bias;
+    }
+    for_each_weight(tile, columns, taps, words, |panel, index, source| {
+        panels.panel_mut::<u64>(panel)[tile.nr / 2 + index] = weights[source];
+    });
+    panels
+}
+
+/// fp32 depthwise weights `[taps, channels]` and biases `[channels]`, in blocks of `nr` channels without gaps.
+pub(crate) fn f32_depthwise(tile: Tile, weights: &[f32], bias: &[f32], taps: usize) -> Panels<f32> {
+    let channels = bias.len();
+    let block = tile.nr * (1 + taps);
+    let mut packed = Panels::new(1, 4 * block * channels.div_ceil(tile.nr));
+    let all = packed.panel_mut::<f32>(0);
+    for channel in 0..channels {
+        let block = &mut all[channel / tile.nr * block..][..block];
+        block[channel % tile.nr] = bias[channel];
+        for tap in 0..taps {
+            block[(tap + 1) * tile.nr + channel % tile.nr] = weights[tap * channels + channel];
+        }
+    }
+    packed
+}
+
+/// 8-bit depthwise weights `[taps, channels]` and 32-bit biases `[channels]`, in blocks of `nr` channels without gaps.
+pub(crate) fn i8_depthwise(tile: Tile, weights: &[i8], bias: &[i32], taps: usize) -> Panels<i8> {
+    let channels = bias.len();
+    let bytes = tile.nr * (4 + taps);
+    let mut packed = Panels::new(1, bytes * channels.div_ceil(tile.nr));
+    let all = packed.panel_mut::<i8>(0);
+    for channel in 0..channels {
+        let block = &mut all[channel / tile.nr * bytes..][..bytes];
+        let at = channel % tile.nr;
+        bytemuck::cast_slice_mut(&mut block[4 * at..][..4])
+            .copy_from_slice(&bias[channel].to_ne_bytes());
+        for tap in 0..taps {
+            block[(tap + 4) * tile.nr + at] = weights[tap * channels + channel];
+        }
+    }
+    packed
+}

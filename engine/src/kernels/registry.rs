@@ -1,0 +1,112 @@
+//! The one list of micro-kernels. Selection, self-test, tests, benchmarks and table keys all read it.
+
+use super::isa::{CpuFeatures, Isa};
+use super::micro::{BinGemm, F32Depthwise, F32Gemm, I8Depthwise, I8Gemm, MicroKernel};
+use super::{bin_gemm, f32_depthwise, f32_gemm, i8_depthwise, i8_gemm};
+
+/// Changes whenever a kernel computes something else or at another speed than before under the same name.
+const REVISION: u32 = 1;
+
+/// fp32 matrix-product tiles.
+pub fn f32_gemm() -> &'static [&'static F32Gemm] {
+    f32_gemm::KERNELS
+}
+
+/// 8-bit matrix-product tiles.
+pub fn i8_gemm() -> &'static [&'static I8Gemm] {
+    i8_gemm::KERNELS
+}
+
+/// One-bit matrix-product tiles.
+pub fn bin_gemm() -> &'static [&'static BinGemm] {
+    bin_gemm::KERNELS
+}
+
+/// fp32 depthwise rows.
+pub fn f32_depthwise() -> &'static [&'static F32Depthwise] {
+    f32_depthwise::KERNELS
+}
+
+/// 8-bit depthwise rows.
+pub fn i8_depthwise() -> &'static [&'static I8Depthwise] {
+    i8_depthwise::KERNELS
+}
+
+/// Name and instruction set of every kernel of this build.
+pub fn all() -> Vec<(&'static str, Isa)> {
+    fn names<A>(kernels: &[&MicroKernel<A>]) -> Vec<(&'static str, Isa)> {
+        kernels.iter().map(|kernel| (kernel.name, kernel.isa)).collect()
+    }
+    [
+        names(f32_gemm()),
+        names(i8_gemm()),
+        names(bin_gemm()),
+        names(f32_depthwise()),
+        names(i8_depthwise()),
+    ]
+    .concat()
+}
+
+/// The kernel for an operator with `rows` output pixels and `columns` output channels: of those that the CPU can run, one
+/// of the best instruction set, and of these the one that wastes least of its tile on this shape.
+///
+/// A pure function of its arguments: what a board selects can be asked anywhere.
+pub fn select<A>(
+    kernels: &[&'static MicroKernel<A>],
+    features: &CpuFeatures,
+    rows: usize,
+    columns: usize,
+) -> &'static MicroKernel<A> {
+    let waste = |kernel: &MicroKernel<A>| {
+        let padded =
+            rows.next_multiple_of(kernel.tile.mr) * columns.next_multiple_of(kernel.tile.nr);
+        // Among equals prefer the larger tile: it loads each operand less often.
+        (padded, usize::MAX - kernel.tile.mr * kernel.tile.nr)
+    };
+    let usable = kernels.iter().copied().filter(|kernel| features.has(kernel.isa));
+    let best = usable.clone().map(|kernel| kernel.isa).max();
+    usable
+        .filter(|kernel| Some(kernel.isa) == best)
+        .min_by_key(|kernel| waste(kernel))
+        .unwrap_or(kernels[0])
+}
+
+/// Identifies what is timed: the version, the revision of the kernels and their list. Part of the key of every
+/// measurement.
+pub fn engine_build() -> String {
+    use sha2::{Digest, Sha256};
+    let names: Vec<&str> = all().into_iter().map(|(name, _)| name).collect();
+    let digest = Sha256::digest(format!("{REVISION}\n{}", names.join("\n")));
+    let short: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{short}", env!("CARGO_PKG_VERSION"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_every_family_has_a_portable_kernel() {
+        let mut names: Vec<&str> = all().into_iter().map(|(name, _)| name).collect();
+        let portable = all().iter().filter(|(_, isa)| *isa == Isa::Portable).count();
+        assert_eq!(portable, 5);
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn selection_takes_the_best_instruction_set_and_the_tile_that_fits() {
+        let portable = CpuFeatures::portable();
+        assert_eq!(select(f32_gemm(), &portable, 100, 100).isa, Isa::Portable);
+        let all: Vec<Isa> = all().into_iter().map(|(_, isa)| isa).collect();
+        let features = CpuFeatures { isas: all.clone() };
+        let kernel = select(f32_gemm(), &features, 96, 64);
+        assert_eq!(Some(&kernel.isa), all.iter().max());
+        if kernel.isa == Isa::Avx512 {
+            assert_eq!(kernel.tile.nr, 32);
+            assert_eq!(select(f32_gemm(), &features, 96, 16).tile.nr, 16);
+        }
+    }
+}
