@@ -187,3 +187,40 @@ pub enum Op {
     /// `x >= threshold[c]` (an I32 constant in steps of q for an `Int8` input, fp32 otherwise).
     Convert,
 }
+
+impl Op {
+    /// The operator's name for people, in lower case: `conv_2d`, `add`, `reduce_max`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Conv2d { .. } => "conv_2d",
+            Self::DepthwiseConv2d { .. } => "depthwise_conv_2d",
+            Self::FullyConnected { .. } => "fully_connected",
+            Self::Prelu => "prelu",
+            Self::Unary(UnaryOp::Relu) => "relu",
+            Self::Unary(UnaryOp::Relu6) => "relu6",
+            Self::Unary(UnaryOp::Logistic) => "logistic",
+            Self::Unary(UnaryOp::Sign) => "sign",
+            Self::Binary { op: BinaryOp::Add, .. } => "add",
+            Self::Binary { op: BinaryOp::Sub, .. } => "sub",
+            Self::Binary { op: BinaryOp::Mul, .. } => "mul",
+            Self::Binary { op: BinaryOp::Div, .. } => "div",
+            Self::Binary { op: BinaryOp::Maximum, .. } => "maximum",
+            Self::Binary { op: BinaryOp::Minimum, .. } => "minimum",
+            Self::MaxPool2d { .. } => "max_pool_2d",
+            Self::AveragePool2d { .. } => "average_pool_2d",
+            Self::Pad { .. } => "pad",
+            Self::ResizeBilinear { .. } => "resize_bilinear",
+            Self::Reshape => "reshape",
+            Self::Concat { .. } => "concat",
+            Self::Reduce { op: ReduceOp::Mean, .. } => "mean",
+            Self::Reduce { op: ReduceOp::Sum, .. } => "sum",
+            Self::Reduce { op: ReduceOp::Max, .. } => "reduce_max",
+            Self::Reduce { op: ReduceOp::Min, .. } => "reduce_min",
+            Self::Softmax { .. } => "softmax",
+            Self::Gather { .. } => "gather",
+            Self::Unpack { .. } => "unpack",
+            Self::StridedSlice { .. } => "strided_slice",
+            Self::Convert => "convert",
+        }
+    }
+}

@@ -165,7 +165,10 @@ fn convolution(
     let [first, kh, kw, last] = nhwc(weights)?;
     let fits = last == ci && (!depthwise || first == 1);
     if !fits || window.kernel != [kh, kw] {
-        return Err(format!("weights {weights:?} fit neither {x:?} nor {:?}", window.kernel));
+        return Err(format!(
+            "weights {weights:?} do not fit an input of {x:?} or a window of {:?}",
+            window.kernel
+        ));
     }
     let co = if depthwise { ci } else { first };
     for vector in &inputs[2..] {

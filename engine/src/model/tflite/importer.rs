@@ -13,7 +13,7 @@ use crate::graph::{
 };
 use crate::model::{ImportError, UnsupportedOp};
 
-/// Most tensors, and most operators, of a model.
+/// Most tensors, most operators, most inputs and most outputs of a model.
 const MAX_ITEMS: usize = 1 << 16;
 /// Most operands or results of all operators together.
 const MAX_OPERANDS: usize = 1 << 20;
@@ -37,6 +37,9 @@ pub fn import(bytes: &[u8]) -> Result<Graph, ImportError> {
     let operators = read_operators(&model, &subgraph)?;
     let tensors = Tensors::new(bytes, subgraph.tensors(), model.buffers());
     limit("tensors", tensors.len(), MAX_ITEMS)?;
+    let (inputs, outputs) = (ids(subgraph.inputs()), ids(subgraph.outputs()));
+    limit("inputs", inputs.len(), MAX_ITEMS)?;
+    limit("outputs", outputs.len(), MAX_ITEMS)?;
     let mut importer = Importer {
         produced: HashMap::new(),
         constants: HashMap::new(),
@@ -45,9 +48,9 @@ pub fn import(bytes: &[u8]) -> Result<Graph, ImportError> {
         graph: Graph::default(),
         tensors,
     };
-    importer.inputs(ids(subgraph.inputs()))?;
+    importer.inputs(inputs)?;
     importer.operators(&operators)?;
-    importer.outputs(ids(subgraph.outputs()))?;
+    importer.outputs(outputs)?;
     importer.graph.validate()?;
     Ok(importer.graph)
 }

@@ -176,10 +176,9 @@ impl<'a> Tensors<'a> {
 
     /// The elements of an fp32 constant.
     pub(super) fn floats(&mut self, id: usize) -> Result<Vec<f32>, Fault> {
-        if let Some(values) = self.folded.get(&id) {
-            let values = values.clone();
-            self.spend(values.len())?;
-            return Ok(values);
+        if let Some(count) = self.folded.get(&id).map(Vec::len) {
+            self.spend(count)?;
+            return Ok(self.folded.get(&id).cloned().unwrap_or_default());
         }
         match self.get(id)?.element_type().unwrap_or(FLOAT32) {
             FLOAT32 => Ok(self
