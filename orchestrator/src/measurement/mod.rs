@@ -1,0 +1,9 @@
+//! What is known from measuring: the board, its conditions, samples, layers and resources.
+
+mod conditions;
+mod facts;
+mod samples;
+
+pub use conditions::{Conditions, ConditionsSummary};
+pub use facts::BoardFacts;
+pub use samples::{Block, LayerRow, Resources};
