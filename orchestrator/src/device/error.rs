@@ -1,0 +1,162 @@
+//! What can go wrong with a board.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+
+use super::address::AddressError;
+
+/// A board that cannot be used, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The address makes no sense.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// No address belongs to the name.
+    #[error("failed to resolve {host}: {detail}; check the name, or give the board's IP address")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// Why.
+        detail: String,
+    },
+    /// Nobody answers.
+    #[error(
+        "failed to reach an agent at {address}: {detail}; check that the board is on, and that \
+         `agent serve` runs there and listens on that port"
+    )]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// Why.
+        detail: String,
+    },
+    /// Nobody answers in time.
+    #[error(
+        "failed to reach an agent at {address} within {} s; check that the board is on and in this \
+         network",
+        waited.as_secs()
+    )]
+    NoAnswer {
+        /// Where.
+        address: String,
+        /// How long.
+        waited: Duration,
+    },
+    /// Somebody else has the board.
+    #[error(
+        "the board at {address} is busy: {detail}; wait until it is free, or ask its holder to stop"
+    )]
+    Busy {
+        /// Where.
+        address: String,
+        /// What the agent said; it names the holder.
+        detail: String,
+    },
+    /// Orchestrator and agent speak different versions.
+    #[error(
+        "the agent at {address} speaks version {theirs} of the interface, this orchestrator {ours}; \
+         install the same release on both sides"
+    )]
+    Incompatible {
+        /// Where.
+        address: String,
+        /// What the agent speaks.
+        theirs: String,
+        /// What we speak.
+        ours: String,
+    },
+    /// The connection broke.
+    #[error(
+        "the board at {address} vanished while {doing}: {detail}; check its power and network, then \
+         run the same command again: it resumes"
+    )]
+    Vanished {
+        /// Where.
+        address: String,
+        /// What we were doing.
+        doing: &'static str,
+        /// What the connection said.
+        detail: String,
+    },
+    /// The agent answered that it cannot.
+    #[error("the agent at {address} failed at {doing}: {detail}")]
+    Refused {
+        /// Where.
+        address: String,
+        /// What we asked for.
+        doing: &'static str,
+        /// What the agent said, with its next step.
+        detail: String,
+    },
+    /// The agent answered nonsense.
+    #[error(
+        "the agent at {address} broke the protocol while {doing}: {detail}; install the same release \
+         on both sides"
+    )]
+    Protocol {
+        /// Where.
+        address: String,
+        /// What we were doing.
+        doing: &'static str,
+        /// What was wrong.
+        detail: String,
+    },
+    /// No agent program to start on this machine.
+    #[error(
+        "failed to find the agent program at {place}; build it (cargo build -p quantrack-agent), or \
+         name it with --agent-bin or QUANTRACK_AGENT"
+    )]
+    NoLocalAgent {
+        /// Where it was expected.
+        place: String,
+    },
+    /// The agent that we started did not come up.
+    #[error("failed to start a local agent from {program}: {detail}")]
+    LocalAgent {
+        /// The program.
+        program: String,
+        /// Why.
+        detail: String,
+    },
+}
+
+impl DeviceError {
+    /// Names the cause of a failed call.
+    pub(super) fn from_status(address: &str, doing: &'static str, status: &Status) -> Self {
+        let address = address.to_owned();
+        // A status with a source was made here, from a broken connection; the others were sent by the agent.
+        let broken = std::error::Error::source(status).is_some();
+        match status.code() {
+            Code::Unavailable | Code::Cancelled => {
+                Self::Vanished { address, doing, detail: causes(status) }
+            }
+            Code::Unknown | Code::Internal | Code::DeadlineExceeded if broken => {
+                Self::Vanished { address, doing, detail: causes(status) }
+            }
+            Code::Unimplemented => Self::Incompatible {
+                address,
+                theirs: format!("that lacks {doing}"),
+                ours: quantrack_proto::API_VERSION.to_string(),
+            },
+            _ => Self::Refused { address, doing, detail: status.message().to_owned() },
+        }
+    }
+}
+
+/// An error and its causes on one line.
+pub(super) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = match error.downcast_ref::<Status>() {
+        Some(status) => status.message().to_owned(),
+        None => error.to_string(),
+    };
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

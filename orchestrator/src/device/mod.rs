@@ -1,0 +1,19 @@
+//! Boards: finding one, talking to its agent, and starting an agent of our own on this machine.
+
+mod address;
+mod client;
+mod connect;
+mod convert;
+mod error;
+mod lease;
+mod local;
+mod measure;
+mod run;
+
+pub use address::{Address, AddressError};
+pub use client::Device;
+pub use connect::Connector;
+pub use error::DeviceError;
+pub use lease::Lease;
+pub use measure::{MeasureEvent, MeasureStream, Measured, Progress};
+pub use run::{Inference, NamedTensor, RunStream};

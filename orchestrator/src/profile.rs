@@ -1,0 +1,150 @@
+//! Measuring variants on a board: stage by stage, the levels of a stage interleaved.
+
+use crate::device::{Address, Device, Lease, MeasureEvent, Measured, Progress};
+use crate::exit::Failure;
+use crate::output::{ProgressBars, StageBar};
+use crate::spec::{Measure, Pipeline};
+use crate::store::{MeasurementKey, NewMeasurement, Store};
+use crate::variants::StageVariant;
+
+/// What a profile did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Profiled {
+    /// Variants measured now.
+    pub measured: usize,
+    /// Variants whose rows were there already.
+    pub reused: usize,
+    /// Variants (stage and candidate) all of whose samples were voided: they have no row.
+    pub without: Vec<String>,
+    /// Stages whose intervals are wider than was asked.
+    pub wide: Vec<String>,
+}
+
+/// Measures those of `variants` that the table lacks for this board, number of threads and engine build, or all of
+/// them to `remeasure`. Each stage's rows are stored when the stage is complete, its samples as they arrive.
+///
+/// # Errors
+/// When board or store fail.
+pub async fn profile(
+    device: &Device,
+    store: &Store,
+    pipeline: &Pipeline,
+    variants: &[StageVariant],
+    remeasure: bool,
+    bars: &ProgressBars,
+) -> Result<Profiled, Failure> {
+    let record = device.record();
+    store.save_device(&record).await?;
+    let key = MeasurementKey {
+        device: record.fingerprint,
+        engine_build: device.engine_build().to_owned(),
+        threads: pipeline.measure.threads,
+    };
+    let mut profiled = Profiled::default();
+    let mut missing: Vec<(&str, Vec<&StageVariant>)> = Vec::new();
+    for stage in &pipeline.stages {
+        let mut of_stage: Vec<&StageVariant> = Vec::new();
+        for variant in variants.iter().filter(|variant| variant.stage == stage.name) {
+            if !remeasure && store.has_latency(&key, &variant.record.sha256).await? {
+                profiled.reused += 1;
+            } else if of_stage.iter().all(|other| other.record.sha256 != variant.record.sha256) {
+                of_stage.push(variant);
+            }
+        }
+        if !of_stage.is_empty() {
+            missing.push((&stage.name, of_stage));
+        }
+    }
+    if missing.is_empty() {
+        return Ok(profiled);
+    }
+    // Remote boards are guarded by their lease; agents on this machine would disturb each other.
+    let local = device.address() == Address::Local.to_string();
+    let _lock =
+        local.then(|| store.lock("local-board", "measuring on this machine")).transpose()?;
+    let lease = device.lease().await?;
+    let board = Board { device, lease: &lease, store, key: &key, settings: &pipeline.measure };
+    for (stage, of_stage) in missing {
+        let bar = bars.bar(stage, u64::from(pipeline.measure.max_samples));
+        let ended = board.measure_stage(&of_stage, &bar).await?;
+        profiled.measured += of_stage.len() - ended.without.len();
+        let named = |sha256: &String| {
+            let found = of_stage.iter().find(|variant| variant.record.sha256 == *sha256);
+            found.map(|variant| variant.to_string())
+        };
+        profiled.without.extend(ended.without.iter().filter_map(named));
+        if !ended.converged {
+            profiled.wide.push(stage.to_owned());
+        }
+        bar.done(&format!("measured {} variants", of_stage.len()));
+    }
+    Ok(profiled)
+}
+
+/// A board that is ours, and where its samples go.
+struct Board<'a> {
+    device: &'a Device,
+    lease: &'a Lease,
+    store: &'a Store,
+    key: &'a MeasurementKey,
+    settings: &'a Measure,
+}
+
+/// How the measurement of a stage ended.
+struct Ended {
+    without: Vec<String>,
+    converged: bool,
+}
+
+impl Board<'_> {
+    async fn measure_stage(
+        &self,
+        variants: &[&StageVariant],
+        bar: &StageBar,
+    ) -> Result<Ended, Failure> {
+        let sha256: Vec<String> = variants.iter().map(|v| v.record.sha256.clone()).collect();
+        bar.say("uploading");
+        let load = |digest: &str| self.store.variant_bytes(digest).map_err(Failure::from);
+        self.device.upload(self.lease, &sha256, load).await?;
+        let new = NewMeasurement {
+            key: self.key,
+            agent_version: self.device.agent_version(),
+            settings: self.settings,
+        };
+        let id = self.store.begin_measurement(&new).await?;
+        let mut events = self.device.measure(self.lease, sha256, self.settings).await?;
+        let mut done: Option<Measured> = None;
+        while let Some(event) = events.next().await? {
+            match event {
+                MeasureEvent::Progress(now) => show(bar, &now),
+                MeasureEvent::Block(block) => {
+                    if let Some(reason) = &block.voided {
+                        tracing::debug!("{} samples voided: {reason}", block.duration_ns.len());
+                    }
+                    self.store.save_block(id, &block).await?;
+                }
+                MeasureEvent::Layers(sha256, layers) => {
+                    self.store.save_layers(id, &sha256, &layers).await?;
+                }
+                MeasureEvent::Done(measured) => done = Some(measured),
+            }
+        }
+        let Some(done) = done else {
+            let error = anyhow::anyhow!("the agent ended the measurement without a summary");
+            return Err(Failure::lab(error).next("run the same command again: it resumes"));
+        };
+        let without = self
+            .store
+            .finish_measurement(id, self.key, &done.variants, &done.cores, done.converged)
+            .await?;
+        Ok(Ended { without, converged: done.converged })
+    }
+}
+
+fn show(bar: &StageBar, now: &Progress) {
+    bar.set(u64::from(now.samples), u64::from(now.max_samples));
+    bar.say(match now.relative_ci {
+        Some(share) => format!("{}, interval ±{:.1} %", now.phase, 50.0 * share),
+        None => now.phase.clone(),
+    });
+}
