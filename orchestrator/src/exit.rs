@@ -3,6 +3,10 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::device::DeviceError;
+use crate::spec::SpecError;
+use crate::store::StoreError;
+
 /// The exit codes of `orchestrator`. They are documented API: scripts and CI jobs branch on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -71,6 +75,27 @@ impl Failure {
     /// The step to take, if the failure knows one.
     pub fn next_step(&self) -> Option<&str> {
         self.next.as_deref()
+    }
+}
+
+impl From<SpecError> for Failure {
+    fn from(error: SpecError) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::lab(error)
+    }
+}
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        match error {
+            DeviceError::Address(_) => Self::usage(error),
+            _ => Self::lab(error),
+        }
     }
 }
 

@@ -1,6 +1,18 @@
 //! The host side: from a pipeline file to a verified assignment of levels.
 
+pub mod cli;
+pub mod commands;
+pub mod context;
+pub mod device;
+pub mod digest;
 pub mod exit;
+pub mod latency_table;
+pub mod measurement;
+pub mod output;
+pub mod profile;
 pub mod report;
 pub mod search;
 pub mod spec;
+pub mod stats;
+pub mod store;
+pub mod variants;

@@ -26,7 +26,7 @@ pub enum SpecError {
         source: std::io::Error,
     },
     /// Something in the text is wrong.
-    #[error("{file}:{line}:{column}: {message}\n   |\n{line:>3}| {text}\n   |")]
+    #[error("{file}:{line}:{column}: {message}\n    |\n{line:>3} | {text}\n    |")]
     At {
         /// Name of the file.
         file: String,
@@ -70,10 +70,12 @@ impl Source<'_> {
     pub(super) fn toml_error(&self, error: &toml::de::Error) -> SpecError {
         let mut message = error.message().trim_end().to_owned();
         let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-        if message.starts_with("unknown field") || message.starts_with("unknown variant") {
-            if let Some(close) = closest(quoted[0], quoted[1..].iter().copied()) {
-                message = format!("{message}; did you mean `{close}`?");
-            }
+        let unknown =
+            message.starts_with("unknown field") || message.starts_with("unknown variant");
+        if let (true, [word, known @ ..]) = (unknown, quoted.as_slice())
+            && let Some(close) = closest(word, known.iter().copied())
+        {
+            message = format!("{message}; did you mean `{close}`?");
         }
         self.error(error.span().map_or(0, |span| span.start), message)
     }

@@ -1,0 +1,85 @@
+//! The command line: options that all commands share, and the list of commands.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{device, model, table};
+use crate::context::Context;
+use crate::device::Address;
+use crate::exit::CommandResult;
+use crate::output::Format;
+
+/// Measures every model of a pipeline at every quantization level on the real board, and finds the best assignment
+/// of levels.
+///
+/// Exit codes: 0 ok; 1 target missed, or something got worse; 2 wrong usage or input; 3 inconclusive; 4 device,
+/// connection or store failed; 130 interrupted. Results go to standard output, all else to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "orchestrator", version, max_term_width = 100)]
+pub struct Cli {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that all commands share.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Options {
+    /// Pipeline: a built-in name or a TOML file.
+    #[arg(long, global = true, default_value = "hand-gesture", value_name = "NAME|FILE")]
+    pub pipeline: String,
+    /// Folder that holds models/ and images/ [default: that of the pipeline's file, or the current one].
+    #[arg(long, global = true, env = "QUANTRACK_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Where measurements are kept [default: quantrack/store.sqlite in the XDG data directory].
+    #[arg(long, global = true, env = "QUANTRACK_STORE", value_name = "DIR|FILE")]
+    pub store: Option<PathBuf>,
+    /// The board: HOST, HOST:PORT (50051 when not given), or `local` for this machine [default: local].
+    #[arg(long, global = true, value_name = "HOST[:PORT]|local")]
+    pub device: Option<Address>,
+    /// The agent program that `local` starts [default: `agent` beside this program].
+    #[arg(long, global = true, env = "QUANTRACK_AGENT", value_name = "FILE")]
+    pub agent_bin: Option<PathBuf>,
+    /// Threads of the engine on the board [default: as the pipeline says].
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: Option<u32>,
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub format: Format,
+    /// Tell more; twice for all there is.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// What boards are.
+    #[command(subcommand)]
+    Device(device::Command),
+    /// The measured latencies.
+    #[command(subcommand)]
+    Table(table::Command),
+    /// Look at a model, or run it.
+    #[command(subcommand)]
+    Model(model::Command),
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// With the exit code in the failure.
+    pub async fn run(self, context: &Context) -> CommandResult {
+        match self {
+            Self::Device(command) => device::run(command, context).await,
+            Self::Table(command) => table::run(command, context).await,
+            Self::Model(command) => model::run(command, context).await,
+        }
+    }
+}

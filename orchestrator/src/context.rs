@@ -1,0 +1,94 @@
+//! What commands work with: the common options, and what they stand for.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::cli::Options;
+use crate::device::{Address, Connector, Device};
+use crate::exit::Failure;
+use crate::output::{self, ProgressBars};
+use crate::spec::{self, Pipeline};
+use crate::store::Store;
+
+/// The surroundings of a command.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The common options.
+    pub options: Options,
+    /// Bars on standard error.
+    pub progress: ProgressBars,
+}
+
+impl Context {
+    /// The store that the options choose.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or nothing says where it is.
+    pub async fn store(&self) -> Result<Store, Failure> {
+        let path = self.options.store.clone().or_else(Store::default_path).ok_or_else(|| {
+            Failure::usage(anyhow::anyhow!("neither XDG_DATA_HOME nor HOME says where data goes"))
+                .next("choose a place with --store")
+        })?;
+        Ok(Store::open(&path).await?)
+    }
+
+    /// The pipeline that the options choose, with their number of threads.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn pipeline(&self) -> Result<Pipeline, Failure> {
+        let mut pipeline = spec::load(&self.options.pipeline)?;
+        if let Some(threads) = self.options.threads {
+            pipeline.measure.threads = threads;
+        }
+        Ok(pipeline)
+    }
+
+    /// The folder that the paths of the pipeline are relative to.
+    ///
+    /// # Errors
+    /// When it does not exist.
+    pub fn data(&self) -> Result<PathBuf, Failure> {
+        let beside = || {
+            let file = Path::new(&self.options.pipeline);
+            let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+            parent.filter(|_| file.is_file()).unwrap_or(Path::new(".")).to_owned()
+        };
+        let data = self.options.data.clone().unwrap_or_else(beside);
+        if data.is_dir() {
+            return Ok(data);
+        }
+        let error = anyhow::anyhow!("the data folder {} does not exist", data.display());
+        Err(Failure::usage(error)
+            .next("name the folder that holds models/ and images/ with --data"))
+    }
+
+    /// The board that the options choose.
+    pub fn address(&self) -> Address {
+        self.options.device.clone().unwrap_or(Address::Local)
+    }
+
+    /// Connects to that board.
+    ///
+    /// # Errors
+    /// See [`crate::device::DeviceError`].
+    pub async fn connect(&self) -> Result<Device, Failure> {
+        let connector = Connector { agent_program: self.options.agent_bin.clone() };
+        Ok(connector.connect(&self.address()).await?)
+    }
+
+    /// Prints the result of `command`; see [`output::print`].
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn print<T: Serialize>(
+        &self,
+        command: &str,
+        content: &T,
+        human: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        output::print(self.options.format, command, content, human)
+            .map_err(|error| Failure::lab(error).context("failed to write the result"))
+    }
+}

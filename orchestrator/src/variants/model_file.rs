@@ -1,0 +1,83 @@
+//! Reading model files.
+
+use std::path::{Path, PathBuf};
+
+use quantrack_engine::graph::{Graph, fuse};
+use quantrack_engine::model::{ImportError, import};
+
+use crate::digest::hex_digest;
+
+/// Largest model file that is read: far beyond any model for these boards.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// An imported model.
+#[derive(Clone, Debug)]
+pub struct ModelFile {
+    /// Digest of the file.
+    pub sha256: String,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// The model as it stands in the file.
+    pub graph: Graph,
+}
+
+/// A model that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The file cannot be read.
+    #[error("failed to read the model {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is too large.
+    #[error("failed to read the model {}: its {size} bytes are more than {MAX_BYTES}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// The content cannot be imported.
+    #[error("failed to import the model {}", path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ImportError,
+    },
+}
+
+impl ModelFile {
+    /// Reads and imports the model at `path`.
+    ///
+    /// # Errors
+    /// See [`ModelError`].
+    pub fn read(path: &Path) -> Result<Self, ModelError> {
+        let path = path.to_owned();
+        let size = match std::fs::metadata(&path) {
+            Ok(metadata) => metadata.len(),
+            Err(source) => return Err(ModelError::Read { path, source }),
+        };
+        if size > MAX_BYTES {
+            return Err(ModelError::TooLarge { path, size });
+        }
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(source) => return Err(ModelError::Read { path, source }),
+        };
+        match import(&bytes) {
+            Ok(graph) => Ok(Self { sha256: hex_digest(&bytes), bytes: bytes.len() as u64, graph }),
+            Err(source) => Err(ModelError::Import { path, source }),
+        }
+    }
+
+    /// The model with operators merged, as it is quantized and run.
+    pub fn optimized(&self) -> Graph {
+        fuse::optimize(self.graph.clone())
+    }
+}
