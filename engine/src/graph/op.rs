@@ -30,6 +30,13 @@ pub struct Window {
     pub padding: Padding,
 }
 
+impl Default for Window {
+    /// One tap, every pixel.
+    fn default() -> Self {
+        Self { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], padding: Padding::default() }
+    }
+}
+
 /// What is applied to each result of a convolution, fully connected or arithmetic operator before it is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Activation {

@@ -15,6 +15,7 @@ pub mod isa;
 pub mod micro;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
+pub mod operators;
 mod oracle;
 mod pack;
 pub mod registry;

@@ -1,1 +1,57 @@
-//! Calibration, quantized weights and recipes.
+//! Calibration, quantized weights and recipes: from an imported graph to a variant.
+//!
+//! A recipe never looks at labels, and the same inputs in the same order give the same variant.
+
+mod calibrate;
+mod error;
+mod float;
+mod integer;
+mod recipe;
+mod rewrite;
+mod sign;
+mod weights;
+
+pub use calibrate::{Calibration, Calibrator, ValueStats};
+pub use error::{CalibrateError, QuantizeError};
+pub use recipe::{Range, Recipe, UnknownRecipe, default_recipe, supported_levels};
+
+use crate::Level;
+use crate::graph::{Graph, fuse};
+use crate::variant::Variant;
+
+/// Makes the variant of an imported `graph` at `level` by `recipe`.
+///
+/// # Errors
+/// A level or recipe that is not available, or a recipe that needs a calibration when none is given (or one of another
+/// graph).
+pub fn quantize(
+    graph: &Graph,
+    level: Level,
+    recipe: &Recipe,
+    calibration: Option<&Calibration>,
+) -> Result<Variant, QuantizeError> {
+    recipe.check(level)?;
+    let needed = || {
+        let calibration = calibration.ok_or(QuantizeError::NoCalibration { level })?;
+        if calibration.values.len() == prepare(graph).values.len() {
+            Ok(calibration)
+        } else {
+            Err(QuantizeError::OtherCalibration)
+        }
+    };
+    let fused = prepare(graph);
+    let variant = match level {
+        Level::Fp32 => Variant::fp32(fused),
+        Level::Fp16 => float::half(fused),
+        Level::Int8 => integer::quantize(fused, level, recipe, needed()?),
+        Level::Bin1 => integer::quantize(fused, level, recipe, needed()?),
+        Level::Int4 | Level::Int2 => return Err(QuantizeError::LevelNotAvailable { level }),
+    };
+    variant.graph.validate()?;
+    Ok(Variant { recipe: recipe.to_string(), ..variant })
+}
+
+/// The graph that calibration observes and recipes rewrite: fused, dead nodes removed.
+fn prepare(graph: &Graph) -> Graph {
+    fuse::optimize(graph.clone())
+}

@@ -1,0 +1,210 @@
+//! Depthwise convolutions.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use super::geometry::{ConvShape, Geometry};
+use super::{Operator, elements, elements_mut, for_rows};
+use crate::Pool;
+use crate::kernels::isa::CpuFeatures;
+use crate::kernels::micro::{F32Depthwise, F32DepthwiseArgs, I8Depthwise, I8DepthwiseArgs, SLACK};
+use crate::kernels::pack::{self, Panels};
+use crate::kernels::registry;
+use crate::kernels::requant::RequantParams;
+
+/// Pointers to the taps of one row of output pixels.
+fn pointers<T>(
+    geometry: &Geometry,
+    row: usize,
+    input: &[T],
+    padding: &[T],
+    pointers: &mut Vec<*const T>,
+) {
+    let shape = geometry.shape();
+    pointers.clear();
+    for pixel in row * shape.out_w..(row + 1) * shape.out_w {
+        geometry.for_taps(pixel, |_, source| {
+            pointers.push(match source {
+                Some(source) => input[source * shape.in_c..].as_ptr(),
+                None => padding.as_ptr(),
+            });
+        });
+    }
+}
+
+/// fp32 arithmetic on fp32 or fp16 operands.
+#[derive(Debug)]
+pub struct F32DepthwiseConv {
+    geometry: Geometry,
+    kernel: &'static F32Depthwise,
+    weights: Weights,
+    slopes: Option<Vec<f32>>,
+    bounds: (f32, f32),
+}
+
+#[derive(Debug)]
+enum Weights {
+    F32(Panels<f32>),
+    F16(Vec<f16>),
+}
+
+impl F32DepthwiseConv {
+    /// Weights `[taps, channels]`, biases and PReLU slopes `[channels]`; results are kept within `bounds`. With `half`
+    /// inputs, outputs and weights are stored as fp16.
+    pub fn new(
+        cpu: &CpuFeatures,
+        shape: &ConvShape,
+        weights: &[f32],
+        bias: &[f32],
+        slopes: Option<&[f32]>,
+        bounds: (f32, f32),
+        half: bool,
+    ) -> Self {
+        let kernel = registry::select(registry::f32_depthwise(), cpu, 1, shape.in_c);
+        let packed = pack::f32_depthwise(kernel.tile, weights, bias, shape.taps());
+        let slopes = slopes.map(|slopes| {
+            let mut slopes = slopes.to_vec();
+            slopes.resize(shape.in_c.next_multiple_of(kernel.tile.nr), 0.0);
+            slopes
+        });
+        let weights = if half {
+            Weights::F16(packed.panel(0).iter().map(|&x| f16::from_f32(x)).collect())
+        } else {
+            Weights::F32(packed)
+        };
+        Self { geometry: Geometry::new(shape), kernel, weights, slopes, bounds }
+    }
+
+    /// `input` is readable for the slack behind its elements.
+    fn run_f32(&self, input: &[f32], weights: &[f32], output: &mut [f32], pool: &dyn Pool) {
+        let shape = self.geometry.shape();
+        assert!(input.len() >= shape.in_pixels() * shape.in_c + SLACK / 4);
+        let padding = vec![0.0; shape.in_c + SLACK / 4];
+        let row = shape.out_w * shape.in_c;
+        for_rows(pool, output, row, 1, |first, output| {
+            let mut taps = Vec::with_capacity(shape.out_w * shape.taps());
+            for (index, output) in output.chunks_exact_mut(row).enumerate() {
+                pointers(&self.geometry, first + index, input, &padding, &mut taps);
+                let args = F32DepthwiseArgs {
+                    pixels: shape.out_w,
+                    channels: shape.in_c,
+                    taps: shape.taps(),
+                    a: taps.as_ptr(),
+                    w: weights.as_ptr(),
+                    c: output.as_mut_ptr(),
+                    c_stride: shape.in_c,
+                    min: self.bounds.0,
+                    max: self.bounds.1,
+                    slopes: self.slopes.as_ref().map_or(std::ptr::null(), |s| s.as_ptr()),
+                };
+                // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, both readable
+                // for SLACK bytes past their channels, and `output` is a whole row.
+                unsafe { (self.kernel.run)(&args) };
+            }
+        });
+    }
+}
+
+impl Operator for F32DepthwiseConv {
+    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+        let shape = self.geometry.shape();
+        let in_count = shape.in_pixels() * shape.in_c;
+        let out_count = shape.out_pixels() * shape.in_c;
+        match &self.weights {
+            Weights::F32(packed) => {
+                let input = elements(inputs[0], in_count + SLACK / 4);
+                let output = elements_mut(outputs[0], out_count);
+                self.run_f32(input, packed.panel(0), output, pool);
+            }
+            Weights::F16(weights) => {
+                let mut input = elements::<f16>(inputs[0], in_count).to_f32_vec();
+                input.resize(in_count + SLACK / 4, 0.0);
+                let mut output = vec![0.0; out_count];
+                self.run_f32(&input, &weights.to_f32_vec(), &mut output, pool);
+                elements_mut::<f16>(outputs[0], out_count).convert_from_f32_slice(&output);
+            }
+        }
+    }
+
+    fn kernel(&self) -> &'static str {
+        self.kernel.name
+    }
+
+    fn weight_bytes(&self) -> usize {
+        match &self.weights {
+            Weights::F32(packed) => packed.bytes(),
+            Weights::F16(weights) => 2 * weights.len(),
+        }
+    }
+}
+
+/// Integer arithmetic on 8-bit operands.
+#[derive(Debug)]
+pub struct I8DepthwiseConv {
+    geometry: Geometry,
+    kernel: &'static I8Depthwise,
+    packed: Panels<i8>,
+    requant: RequantParams,
+    input_zero_point: i8,
+}
+
+impl I8DepthwiseConv {
+    /// Weights `[taps, channels]`; biases `[channels]` in units of input scale times weight scale, for inputs less their
+    /// zero point.
+    pub fn new(
+        cpu: &CpuFeatures,
+        shape: &ConvShape,
+        weights: &[i8],
+        bias: &[i32],
+        input_zero_point: i8,
+        requant: RequantParams,
+    ) -> Self {
+        let kernel = registry::select(registry::i8_depthwise(), cpu, 1, shape.in_c);
+        let mut folded = bias.to_vec();
+        for weights in weights.chunks_exact(shape.in_c) {
+            for (bias, &w) in folded.iter_mut().zip(weights) {
+                *bias = bias.wrapping_sub(i32::from(w) * i32::from(input_zero_point));
+            }
+        }
+        let packed = pack::i8_depthwise(kernel.tile, weights, &folded, shape.taps());
+        Self { geometry: Geometry::new(shape), kernel, packed, requant, input_zero_point }
+    }
+}
+
+impl Operator for I8DepthwiseConv {
+    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+        let shape = self.geometry.shape();
+        assert!(inputs[0].len() >= shape.in_pixels() * shape.in_c + SLACK);
+        let input: &[i8] = bytemuck::cast_slice(inputs[0]);
+        let padding = vec![self.input_zero_point; shape.in_c + SLACK];
+        let output = elements_mut(outputs[0], shape.out_pixels() * shape.in_c);
+        let row = shape.out_w * shape.in_c;
+        for_rows(pool, output, row, 1, |first, output| {
+            let mut taps = Vec::with_capacity(shape.out_w * shape.taps());
+            for (index, output) in output.chunks_exact_mut(row).enumerate() {
+                pointers(&self.geometry, first + index, input, &padding, &mut taps);
+                let args = I8DepthwiseArgs {
+                    pixels: shape.out_w,
+                    channels: shape.in_c,
+                    taps: shape.taps(),
+                    a: taps.as_ptr(),
+                    w: self.packed.panel(0).as_ptr(),
+                    c: output.as_mut_ptr(),
+                    c_stride: shape.in_c,
+                    requant: self.requant.raw(0),
+                };
+                // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, both readable
+                // for SLACK bytes past their channels, and `output` is a whole row.
+                unsafe { (self.kernel.run)(&args) };
+            }
+        });
+    }
+
+    fn kernel(&self) -> &'static str {
+        self.kernel.name
+    }
+
+    fn weight_bytes(&self) -> usize {
+        self.packed.bytes()
+    }
+}

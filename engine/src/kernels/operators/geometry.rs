@@ -1,0 +1,114 @@
+//! Which input pixels an output pixel reads.
+
+use crate::graph::Window;
+
+/// Extents and window of a convolution or pooling, NHWC. For fully connected layers `in_w` and `out_w` are the rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConvShape {
+    /// Images.
+    pub batch: usize,
+    /// Input rows.
+    pub in_h: usize,
+    /// Input columns.
+    pub in_w: usize,
+    /// Input channels.
+    pub in_c: usize,
+    /// Output rows.
+    pub out_h: usize,
+    /// Output columns.
+    pub out_w: usize,
+    /// Output channels.
+    pub out_c: usize,
+    /// Kernel, stride, dilation, padding.
+    pub window: Window,
+}
+
+impl ConvShape {
+    /// A matrix product of `rows` by `in_c` with `in_c` by `out_c`.
+    pub fn matrix(rows: usize, in_c: usize, out_c: usize) -> Self {
+        let window = Window::default();
+        Self { batch: 1, in_h: 1, in_w: rows, in_c, out_h: 1, out_w: rows, out_c, window }
+    }
+
+    /// Output pixels of all images.
+    pub fn out_pixels(&self) -> usize {
+        self.batch * self.out_h * self.out_w
+    }
+
+    /// Input pixels of all images.
+    pub fn in_pixels(&self) -> usize {
+        self.batch * self.in_h * self.in_w
+    }
+
+    /// Taps of the window.
+    pub fn taps(&self) -> usize {
+        self.window.kernel[0] * self.window.kernel[1]
+    }
+}
+
+/// Input positions per axis, computed once: a tap reads pixel `row[oy][ky] + column[ox][kx]`.
+#[derive(Clone, Debug)]
+pub(super) struct Geometry {
+    shape: ConvShape,
+    /// Index of the first pixel of the input row, per output row and vertical tap; `PADDING` outside.
+    rows: Vec<u32>,
+    /// Column, per output column and horizontal tap; `PADDING` outside.
+    columns: Vec<u32>,
+}
+
+const PADDING: u32 = u32::MAX;
+
+impl Geometry {
+    pub(super) fn new(shape: &ConvShape) -> Self {
+        let Window { kernel, stride, dilation, padding } = shape.window;
+        let rows = positions(shape.out_h, kernel[0], shape.in_h, shape.in_w, |o, tap| {
+            (o * stride[0] + tap * dilation[0]).checked_sub(padding.top)
+        });
+        let columns = positions(shape.out_w, kernel[1], shape.in_w, 1, |o, tap| {
+            (o * stride[1] + tap * dilation[1]).checked_sub(padding.left)
+        });
+        Self { shape: shape.clone(), rows, columns }
+    }
+
+    pub(super) fn shape(&self) -> &ConvShape {
+        &self.shape
+    }
+
+    /// Calls `tap(index, input pixel or None for padding)` for the taps of output pixel `pixel`.
+    #[inline]
+    pub(super) fn for_taps(&self, pixel: usize, mut tap: impl FnMut(usize, Option<usize>)) {
+        let [kh, kw] = self.shape.window.kernel;
+        let (image, rest) = (pixel / self.image(), pixel % self.image());
+        let (y, x) = (rest / self.shape.out_w, rest % self.shape.out_w);
+        let base = image * self.shape.in_h * self.shape.in_w;
+        let columns = &self.columns[x * kw..][..kw];
+        for (ky, &row) in self.rows[y * kh..][..kh].iter().enumerate() {
+            for (kx, &column) in columns.iter().enumerate() {
+                let inside = row != PADDING && column != PADDING;
+                tap(ky * kw + kx, inside.then(|| base + row as usize + column as usize));
+            }
+        }
+    }
+
+    fn image(&self) -> usize {
+        self.shape.out_h * self.shape.out_w
+    }
+}
+
+/// Positions `[out, taps]` along an axis of `extent` in steps of `unit` pixels; `at` gives those before bounds.
+fn positions(
+    out: usize,
+    taps: usize,
+    extent: usize,
+    unit: usize,
+    at: impl Fn(usize, usize) -> Option<usize>,
+) -> Vec<u32> {
+    let mut all = Vec::with_capacity(out * taps);
+    for o in 0..out {
+        for tap in 0..taps {
+            let inside = at(o, tap).filter(|&position| position < extent);
+            all.push(inside.map_or(PADDING, |position| (position * unit) as u32));
+        }
+    }
+    all
+}

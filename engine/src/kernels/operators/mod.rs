@@ -1,0 +1,124 @@
+//! Operators: what a plan runs. Each is prepared once (kernel selected, weights packed, tables made) and then run on
+//! slices of bytes.
+//!
+//! Inputs are readable for [`SLACK`](super::micro::SLACK) bytes past their elements, every buffer is 64-byte aligned
+//! ([`Buffer`]), and results do not depend on the number of threads.
+
+mod binary;
+mod buffer;
+mod conv;
+mod convert;
+mod depthwise;
+mod elementwise;
+mod geometry;
+mod movement;
+mod pool;
+mod reduce;
+mod resize;
+mod softmax;
+mod transcendental;
+mod widen;
+
+pub use binary::{F32Binary, I8Add, I8Mul};
+pub use buffer::Buffer;
+pub use conv::{BinConv, F32Conv, I8Conv};
+pub use convert::{BitsThresholds, Convert};
+pub use depthwise::{F32DepthwiseConv, I8DepthwiseConv};
+pub use elementwise::{F32Prelu, F32Unary, I8Prelu, I8Table};
+pub use geometry::ConvShape;
+pub use movement::{Concat, CopyRows, Gather};
+pub use pool::{F32AveragePool, F32MaxPool, I8AveragePool, I8MaxPool};
+pub use reduce::{F32Reduce, I8Mean};
+pub use resize::{F32Resize, I8Resize};
+pub use softmax::{F32Softmax, I8Softmax};
+pub use transcendental::{exp, logistic};
+pub use widen::Widened;
+
+use crate::Pool;
+
+/// A prepared operator.
+///
+/// Operands are bytes of the element types that the operator was prepared for, long enough for its shapes; an operand
+/// that is not panics, which a plan excludes by construction.
+pub trait Operator: Send + Sync + std::fmt::Debug {
+    /// Computes `outputs` from `inputs`.
+    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool);
+
+    /// Name of the micro-kernel in use; empty for operators without one.
+    fn kernel(&self) -> &'static str {
+        ""
+    }
+
+    /// Bytes of packed weights and tables.
+    fn weight_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// Elements of an operand.
+fn elements<T: bytemuck::Pod>(bytes: &[u8], count: usize) -> &[T] {
+    &bytemuck::cast_slice(&bytes[..count * size_of::<T>()])[..count]
+}
+
+/// Elements of a result.
+fn elements_mut<T: bytemuck::Pod>(bytes: &mut [u8], count: usize) -> &mut [T] {
+    bytemuck::cast_slice_mut(&mut bytes[..count * size_of::<T>()])
+}
+
+/// Splits `count` items into a task each for `pool`'s threads: `task(first, end)`.
+fn split(pool: &dyn Pool, count: usize, least: usize, task: impl Fn(usize, usize) + Sync) {
+    let tasks = pool.threads().min(count / least.max(1)).max(1);
+    let bound = |index: usize| count * index / tasks;
+    pool.run(tasks, &|index| task(bound(index), bound(index + 1)));
+}
+
+/// Rows of a result that tasks write independently.
+struct SharedRows<'a, T> {
+    start: *mut T,
+    elements: usize,
+    row: usize,
+    borrow: std::marker::PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: `rows` hands out disjoint parts as its contract demands; T is plain data.
+unsafe impl<T: Send> Sync for SharedRows<'_, T> {}
+
+impl<'a, T> SharedRows<'a, T> {
+    /// `output` as rows of `row` elements.
+    fn new(output: &'a mut [T], row: usize) -> Self {
+        let elements = output.len();
+        Self { start: output.as_mut_ptr(), elements, row, borrow: std::marker::PhantomData }
+    }
+
+    /// Rows `first..end`.
+    ///
+    /// # Safety
+    /// No two live slices overlap.
+    #[allow(clippy::mut_from_ref, reason = "the caller keeps the parts disjoint")]
+    unsafe fn rows(&self, first: usize, end: usize) -> &mut [T] {
+        assert!(first <= end && end * self.row <= self.elements);
+        // SAFETY: within the borrowed slice, and disjoint by the contract.
+        unsafe {
+            std::slice::from_raw_parts_mut(
+                self.start.add(first * self.row),
+                (end - first) * self.row,
+            )
+        }
+    }
+}
+
+/// Runs `task(first row, rows)` over blocks of rows of `output`, in parallel.
+fn for_rows<T: Send>(
+    pool: &dyn Pool,
+    output: &mut [T],
+    row: usize,
+    least: usize,
+    task: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let rows = output.len() / row.max(1);
+    let shared = SharedRows::new(output, row);
+    split(pool, rows, least, |first, end| {
+        // SAFETY: `split` gives disjoint ranges.
+        task(first, unsafe { shared.rows(first, end) });
+    });
+}

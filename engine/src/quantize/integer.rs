@@ -1,0 +1,314 @@
+//! int8, and bin1 with int8 around it.
+
+use super::calibrate::Calibration;
+use super::recipe::Recipe;
+use super::rewrite::Rewriter;
+use super::sign::{self, SignLayer};
+use super::weights::{asymmetric, int8, quantize_operand, symmetric};
+use crate::Level;
+use crate::graph::{
+    Activation, BinaryOp, Constant, Encoding, Graph, Node, Op, ReduceOp, UnaryOp, ValueId,
+};
+use crate::variant::Variant;
+
+/// Fewest input channels for which a layer runs on bits.
+const MIN_BIN_CHANNELS: usize = 32;
+/// The encoding of probabilities.
+const PROBABILITY: (f32, i8) = (1.0 / 256.0, -128);
+
+/// Rewrites `graph` to `level` (int8 or bin1).
+pub(super) fn quantize(
+    graph: Graph,
+    level: Level,
+    recipe: &Recipe,
+    calibration: &Calibration,
+) -> Variant {
+    let encodings = encodings(&graph, recipe, calibration);
+    let roles = Roles::of(&graph);
+    let producers = graph.producers();
+    let nodes = graph.nodes.clone();
+    let mut pass = Pass { rewriter: Rewriter::new(graph, level), encodings };
+    for (index, node) in nodes.iter().enumerate() {
+        if let Some(reason) = needs_fp32(node, roles.is_preparation(index)) {
+            pass.float(node, &reason);
+            continue;
+        }
+        if level == Level::Bin1 {
+            match pass.sign_layer(node, index, &roles, &producers, recipe, calibration) {
+                Ok(layer) => {
+                    pass.bits(node, layer);
+                    continue;
+                }
+                Err(reason) => pass.rewriter.exempt(node, Level::Int8, &reason),
+            }
+        }
+        pass.int8(node);
+    }
+    let (graph, exemptions) = pass.rewriter.finish();
+    Variant { graph, level, recipe: String::new(), exemptions }
+}
+
+/// Why a node stays in floating point, if it does.
+fn needs_fp32(node: &Node, preparation: bool) -> Option<String> {
+    let arithmetic = match &node.op {
+        Op::Binary { op: BinaryOp::Div | BinaryOp::Maximum | BinaryOp::Minimum, .. }
+        | Op::Unary(UnaryOp::Sign)
+        | Op::Reduce { op: ReduceOp::Max | ReduceOp::Min | ReduceOp::Sum, .. } => true,
+        _ => false,
+    };
+    if arithmetic {
+        return Some(format!("{} has no 8-bit arithmetic", node.op.name()));
+    }
+    let computes = matches!(node.op, Op::Binary { .. } | Op::Reduce { .. });
+    (preparation && computes)
+        .then(|| "prepares the input before the first layer with weights".to_owned())
+}
+
+/// Where nodes stand in the model.
+struct Roles {
+    /// Per node whether it has weights.
+    weighted: Vec<bool>,
+    /// Per node whether a weighted node precedes it.
+    after_weights: Vec<bool>,
+    /// Per node whether a weighted node follows it.
+    before_weights: Vec<bool>,
+}
+
+impl Roles {
+    fn of(graph: &Graph) -> Self {
+        let has_weights = |node: &Node| {
+            matches!(
+                node.op,
+                Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::FullyConnected { .. }
+            )
+        };
+        let weighted: Vec<bool> = graph.nodes.iter().map(has_weights).collect();
+        let count = graph.nodes.len();
+        let (mut after, mut before) = (vec![false; count], vec![false; count]);
+        let producers = graph.producers();
+        for index in 0..count {
+            let feeds = graph.nodes[index].inputs.iter().filter_map(|&id| producers[id]);
+            after[index] = feeds.into_iter().any(|from| weighted[from] || after[from]);
+        }
+        let consumers = graph.consumers();
+        for index in (0..count).rev() {
+            let mut readers = graph.nodes[index].outputs.iter().flat_map(|&id| &consumers[id]);
+            before[index] = readers.any(|&to| weighted[to] || before[to]);
+        }
+        Self { weighted, after_weights: after, before_weights: before }
+    }
+
+    fn is_stem(&self, node: usize) -> bool {
+        self.weighted[node] && !self.after_weights[node]
+    }
+
+    fn is_head(&self, node: usize) -> bool {
+        self.weighted[node] && !self.before_weights[node]
+    }
+
+    fn is_preparation(&self, node: usize) -> bool {
+        !self.weighted[node] && !self.after_weights[node] && self.before_weights[node]
+    }
+}
+
+/// The 8-bit encoding of every value. Values that operators only move share one.
+fn encodings(graph: &Graph, recipe: &Recipe, calibration: &Calibration) -> Vec<(f32, i8)> {
+    let mut group: Vec<ValueId> = (0..graph.values.len()).collect();
+    fn find(group: &mut [ValueId], mut id: ValueId) -> ValueId {
+        while group[id] != id {
+            group[id] = group[group[id]];
+            id = group[id];
+        }
+        id
+    }
+    for node in &graph.nodes {
+        let operands: &[ValueId] = match node.op {
+            Op::Concat { .. } => &node.inputs,
+            Op::MaxPool2d { .. }
+            | Op::Reshape
+            | Op::Pad { .. }
+            | Op::Gather { .. }
+            | Op::Unpack { .. }
+            | Op::StridedSlice { .. }
+            | Op::ResizeBilinear { .. } => &node.inputs[..1],
+            _ => continue,
+        };
+        let first = find(&mut group, node.outputs[0]);
+        for &id in operands.iter().chain(&node.outputs) {
+            let root = find(&mut group, id);
+            group[root] = first;
+        }
+    }
+    let mut ranges: Vec<(f32, f32)> = vec![(0.0, 0.0); graph.values.len()];
+    for (id, value) in graph.values.iter().enumerate() {
+        let (low, high) = match &value.constant {
+            None => calibration.of(id).range(recipe.range()),
+            Some(constant) => constant
+                .as_f32()
+                .unwrap_or_default()
+                .iter()
+                .fold((0.0, 0.0), |(low, high): (f32, f32), &x| (low.min(x), high.max(x))),
+        };
+        let root = find(&mut group, id);
+        ranges[root] = (ranges[root].0.min(low), ranges[root].1.max(high));
+    }
+    let mut all: Vec<(f32, i8)> =
+        (0..graph.values.len()).map(|id| asymmetric(ranges[find(&mut group, id)])).collect();
+    for node in &graph.nodes {
+        if matches!(node.op, Op::Softmax { .. } | Op::Unary(UnaryOp::Logistic)) {
+            all[node.outputs[0]] = PROBABILITY;
+        }
+    }
+    all
+}
+
+struct Pass {
+    rewriter: Rewriter,
+    encodings: Vec<(f32, i8)>,
+}
+
+impl Pass {
+    fn activation(node: &Node) -> Activation {
+        match node.op {
+            Op::Conv2d { activation, .. }
+            | Op::DepthwiseConv2d { activation, .. }
+            | Op::FullyConnected { activation } => activation,
+            _ => Activation::None,
+        }
+    }
+
+    fn f32s(&self, id: ValueId) -> Vec<f32> {
+        let constant = self.rewriter.source.values[id].constant.as_ref();
+        constant.and_then(Constant::as_f32).unwrap_or_default().to_vec()
+    }
+
+    /// A node that stays fp32.
+    fn float(&mut self, node: &Node, reason: &str) {
+        self.rewriter.exempt(node, Level::Fp32, reason);
+        let inputs =
+            node.inputs.iter().map(|&id| self.rewriter.form(id, Encoding::F32, Clone::clone));
+        let inputs = inputs.collect();
+        self.rewriter.node(node, inputs, |_| Encoding::F32, Level::Fp32);
+    }
+
+    /// An activation in 8 bits.
+    fn operand(&mut self, id: ValueId) -> ValueId {
+        let encoding = self.encodings[id];
+        self.rewriter.form(id, int8(encoding), |constant| quantize_operand(constant, encoding))
+    }
+
+    fn int8(&mut self, node: &Node) {
+        let inputs = match &node.op {
+            Op::Conv2d { .. } | Op::FullyConnected { .. } => self.layer(node, false),
+            Op::DepthwiseConv2d { .. } => self.layer(node, true),
+            Op::Prelu => {
+                let x = self.operand(node.inputs[0]);
+                vec![x, self.rewriter.form(node.inputs[1], Encoding::F32, Clone::clone)]
+            }
+            Op::Gather { .. } => {
+                let x = self.operand(node.inputs[0]);
+                vec![x, self.rewriter.form(node.inputs[1], Encoding::I32, Clone::clone)]
+            }
+            _ => node.inputs.iter().map(|&id| self.operand(id)).collect(),
+        };
+        let encodings = std::mem::take(&mut self.encodings);
+        self.rewriter.node(node, inputs, |id| int8(encodings[id]), Level::Int8);
+        self.encodings = encodings;
+    }
+
+    /// Operands of a layer with weights; depthwise weights have their channels on the last axis.
+    fn layer(&mut self, node: &Node, depthwise: bool) -> Vec<ValueId> {
+        let (weights, bias) = (self.f32s(node.inputs[1]), self.f32s(node.inputs[2]));
+        let input_scale = self.encodings[node.inputs[0]].0;
+        let (channels, per_output) = (bias.len(), weights.len() / bias.len().max(1));
+        let channel = |index: usize| if depthwise { index % channels } else { index / per_output };
+        let quantized = symmetric(&weights, &bias, input_scale, channel);
+        let x = self.operand(node.inputs[0]);
+        let encoding = Encoding::Int8 { scale: 1.0, zero_point: 0 };
+        let mut inputs = vec![x];
+        inputs.push(self.parameter(node.inputs[1], encoding, quantized.weights));
+        inputs.push(self.parameter(node.inputs[2], Encoding::I32, quantized.bias));
+        inputs.extend(self.slopes(node));
+        inputs
+    }
+
+    fn parameter(&mut self, id: ValueId, encoding: Encoding, constant: Constant) -> ValueId {
+        let value = &self.rewriter.source.values[id];
+        let (name, shape) = (value.name.clone(), value.shape.clone());
+        self.rewriter.constant(&name, shape, encoding, constant)
+    }
+
+    fn slopes(&mut self, node: &Node) -> Option<ValueId> {
+        (Self::activation(node) == Activation::Prelu)
+            .then(|| self.rewriter.form(node.inputs[3], Encoding::F32, Clone::clone))
+    }
+
+    /// The node as a layer on bits, or why it stays at 8.
+    fn sign_layer(
+        &self,
+        node: &Node,
+        index: usize,
+        roles: &Roles,
+        producers: &[Option<usize>],
+        recipe: &Recipe,
+        calibration: &Calibration,
+    ) -> Result<SignLayer, String> {
+        match node.op {
+            Op::Conv2d { .. } | Op::FullyConnected { .. } => {}
+            Op::DepthwiseConv2d { .. } => {
+                return Err("a depthwise layer has too few products per result".to_owned());
+            }
+            _ => return Err(format!("{} has no one-bit arithmetic", node.op.name())),
+        }
+        let (weights, bias) = (self.f32s(node.inputs[1]), self.f32s(node.inputs[2]));
+        if *recipe == Recipe::Trained {
+            return sign::trained(&self.rewriter.source, producers, node, &weights, &bias)
+                .ok_or_else(|| "trained with more bits".to_owned());
+        }
+        if roles.is_stem(index) {
+            return Err("the stem: everything depends on it".to_owned());
+        }
+        if roles.is_head(index) {
+            return Err("a head: its results are the model's".to_owned());
+        }
+        let channels = self.rewriter.source.values[node.inputs[1]].shape.last().copied();
+        match channels {
+            Some(channels) if channels >= MIN_BIN_CHANNELS => {}
+            _ => return Err(format!("fewer than {MIN_BIN_CHANNELS} input channels")),
+        }
+        let input = node.inputs[0];
+        let statistics = calibration.of(input).channels();
+        if Some(statistics.len()) != channels {
+            return Err("its operand does not end in its input channels".to_owned());
+        }
+        Ok(sign::centred(input, &weights, &bias, &statistics))
+    }
+
+    /// A layer on bits with 8-bit results.
+    fn bits(&mut self, node: &Node, layer: SignLayer) {
+        let from_float = self.rewriter.first_encoding(layer.input) == Some(Encoding::F32);
+        let channels = layer.thresholds.len();
+        let (x, thresholds) = if from_float {
+            let x = self.rewriter.form(layer.input, Encoding::F32, Clone::clone);
+            (x, (Encoding::F32, Constant::f32(layer.thresholds)))
+        } else {
+            let (scale, zero_point) = self.encodings[layer.input];
+            let step = |threshold: &f32| {
+                // q at or above the step means x at or above the threshold.
+                (threshold / scale + f32::from(zero_point)).ceil().clamp(-1000.0, 1000.0) as i32
+            };
+            let steps = layer.thresholds.iter().map(step).collect();
+            (self.operand(layer.input), (Encoding::I32, Constant::i32(steps)))
+        };
+        let name = format!("{}#thresholds", node.name);
+        let thresholds = self.rewriter.constant(&name, vec![channels], thresholds.0, thresholds.1);
+        let bits = self.rewriter.convert(layer.input, x, Encoding::Bits, &[thresholds]);
+        let mut inputs = vec![bits];
+        inputs.push(self.parameter(node.inputs[1], Encoding::Bits, layer.weights));
+        inputs.push(self.parameter(node.inputs[2], Encoding::I32, layer.bias));
+        inputs.extend(self.slopes(node));
+        let encodings = std::mem::take(&mut self.encodings);
+        self.rewriter.node(node, inputs, |id| int8(encodings[id]), Level::Bin1);
+        self.encodings = encodings;
+    }
+}
