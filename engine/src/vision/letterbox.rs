@@ -50,7 +50,8 @@ fn fitted(length: usize, scale: f64, side: usize) -> usize {
 }
 
 /// The image in a square of `side` pixels, `[1, side, side, 3]` in 0..=1, its aspect kept, zeros around it; and where it
-/// lies there. Shrinking averages areas (OpenCV's `INTER_AREA`), growing is bilinear.
+/// lies there. Shrinking averages areas (OpenCV's `INTER_AREA`), growing is bilinear. Pixels are rounded to whole bytes
+/// before they become shares, as in the reference: detections near a threshold depend on it.
 ///
 /// # Errors
 /// Where `side` is zero or above [`MAX_SIDE`].
@@ -63,7 +64,7 @@ pub fn letterbox(image: &RgbImage<'_>, side: usize) -> Result<(Tensor, Letterbox
     for (y, row) in resized.chunks_exact(width * 3).enumerate() {
         let first = ((place.top + y) * side + place.left) * 3;
         for (pixel, &sample) in square[first..first + width * 3].iter_mut().zip(row) {
-            *pixel = sample / 255.0;
+            *pixel = sample.round_ties_even() / 255.0;
         }
     }
     Ok((square_tensor(side, square)?, place))
