@@ -1,6 +1,6 @@
 //! The four models of the hand-gesture pipeline at every level: held against the reference results of LiteRT, and
 //! against themselves on other instruction sets and numbers of threads.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod support;
 

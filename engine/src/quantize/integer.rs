@@ -50,12 +50,12 @@ pub(super) fn quantize(
 
 /// Why a node stays in floating point, if it does.
 fn needs_fp32(node: &Node, preparation: bool) -> Option<String> {
-    let arithmetic = match &node.op {
+    let arithmetic = matches!(
+        &node.op,
         Op::Binary { op: BinaryOp::Div | BinaryOp::Maximum | BinaryOp::Minimum, .. }
-        | Op::Unary(UnaryOp::Sign)
-        | Op::Reduce { op: ReduceOp::Max | ReduceOp::Min | ReduceOp::Sum, .. } => true,
-        _ => false,
-    };
+            | Op::Unary(UnaryOp::Sign)
+            | Op::Reduce { op: ReduceOp::Max | ReduceOp::Min | ReduceOp::Sum, .. }
+    );
     if arithmetic {
         return Some(format!("{} has no 8-bit arithmetic", node.op.name()));
     }

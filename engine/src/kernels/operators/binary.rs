@@ -3,6 +3,7 @@
 use super::{Operator, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::graph::BinaryOp;
+use crate::kernels::micro::clamp_f32;
 use crate::kernels::requant::Factor;
 
 /// Fewest elements worth a task.
@@ -123,19 +124,32 @@ impl F32Binary {
     }
 }
 
+impl F32Binary {
+    fn apply(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        pool: &dyn Pool,
+        function: impl Fn(f32, f32) -> f32 + Sync,
+    ) {
+        let (min, max) = self.bounds;
+        if (min, max) == (f32::NEG_INFINITY, f32::INFINITY) {
+            self.operands.run(inputs, outputs, pool, function);
+        } else {
+            self.operands.run(inputs, outputs, pool, |a, b| clamp_f32(function(a, b), min, max));
+        }
+    }
+}
+
 impl Operator for F32Binary {
     fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
-        let (min, max) = self.bounds;
-        let run = |inputs: &[&[u8]], outputs: &mut [&mut [u8]], f: fn(f32, f32) -> f32| {
-            self.operands.run(inputs, outputs, pool, |a, b| f(a, b).max(min).min(max));
-        };
         match self.op {
-            BinaryOp::Add => run(inputs, outputs, |a, b| a + b),
-            BinaryOp::Sub => run(inputs, outputs, |a, b| a - b),
-            BinaryOp::Mul => run(inputs, outputs, |a, b| a * b),
-            BinaryOp::Div => run(inputs, outputs, |a, b| a / b),
-            BinaryOp::Maximum => run(inputs, outputs, f32::max),
-            BinaryOp::Minimum => run(inputs, outputs, f32::min),
+            BinaryOp::Add => self.apply(inputs, outputs, pool, |a, b| a + b),
+            BinaryOp::Sub => self.apply(inputs, outputs, pool, |a, b| a - b),
+            BinaryOp::Mul => self.apply(inputs, outputs, pool, |a, b| a * b),
+            BinaryOp::Div => self.apply(inputs, outputs, pool, |a, b| a / b),
+            BinaryOp::Maximum => self.apply(inputs, outputs, pool, f32::max),
+            BinaryOp::Minimum => self.apply(inputs, outputs, pool, f32::min),
         }
     }
 }

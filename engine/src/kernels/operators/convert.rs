@@ -50,7 +50,8 @@ impl Operator for Convert {
                     scratch.extend(input.iter().map(|&q| (i32::from(q) - zero) as f32 * scale));
                 }
                 _ => {
-                    scratch.extend_from_slice(&elements::<f32>(inputs[0], count)[first..first + n])
+                    let input = &elements::<f32>(inputs[0], count)[first..first + n];
+                    scratch.extend_from_slice(input);
                 }
             }
         };
@@ -79,11 +80,17 @@ impl Operator for Convert {
                 );
             }
             _ => {
-                for_rows(pool, elements_mut::<f32>(outputs[0], count), 1, LEAST, |first, output| {
-                    let mut scratch = Vec::new();
-                    real(first, output.len(), &mut scratch);
-                    output.copy_from_slice(&scratch);
-                })
+                for_rows(
+                    pool,
+                    elements_mut::<f32>(outputs[0], count),
+                    1,
+                    LEAST,
+                    |first, output| {
+                        let mut scratch = Vec::new();
+                        real(first, output.len(), &mut scratch);
+                        output.copy_from_slice(&scratch);
+                    },
+                );
             }
         }
     }

@@ -86,10 +86,11 @@ impl F32Resize {
 impl Operator for F32Resize {
     fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
         self.0.run::<f32>(inputs[0], outputs[0], pool, |pixel, [a, b, c, d], down, across| {
-            for (channel, y) in pixel.iter_mut().enumerate() {
-                let top = across.mul_add(b[channel] - a[channel], a[channel]);
-                let bottom = across.mul_add(d[channel] - c[channel], c[channel]);
-                *y = down.mul_add(bottom - top, top);
+            let corners = a.iter().zip(b).zip(c.iter().zip(d));
+            for (y, ((&a, &b), (&c, &d))) in pixel.iter_mut().zip(corners) {
+                let top = a + across * (b - a);
+                let bottom = c + across * (d - c);
+                *y = top + down * (bottom - top);
             }
         });
     }
@@ -113,10 +114,10 @@ impl Operator for I8Resize {
         let fixed = |weight: f32| (weight * ONE as f32).round_ties_even() as i32;
         self.0.run::<i8>(inputs[0], outputs[0], pool, |pixel, [a, b, c, d], down, across| {
             let (down, across) = (fixed(down), fixed(across));
-            for (channel, y) in pixel.iter_mut().enumerate() {
-                let q = |corner: &[i8]| i32::from(corner[channel]);
-                let top = q(a) * (ONE - across) + q(b) * across;
-                let bottom = q(c) * (ONE - across) + q(d) * across;
+            let corners = a.iter().zip(b).zip(c.iter().zip(d));
+            for (y, ((&a, &b), (&c, &d))) in pixel.iter_mut().zip(corners) {
+                let top = i32::from(a) * (ONE - across) + i32::from(b) * across;
+                let bottom = i32::from(c) * (ONE - across) + i32::from(d) * across;
                 *y = ((top * (ONE - down) + bottom * down + (1 << 21)) >> 22) as i8;
             }
         });
