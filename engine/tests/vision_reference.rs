@@ -4,12 +4,7 @@
 //! The reference decoded its photographs with libjpeg, whose pixels differ by up to 5 grey levels from those of the
 //! decoder here, and palm detections depend on such differences. QUANTRACK_DATA may name a folder whose photographs are
 //! PNG files of libjpeg's pixels under the same names: then all landmarks must be within 1 % of the square's side.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "tests fail by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod support;
 
