@@ -108,3 +108,101 @@ fn the_help_documents_the_exit_codes() {
         assert!(help.contains(code), "{code}: {help}");
     }
 }
+
+/// Where the real models are; `None`, said aloud, when they are not there.
+fn real_data() -> Option<std::path::PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/hand-gesture");
+    let data = std::env::var_os("QUANTRACK_DATA").map_or(beside, Into::into);
+    if data.join("models").is_dir() {
+        return Some(data);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} has no models", data.display());
+    skipped(&data);
+    None
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+fn skipped(data: &Path) {
+    eprintln!("skipped: {} has no models", data.display());
+}
+
+#[test]
+fn real_models_show_what_they_are() {
+    let Some(data) = real_data() else { return };
+    let home = TempDir::new().unwrap();
+    let model = data.join("models/gesture_embedder.tflite");
+    let output =
+        orchestrator(home.path(), &["model", "show", model.to_str().unwrap(), "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let inputs: Vec<&str> =
+        json["inputs"].as_array().unwrap().iter().filter_map(|i| i["name"].as_str()).collect();
+    assert_eq!(inputs, ["hand", "handedness", "world_hand"]);
+    assert_eq!(json["outputs"][0]["shape"], serde_json::json!([1, 128]));
+    assert!(json["levels"].as_array().unwrap().contains(&"bin1".into()));
+}
+
+/// One sample of the reference as `model run` wants it: arrays named as in the model.
+fn reference_sample(data: &Path, home: &Path) -> ndarray::ArrayD<f32> {
+    let file = std::fs::File::open(data.join("reference/canned_gesture_classifier.npz")).unwrap();
+    let mut reference = ndarray_npy::NpzReader::new(file).unwrap();
+    let names = reference.names().unwrap();
+    let mut sample =
+        ndarray_npy::NpzWriter::new(std::fs::File::create(home.join("x.npz")).unwrap());
+    for full in names.iter().filter(|name| name.starts_with("input.")) {
+        let name = full.trim_end_matches(".npy").trim_start_matches("input.");
+        if let Some(name) = name.strip_suffix(".0") {
+            let array: ndarray::ArrayD<f32> = reference.by_name(full).unwrap();
+            sample.add_array(name, &array).unwrap();
+        }
+    }
+    sample.finish().unwrap();
+    let first = |name: &&String| name.starts_with("output.") && name.contains(".0");
+    let output = names.iter().find(first).unwrap();
+    reference.by_name(output).unwrap()
+}
+
+#[test]
+fn a_model_runs_on_arrays_named_as_in_the_model() {
+    let Some(data) = real_data() else { return };
+    let home = TempDir::new().unwrap();
+    let expected = reference_sample(&data, home.path());
+    let model = data.join("models/canned_gesture_classifier.tflite");
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let (x, y, model) = (path("x.npz"), path("y.npz"), model.to_str().unwrap().to_owned());
+    let run = |more: &[&str]| {
+        let args = ["model", "run", &model, "--input", &x, "--output", &y];
+        orchestrator(home.path(), &[&args[..], more].concat())
+    };
+    for (more, tolerance) in [
+        (&["--level", "fp32"][..], 1e-5),
+        (&["--level", "fp-16"], 1e-2),
+        (&["--level", "int8", "--calibration", &x], 5e-2),
+    ] {
+        let output = run(more);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{more:?}: {message}");
+        let mut written = ndarray_npy::NpzReader::new(std::fs::File::open(&y).unwrap()).unwrap();
+        let result: ndarray::ArrayD<f32> = written.by_index(0).unwrap();
+        let error = (&result - &expected).fold(0.0_f32, |most, e| most.max(e.abs()));
+        assert!(error <= tolerance, "{more:?}: off by {error}");
+    }
+    for (more, word) in [
+        (&["--level", "int8"][..], "--calibration"),
+        (&["--level", "int7"], "unknown level"),
+        (&["--level", "int4"], "not available"),
+        (&["--recipe", "minmax"], "does not reach level fp32"),
+    ] {
+        let output = run(more);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {message}");
+        assert!(message.contains(word), "{more:?}: {message}");
+    }
+    let other = data.join("models/gesture_embedder.tflite");
+    let output = orchestrator(
+        home.path(),
+        &["model", "run", other.to_str().unwrap(), "--input", &x, "--output", &y],
+    );
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(message.contains("no array \"hand\""), "{message}");
+}

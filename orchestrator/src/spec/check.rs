@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use quantrack_engine::Level;
+use quantrack_engine::quantize::{Recipe, UnknownRecipe, default_recipe, supported_levels};
 use toml::Spanned;
 
 use super::error::{Source, SpecError, closest};
@@ -10,8 +11,6 @@ use super::file::{self, File, Group, ObjectiveKind, Part};
 use super::pipeline::{Candidate, Data, Measure, Pipeline, Stage};
 use crate::search::{Composition, Floor, Objective};
 
-/// The recipe of levels that need none.
-const DIRECT: &str = "direct";
 /// The recipe of models that were trained at their level.
 pub const TRAINED: &str = "trained";
 
@@ -99,6 +98,11 @@ fn stage(source: Source<'_>, written: &file::Stage) -> Result<Stage, SpecError> 
             let message = format!("the recipe {:?} is given twice", twice.1.get_ref());
             return Err(source.error(twice.1.span().start, message));
         }
+        for name in names {
+            name.get_ref().parse::<Recipe>().map_err(|unknown: UnknownRecipe| {
+                source.error(name.span().start, unknown.to_string())
+            })?;
+        }
         let names = names.iter().map(|name| name.get_ref().clone()).collect();
         recipes.insert(among(key, "recipes")?, names);
     }
@@ -114,7 +118,7 @@ fn stage(source: Source<'_>, written: &file::Stage) -> Result<Stage, SpecError> 
         let mut names = match (named, &trained_model) {
             (Some(named), _) => named,
             (None, Some(_)) => Vec::new(),
-            (None, None) => vec![default_recipe(level).to_owned()],
+            (None, None) => vec![default_recipe(level).to_string()],
         };
         if trained_model.is_some() && !names.iter().any(|name| name == TRAINED) {
             names.push(TRAINED.to_owned());
@@ -147,6 +151,12 @@ fn levels(source: Source<'_>, written: &file::Stage) -> Result<Vec<Level>, SpecE
         if levels.contains(&level) {
             return Err(source.error(text.span().start, format!("{level} is given twice")));
         }
+        if !supported_levels().contains(&level) {
+            let known: Vec<&str> = supported_levels().iter().map(|level| level.name()).collect();
+            let message =
+                format!("level {level} is not available in this version; use {}", known.join(", "));
+            return Err(source.error(text.span().start, message));
+        }
         levels.push(level);
     }
     if !levels.contains(&Level::Fp32) {
@@ -155,15 +165,6 @@ fn levels(source: Source<'_>, written: &file::Stage) -> Result<Vec<Level>, SpecE
     }
     levels.sort_unstable();
     Ok(levels)
-}
-
-/// The recipe of a level for which the file names none.
-fn default_recipe(level: Level) -> &'static str {
-    match level {
-        Level::Fp32 | Level::Fp16 => DIRECT,
-        Level::Int8 | Level::Int4 | Level::Int2 => "minmax",
-        Level::Bin1 => "sign-center",
-    }
 }
 
 fn floor(source: Source<'_>, written: &Spanned<file::Accuracy>) -> Result<Floor, SpecError> {

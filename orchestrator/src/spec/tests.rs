@@ -85,6 +85,7 @@ fn unknown_doubled_and_missing_levels_are_refused() {
     let message = complaint("\"int-8\"", "\"int7\"", 13);
     assert!(message.contains("unknown level \"int7\""), "{message}");
     assert!(complaint("\"int-8\"", "\"fp-32\"", 13).contains("twice"));
+    assert!(complaint("\"int-8\"", "\"int4\"", 13).contains("not available"));
     assert!(complaint("\"fp32\", \"bin1\"", "\"bin1\"", 18).contains("fp32 must be among"));
 }
 
@@ -100,6 +101,8 @@ fn thresholds_must_be_one_and_in_range() {
 #[test]
 fn stages_have_different_names_and_recipes_belong_to_their_levels() {
     assert!(complaint("name = \"b\"", "name = \"a\"", 15).contains("two stages are called \"a\""));
+    let unknown = "glue = \"tensor\"\nrecipes = { int8 = [\"magic\"] }";
+    assert!(complaint("glue = \"tensor\"", unknown, 13).contains("unknown recipe \"magic\""));
     let foreign = "glue = \"tensor\"\nrecipes = { int4 = [\"minmax\"] }";
     assert!(complaint("glue = \"tensor\"", foreign, 13).contains("not among a's levels"));
 }

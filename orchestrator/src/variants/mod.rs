@@ -1,10 +1,12 @@
 //! From a pipeline's model files to variants: import, calibrate, quantize; each built once and kept by content.
 
+mod build;
 mod key;
 mod model_file;
 
 use std::fmt;
 
+pub use build::{BuildError, CalibrationSource, build, calibrate};
 pub use key::BuildInputs;
 pub use model_file::{ModelError, ModelFile};
 

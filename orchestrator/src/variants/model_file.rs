@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use quantrack_engine::graph::{Graph, fuse};
+use quantrack_engine::graph::Graph;
 use quantrack_engine::model::{ImportError, import};
 
 use crate::digest::hex_digest;
@@ -74,10 +74,5 @@ impl ModelFile {
             Ok(graph) => Ok(Self { sha256: hex_digest(&bytes), bytes: bytes.len() as u64, graph }),
             Err(source) => Err(ModelError::Import { path, source }),
         }
-    }
-
-    /// The model with operators merged, as it is quantized and run.
-    pub fn optimized(&self) -> Graph {
-        fuse::optimize(self.graph.clone())
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use quantrack_engine::Level;
 use quantrack_engine::graph::{Graph, ValueId};
+use quantrack_engine::quantize::supported_levels;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -11,14 +13,11 @@ use crate::exit::{CommandResult, Exit, Failure};
 use crate::output;
 use crate::variants::ModelFile;
 
-/// The subcommands of `model`.
-#[derive(Debug, clap::Subcommand)]
-pub enum Command {
-    /// Print inputs, outputs, operators, parameters and multiply-accumulates of a model file.
-    Show {
-        /// The model (.tflite).
-        file: PathBuf,
-    },
+/// Which model.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The model (.tflite).
+    file: PathBuf,
 }
 
 /// What `model show` prints.
@@ -33,6 +32,7 @@ struct Shown {
     ops: BTreeMap<&'static str, usize>,
     parameters: usize,
     macs: u64,
+    levels: Vec<Level>,
 }
 
 /// An input or output.
@@ -42,17 +42,12 @@ struct Port {
     shape: Vec<usize>,
 }
 
-/// Runs a subcommand.
+/// Runs the command.
 ///
 /// # Errors
 /// When the file cannot be read or imported.
-pub async fn run(command: Command, context: &Context) -> CommandResult {
-    match command {
-        Command::Show { file } => show(file, context),
-    }
-}
-
-fn show(file: PathBuf, context: &Context) -> CommandResult {
+pub(super) fn run(args: Args, context: &Context) -> CommandResult {
+    let Args { file } = args;
     let model = ModelFile::read(&file).map_err(Failure::usage)?;
     let graph = &model.graph;
     let mut ops = BTreeMap::new();
@@ -67,6 +62,7 @@ fn show(file: PathBuf, context: &Context) -> CommandResult {
         ops,
         parameters: graph.parameters(),
         macs: graph.macs(),
+        levels: supported_levels(),
         file,
     };
     context.print("model show", &shown, human)?;
@@ -99,6 +95,8 @@ fn human(shown: &Shown) -> String {
     ops.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), **name));
     let ops: Vec<String> = ops.iter().map(|(name, count)| format!("{name} {count}")).collect();
     lines.push(format!("ops     {}", ops.join(", ")));
+    let levels: Vec<&str> = shown.levels.iter().map(|level| level.name()).collect();
+    lines.push(format!("levels  {}", levels.join(", ")));
     lines.push(format!("sha256  {}", shown.sha256));
     lines.join("\n")
 }

@@ -1,0 +1,203 @@
+//! Building what a pipeline tries.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use quantrack_engine::kernels::{CpuFeatures, registry};
+use quantrack_engine::quantize::{
+    CalibrateError, Calibration, Calibrator, QuantizeError, Recipe, UnknownRecipe, quantize,
+};
+use quantrack_engine::{Pool, RayonPool, Tensor, Variant};
+
+use super::{BuildInputs, ModelError, ModelFile, StageVariant};
+use crate::digest::hex_digest;
+use crate::exit::Failure;
+use crate::output::ProgressBars;
+use crate::spec::{Candidate, Pipeline, Stage};
+use crate::store::{Store, VariantRecord};
+
+/// Where the samples come from that quantizers look at.
+pub trait CalibrationSource {
+    /// Digest of the images and of how they become inputs.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn digest(&self) -> Result<String, Failure>;
+
+    /// Inputs of a stage, by its index: one list of tensors, in the order of the model, per sample.
+    ///
+    /// # Errors
+    /// When images cannot be read, or a stage before this one cannot run.
+    fn samples(&mut self, stage: usize) -> Result<Vec<Vec<Tensor>>, Failure>;
+}
+
+/// A candidate that cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The model file.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The recipe's name.
+    #[error(transparent)]
+    Recipe(#[from] UnknownRecipe),
+    /// The calibration samples.
+    #[error(transparent)]
+    Calibrate(#[from] CalibrateError),
+    /// The quantizer.
+    #[error(transparent)]
+    Quantize(#[from] QuantizeError),
+    /// The threads.
+    #[error("failed to start the threads that calibrate")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// Builds every candidate of every stage, those that the store has not kept from before, and says to the store which
+/// variants the pipeline now has. Paths of the pipeline are relative to `data`.
+///
+/// # Errors
+/// When models or calibration data cannot be used, or the store fails.
+pub async fn build(
+    pipeline: &Pipeline,
+    data: &Path,
+    source: &mut (dyn CalibrationSource + Send),
+    store: &Store,
+    bars: &ProgressBars,
+) -> Result<Vec<StageVariant>, Failure> {
+    let total: usize = pipeline.stages.iter().map(|stage| stage.candidates.len()).sum();
+    let bar = bars.bar("variants", total as u64);
+    let samples_digest = source.digest()?;
+    let mut builder = Builder { data, models: HashMap::new(), calibrated: HashMap::new() };
+    // A stage's samples are made by the stages before it.
+    let mut upstream = samples_digest;
+    let mut variants = Vec::with_capacity(total);
+    let mut built = 0;
+    for (index, stage) in pipeline.stages.iter().enumerate() {
+        upstream = hex_digest(
+            format!("{upstream}\n{}\n{}", stage.glue, builder.model(&stage.model)?.sha256)
+                .as_bytes(),
+        );
+        for candidate in &stage.candidates {
+            bar.say(format!("{} {candidate}", stage.name));
+            let key = builder.key(stage, candidate, &upstream)?;
+            let record = match store.built_variant(&key).await? {
+                Some(record) => record,
+                None => {
+                    built += 1;
+                    // Everything in here computes; the store is not touched.
+                    let (record, bytes) = tokio::task::block_in_place(|| {
+                        builder.variant(index, stage, candidate, source)
+                    })?;
+                    store.save_variant(&key, &record, &bytes).await?;
+                    record
+                }
+            };
+            variants.push(StageVariant { stage: stage.name.clone(), record });
+            bar.step();
+        }
+    }
+    let named: Vec<(String, VariantRecord)> =
+        variants.iter().map(|v| (v.stage.clone(), v.record.clone())).collect();
+    store.save_candidates(&pipeline.name, &named).await?;
+    bar.done(&format!("{built} built, {} from before", total - built));
+    Ok(variants)
+}
+
+/// Models and calibrations of one build.
+struct Builder<'a> {
+    data: &'a Path,
+    models: HashMap<PathBuf, ModelFile>,
+    /// By stage and model.
+    calibrated: HashMap<(usize, PathBuf), Calibration>,
+}
+
+impl Builder<'_> {
+    fn model(&mut self, path: &Path) -> Result<&ModelFile, Failure> {
+        if !self.models.contains_key(path) {
+            let model = ModelFile::read(&self.data.join(path)).map_err(|error| {
+                Failure::usage(error).next("check --data and the paths in the pipeline")
+            })?;
+            self.models.insert(path.to_owned(), model);
+        }
+        Ok(&self.models[path])
+    }
+
+    /// The store's key of a candidate. `upstream` is the digest of the stage's samples.
+    fn key(
+        &mut self,
+        stage: &Stage,
+        candidate: &Candidate,
+        upstream: &str,
+    ) -> Result<String, Failure> {
+        let recipe = recipe(stage, candidate)?;
+        let model = self.model(candidate.trained_model.as_ref().unwrap_or(&stage.model))?;
+        let inputs = BuildInputs {
+            engine: &registry::engine_build(),
+            model_sha256: &model.sha256,
+            level: candidate.level,
+            recipe: &candidate.recipe,
+            calibration_sha256: (recipe != Recipe::Direct).then_some(upstream),
+        };
+        Ok(inputs.key())
+    }
+
+    fn variant(
+        &mut self,
+        index: usize,
+        stage: &Stage,
+        candidate: &Candidate,
+        source: &mut (dyn CalibrationSource + Send),
+    ) -> Result<(VariantRecord, Vec<u8>), Failure> {
+        let context = |failure: Failure| {
+            failure.context(format!("failed to build {candidate} of the stage {}", stage.name))
+        };
+        let recipe = recipe(stage, candidate)?;
+        let path = candidate.trained_model.as_ref().unwrap_or(&stage.model).clone();
+        let calibrated = (index, path.clone());
+        if recipe != Recipe::Direct && !self.calibrated.contains_key(&calibrated) {
+            let samples = source.samples(index)?;
+            let calibration = calibrate(self.model(&path)?, &samples);
+            let calibration = calibration.map_err(|e| context(Failure::usage(e)))?;
+            self.calibrated.insert(calibrated.clone(), calibration);
+        }
+        let model = self.models.get(&path).ok_or_else(|| {
+            Failure::usage(anyhow::anyhow!("the model {} was not read", path.display()))
+        })?;
+        let calibration = self.calibrated.get(&calibrated);
+        let variant = quantize(&model.graph, candidate.level, &recipe, calibration)
+            .map_err(|error| context(Failure::usage(error)))?;
+        Ok(record(&variant, &model.sha256, &candidate.recipe))
+    }
+}
+
+fn recipe(stage: &Stage, candidate: &Candidate) -> Result<Recipe, Failure> {
+    candidate.recipe.parse().map_err(|error: UnknownRecipe| {
+        Failure::usage(error).context(format!("failed to build the stage {}", stage.name))
+    })
+}
+
+/// A variant as the store keeps it.
+fn record(variant: &Variant, model_sha256: &str, recipe: &str) -> (VariantRecord, Vec<u8>) {
+    let bytes = variant.to_bytes();
+    let record = VariantRecord {
+        sha256: Variant::sha256(&bytes),
+        model_sha256: model_sha256.to_owned(),
+        level: variant.level,
+        recipe: recipe.to_owned(),
+        bytes: bytes.len() as u64,
+        exemptions: variant.exemptions.clone(),
+    };
+    (record, bytes)
+}
+
+/// Statistics of a model's values over `samples`, on all threads of this machine.
+///
+/// # Errors
+/// See [`CalibrateError`].
+pub fn calibrate(model: &ModelFile, samples: &[Vec<Tensor>]) -> Result<Calibration, BuildError> {
+    let pool: &dyn Pool = &RayonPool::new(rayon::ThreadPoolBuilder::new().build()?);
+    let mut calibrator = Calibrator::new(&model.graph, &CpuFeatures::detect())?;
+    for sample in samples {
+        calibrator.observe(sample, pool)?;
+    }
+    Ok(calibrator.finish()?)
+}
