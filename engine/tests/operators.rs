@@ -1,0 +1,304 @@
+//! Convolution operators against loops written down naively, on every instruction set of this CPU and on one to three
+//! threads: integers exactly, fp32 bit by bit (taps in order, fused multiply-add).
+
+use bytemuck::Pod;
+use proptest::prelude::*;
+use quantrack_engine::graph::{Padding, Window};
+use quantrack_engine::kernels::operators::{
+    BinConv, Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, Operator,
+};
+use quantrack_engine::kernels::{CpuFeatures, RequantParams};
+use quantrack_engine::{Pool, RayonPool, Serial};
+
+/// A convolution whose output extents follow from its window; at least one tap of each output is inside the input or
+/// padding.
+fn shapes() -> impl Strategy<Value = ConvShape> {
+    let extents = (1..3_usize, 1..8_usize, 1..8_usize, 1..40_usize, 1..40_usize);
+    let kernel = [1..4_usize, 1..4_usize];
+    let stride = [1..4_usize, 1..4_usize];
+    let dilation = [1..3_usize, 1..3_usize];
+    let padding = [0..3_usize, 0..3, 0..3, 0..3];
+    (extents, kernel, stride, dilation, padding).prop_filter_map(
+        "the window is larger than the padded input",
+        |((batch, in_h, in_w, in_c, out_c), kernel, stride, dilation, padding)| {
+            let [top, bottom, left, right] = padding;
+            let out = |extent: usize, axis: usize| {
+                let span = (kernel[axis] - 1) * dilation[axis] + 1;
+                extent.checked_sub(span).map(|rest| rest / stride[axis] + 1)
+            };
+            let (out_h, out_w) = (out(in_h + top + bottom, 0)?, out(in_w + left + right, 1)?);
+            let padding = Padding { top, bottom, left, right };
+            let window = Window { kernel, stride, dilation, padding };
+            Some(ConvShape { batch, in_h, in_w, in_c, out_h, out_w, out_c, window })
+        },
+    )
+}
+
+/// For every output pixel, in order, the input pixel under each tap.
+fn taps(shape: &ConvShape) -> Vec<Vec<Option<usize>>> {
+    let Window { kernel, stride, dilation, padding } = shape.window;
+    let inside = |out: usize, tap: usize, axis: usize, before: usize, extent: usize| {
+        let at = (out * stride[axis] + tap * dilation[axis]) as isize - before as isize;
+        usize::try_from(at).ok().filter(|&at| at < extent)
+    };
+    let mut pixels = Vec::new();
+    for image in 0..shape.batch {
+        for y in 0..shape.out_h {
+            for x in 0..shape.out_w {
+                let mut pixel = Vec::new();
+                for ky in 0..kernel[0] {
+                    for kx in 0..kernel[1] {
+                        let row = inside(y, ky, 0, padding.top, shape.in_h);
+                        let column = inside(x, kx, 1, padding.left, shape.in_w);
+                        pixel.push(
+                            row.zip(column).map(|(row, column)| {
+                                (image * shape.in_h + row) * shape.in_w + column
+                            }),
+                        );
+                    }
+                }
+                pixels.push(pixel);
+            }
+        }
+    }
+    pixels
+}
+
+/// A sequence from a seed: SplitMix64 (G. Steele et al., "Fast Splittable Pseudorandom Number Generators", 2014).
+fn sequence(seed: u64) -> impl FnMut() -> u64 {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
+
+/// From -1 to 1.
+fn real(bits: u64) -> f32 {
+    (bits % 2001) as f32 / 1000.0 - 1.0
+}
+
+/// One in four an extreme.
+fn byte(bits: u64) -> i8 {
+    [i8::MIN, i8::MAX].get((bits >> 32) as usize % 8).copied().unwrap_or(bits as i8)
+}
+
+fn many<T>(next: &mut impl FnMut() -> u64, count: usize, make: impl Fn(u64) -> T) -> Vec<T> {
+    (0..count).map(|_| make(next())).collect()
+}
+
+/// Portable only, then each longer prefix of what this CPU has.
+fn instruction_sets() -> Vec<CpuFeatures> {
+    let isas = CpuFeatures::detect().isas;
+    (1..=isas.len()).map(|count| CpuFeatures { isas: isas[..count].to_vec() }).collect()
+}
+
+/// The result of `operator` on each number of threads must be `expected`.
+fn check<I: Pod, O: Pod + PartialEq + std::fmt::Debug>(
+    operator: &dyn Operator,
+    input: &[I],
+    expected: &[O],
+) -> Result<(), TestCaseError> {
+    let bytes: &[u8] = bytemuck::cast_slice(input);
+    let mut source = Buffer::new(bytes.len());
+    // Noise behind the input must not reach the result.
+    source.bytes_mut().fill(0x5A);
+    source.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+    for threads in 1..=3 {
+        let rayon = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let rayon = RayonPool::new(rayon.map_err(|e| TestCaseError::fail(e.to_string()))?);
+        let pool: &dyn Pool = if threads == 1 { &Serial } else { &rayon };
+        let count = size_of_val(expected);
+        let mut result = Buffer::new(count);
+        result.bytes_mut().fill(0xA5);
+        operator.run(&[source.bytes()], &mut [result.bytes_mut()], pool);
+        let (got, behind) = result.bytes().split_at(count);
+        prop_assert_eq!(
+            bytemuck::cast_slice::<u8, O>(got),
+            expected,
+            "{} on {} threads",
+            operator.kernel(),
+            threads
+        );
+        prop_assert!(behind.iter().all(|&byte| byte == 0xA5), "written behind the result");
+    }
+    Ok(())
+}
+
+/// PReLU, then bounds, as bits; of equal values the bound.
+fn activate(x: f32, slope: Option<f32>, bounds: (f32, f32)) -> u32 {
+    let x = slope.filter(|_| x < 0.0).map_or(x, |slope| x * slope);
+    let x = if x > bounds.0 { x } else { bounds.0 };
+    (if x < bounds.1 { x } else { bounds.1 }).to_bits()
+}
+
+fn factors(next: &mut impl FnMut() -> u64, channels: usize) -> Vec<f64> {
+    many(next, channels, |bits| f64::from(real(bits)) * 2_f64.powi(-((bits >> 40) as i32 % 16)))
+}
+
+/// Bounds of an fp32 result: none, those of ReLU, those of ReLU6.
+fn bounds(bits: u64) -> (f32, f32) {
+    [(f32::NEG_INFINITY, f32::INFINITY), (0.0, f32::INFINITY), (0.0, 6.0)][bits as usize % 3]
+}
+
+/// An output stage with small and large factors, half of the time with others for negative accumulators.
+fn requant(next: &mut impl FnMut() -> u64, channels: usize) -> RequantParams {
+    let (positive, negative) = (factors(next, channels), factors(next, channels));
+    let (min, max) = [(-128, 127), (-5, 127), (-100, 100)][next() as usize % 3];
+    let negative = next().is_multiple_of(2).then_some(&negative[..]);
+    RequantParams::from_real(&positive, negative, byte(next()), min, max)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn fp32_convolutions_equal_loops(shape in shapes(), seed: u64) {
+        let mut next = sequence(seed);
+        let (depth, count) = (shape.in_c, shape.taps());
+        let input = many(&mut next, shape.in_pixels() * depth, real);
+        let weights = many(&mut next, shape.out_c * count * depth, real);
+        let bias = many(&mut next, shape.out_c, real);
+        let slopes = next().is_multiple_of(2).then(|| many(&mut next, shape.out_c, real));
+        let bounds = bounds(next());
+        let mut expected = Vec::new();
+        for pixel in taps(&shape) {
+            for channel in 0..shape.out_c {
+                let mut sum = bias[channel];
+                for (tap, source) in pixel.iter().enumerate() {
+                    for k in 0..depth {
+                        let w = weights[(channel * count + tap) * depth + k];
+                        sum = source.map_or(0.0, |at| input[at * depth + k]).mul_add(w, sum);
+                    }
+                }
+                expected.push(activate(sum, slopes.as_ref().map(|all| all[channel]), bounds));
+            }
+        }
+        for cpu in instruction_sets() {
+            let slopes = slopes.as_deref();
+            let conv = F32Conv::new(&cpu, &shape, &weights, &bias, slopes, bounds, false);
+            check(&conv, &input, &expected)?;
+        }
+    }
+
+    #[test]
+    fn int8_convolutions_equal_loops(shape in shapes(), seed: u64, zero_point: i8) {
+        let mut next = sequence(seed);
+        let (depth, count) = (shape.in_c, shape.taps());
+        let input = many(&mut next, shape.in_pixels() * depth, byte);
+        let weights = many(&mut next, shape.out_c * count * depth, byte);
+        let bias = many(&mut next, shape.out_c, |bits| bits as i32 >> 12);
+        let requant = requant(&mut next, shape.out_c);
+        let mut expected = Vec::new();
+        for pixel in taps(&shape) {
+            for channel in 0..shape.out_c {
+                let mut sum = bias[channel];
+                // Padding is the zero point: it adds nothing.
+                for (tap, at) in pixel.iter().enumerate().filter_map(|(t, at)| Some((t, (*at)?))) {
+                    for k in 0..depth {
+                        let x = i32::from(input[at * depth + k]) - i32::from(zero_point);
+                        sum += x * i32::from(weights[(channel * count + tap) * depth + k]);
+                    }
+                }
+                expected.push(requant.apply(channel, sum));
+            }
+        }
+        for cpu in instruction_sets() {
+            let conv = I8Conv::new(&cpu, &shape, &weights, &bias, zero_point, requant.clone());
+            check(&conv, &input, &expected)?;
+        }
+    }
+
+    #[test]
+    fn one_bit_convolutions_equal_loops_over_signs(shape in shapes(), wide: bool, seed: u64) {
+        let mut next = sequence(seed);
+        let shape = ConvShape { in_c: shape.in_c + if wide { 50 } else { 0 }, ..shape };
+        let (depth, count) = (shape.in_c, shape.taps());
+        // Signs, and the same as words whose bits beyond the channels are zero.
+        let mut rows = |rows: usize| {
+            let signs = many(&mut next, rows * depth, |bits| bits >> 63 == 1);
+            let word = |bits: &[bool]| (0..bits.len()).map(|i| u64::from(bits[i]) << i).sum();
+            let words = signs.chunks(depth).flat_map(|row| row.chunks(64).map(word));
+            let words: Vec<u64> = words.collect();
+            (signs, words)
+        };
+        let ((input, packed), (weights, packed_weights)) =
+            (rows(shape.in_pixels()), rows(shape.out_c * count));
+        let bias = many(&mut next, shape.out_c, |bits| bits as i32 >> 14);
+        let requant = requant(&mut next, shape.out_c);
+        let mut expected = Vec::new();
+        for pixel in taps(&shape) {
+            for channel in 0..shape.out_c {
+                let mut sum = 0;
+                // Padding adds nothing.
+                for (tap, at) in pixel.iter().enumerate().filter_map(|(t, at)| Some((t, (*at)?))) {
+                    for k in 0..depth {
+                        let w = weights[(channel * count + tap) * depth + k];
+                        sum += if input[at * depth + k] == w { 1 } else { -1 };
+                    }
+                }
+                expected.push(requant.apply(channel, 256 * sum + bias[channel]));
+            }
+        }
+        for cpu in instruction_sets() {
+            let conv = BinConv::new(&cpu, &shape, &packed_weights, &bias, requant.clone());
+            check(&conv, &packed, &expected)?;
+        }
+    }
+
+    #[test]
+    fn fp32_depthwise_convolutions_equal_loops(shape in shapes(), seed: u64) {
+        let mut next = sequence(seed);
+        let shape = ConvShape { out_c: shape.in_c, ..shape };
+        let depth = shape.in_c;
+        let input = many(&mut next, shape.in_pixels() * depth, real);
+        let weights = many(&mut next, shape.taps() * depth, real);
+        let bias = many(&mut next, depth, real);
+        let slopes = next().is_multiple_of(2).then(|| many(&mut next, depth, real));
+        let bounds = bounds(next());
+        let mut expected = Vec::new();
+        for pixel in taps(&shape) {
+            for channel in 0..depth {
+                let mut sum = bias[channel];
+                for (tap, source) in pixel.iter().enumerate() {
+                    let x = source.map_or(0.0, |at| input[at * depth + channel]);
+                    sum = x.mul_add(weights[tap * depth + channel], sum);
+                }
+                expected.push(activate(sum, slopes.as_ref().map(|all| all[channel]), bounds));
+            }
+        }
+        for cpu in instruction_sets() {
+            let slopes = slopes.as_deref();
+            let conv = F32DepthwiseConv::new(&cpu, &shape, &weights, &bias, slopes, bounds, false);
+            check(&conv, &input, &expected)?;
+        }
+    }
+
+    #[test]
+    fn int8_depthwise_convolutions_equal_loops(shape in shapes(), seed: u64, zero_point: i8) {
+        let mut next = sequence(seed);
+        let shape = ConvShape { out_c: shape.in_c, ..shape };
+        let depth = shape.in_c;
+        let input = many(&mut next, shape.in_pixels() * depth, byte);
+        let weights = many(&mut next, shape.taps() * depth, byte);
+        let bias = many(&mut next, depth, |bits| bits as i32 >> 12);
+        let requant = requant(&mut next, depth);
+        let mut expected = Vec::new();
+        for pixel in taps(&shape) {
+            for channel in 0..depth {
+                let mut sum = bias[channel];
+                for (tap, at) in pixel.iter().enumerate().filter_map(|(t, at)| Some((t, (*at)?))) {
+                    let x = i32::from(input[at * depth + channel]) - i32::from(zero_point);
+                    sum += x * i32::from(weights[tap * depth + channel]);
+                }
+                expected.push(requant.apply(channel, sum));
+            }
+        }
+        for cpu in instruction_sets() {
+            let conv = I8DepthwiseConv::new(&cpu, &shape, &weights, &bias, zero_point, requant.clone());
+            check(&conv, &input, &expected)?;
+        }
+    }
+}
