@@ -94,7 +94,7 @@ impl Columns {
 
 impl RequantParams {
     /// From real factors per channel (input scale times weight scale over output scale), optionally others for negative
-    /// accumulators, the result's zero point and inclusive bounds within -128..=127.
+    /// accumulators (as many, or this panics), the result's zero point and inclusive bounds within -128..=127.
     pub fn from_real(
         factors: &[f64],
         negative: Option<&[f64]>,
@@ -102,6 +102,8 @@ impl RequantParams {
         min: i8,
         max: i8,
     ) -> Self {
+        let paired = negative.is_none_or(|negative| negative.len() == factors.len());
+        assert!(paired, "both sets have a factor per channel");
         Self {
             channels: factors.len(),
             positive: Columns::new(factors),

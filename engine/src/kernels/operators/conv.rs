@@ -156,6 +156,8 @@ impl F32Conv {
         bounds: (f32, f32),
         half: bool,
     ) -> Self {
+        assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
+        assert!(slopes.is_none_or(|slopes| slopes.len() == shape.out_c), "a slope per channel");
         let kernel = registry::select(registry::f32_gemm(), cpu, shape.out_pixels(), shape.out_c);
         let panels = pack::f32_gemm(kernel.tile, weights, bias, shape.taps(), shape.in_c);
         let columns = shape.out_c.next_multiple_of(kernel.tile.nr);
@@ -258,6 +260,8 @@ impl I8Conv {
         input_zero_point: i8,
         requant: RequantParams,
     ) -> Self {
+        assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
+        assert_eq!(requant.channels(), shape.out_c, "a factor per output channel");
         let kernel = registry::select(registry::i8_gemm(), cpu, shape.out_pixels(), shape.out_c);
         let folded: Vec<i32> = weights
             .chunks_exact(shape.taps() * shape.in_c)
@@ -327,6 +331,8 @@ impl BinConv {
         bias: &[i32],
         requant: RequantParams,
     ) -> Self {
+        assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
+        assert_eq!(requant.channels(), shape.out_c, "a factor per output channel");
         let words = shape.in_c.div_ceil(64);
         let taps = shape.taps();
         let kernel = registry::select(registry::bin_gemm(), cpu, shape.out_pixels(), shape.out_c);

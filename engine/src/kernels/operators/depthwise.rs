@@ -60,6 +60,8 @@ impl F32DepthwiseConv {
         bounds: (f32, f32),
         half: bool,
     ) -> Self {
+        assert_eq!(bias.len(), shape.in_c, "a bias per channel");
+        assert!(slopes.is_none_or(|slopes| slopes.len() == shape.in_c), "a slope per channel");
         let kernel = registry::select(registry::f32_depthwise(), cpu, 1, shape.in_c);
         let packed = pack::f32_depthwise(kernel.tile, weights, bias, shape.taps());
         let slopes = slopes.map(|slopes| {
@@ -159,6 +161,8 @@ impl I8DepthwiseConv {
         input_zero_point: i8,
         requant: RequantParams,
     ) -> Self {
+        assert_eq!(bias.len(), shape.in_c, "a bias per channel");
+        assert_eq!(requant.channels(), shape.in_c, "a factor per channel");
         let kernel = registry::select(registry::i8_depthwise(), cpu, 1, shape.in_c);
         let mut folded = bias.to_vec();
         for weights in weights.chunks_exact(shape.in_c) {

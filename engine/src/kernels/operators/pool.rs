@@ -142,7 +142,7 @@ impl Operator for I8AveragePool {
             let factor = self.factors[rows.len()];
             for (channel, y) in pixel.iter_mut().enumerate() {
                 let sum: i32 = rows.iter().map(|row| i32::from(row[channel]) - zero_in).sum();
-                let q = factor.apply(sum) + zero_out;
+                let q = factor.apply(sum).saturating_add(zero_out);
                 *y = q.clamp(self.bounds.0, self.bounds.1) as i8;
             }
         });
