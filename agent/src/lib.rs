@@ -1,1 +1,15 @@
 //! The device service.
+//!
+//! * [`board`] reads who the board is and what it is doing, from `/proc` and `/sys` under a root that tests replace.
+//! * [`blobs`] keeps uploaded variants by their digest; [`lease`] gives the board to one client at a time.
+//! * [`worker`] runs models in a process of its own with limits, so that no model can end the agent.
+//! * [`measure`] decides what to sample, when to stop, and which samples do not count.
+//! * [`service`] is the gRPC side, and the only place that knows wire types; [`commands`] is the command line.
+
+pub mod blobs;
+pub mod board;
+pub mod commands;
+pub mod lease;
+pub mod measure;
+pub mod service;
+pub mod worker;

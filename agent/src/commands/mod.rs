@@ -1,0 +1,65 @@
+//! The command line.
+
+mod capabilities;
+mod self_test;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::worker::{EngineLoader, child};
+
+/// The quantrack agent: measures models on this board for an orchestrator.
+#[derive(Debug, Parser)]
+#[command(name = "agent", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve orchestrators until a signal arrives.
+    Serve(serve::Args),
+    /// Hold every micro-kernel that this CPU can run against a naive reference.
+    SelfTest(self_test::Args),
+    /// Print what the board is and what it is doing, as JSON.
+    Capabilities(capabilities::Args),
+    /// Run models for the agent; started by the agent itself.
+    #[command(hide = true)]
+    Worker,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table.
+    Human,
+    /// JSON.
+    Json,
+}
+
+/// Runs the command of this process's arguments. Exit codes: 0 done, 1 a self-test failed, 2 wrong usage, 4 the
+/// machine does not allow it.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::SelfTest(args) => self_test::run(&args),
+        Command::Capabilities(args) => capabilities::run(&args),
+        Command::Worker => worker(),
+    };
+    result.unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        ExitCode::from(4)
+    })
+}
+
+fn worker() -> anyhow::Result<ExitCode> {
+    child::serve(&EngineLoader, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
+    Ok(ExitCode::SUCCESS)
+}

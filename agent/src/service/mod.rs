@@ -1,0 +1,12 @@
+//! The gRPC service.
+
+mod agent;
+mod convert;
+mod measure;
+mod run;
+mod server;
+mod status;
+mod upload;
+
+pub use agent::{AgentService, Config};
+pub use server::{ServeError, serve};
