@@ -1,5 +1,6 @@
 //! The host side: from a pipeline file to a verified assignment of levels.
 
+pub mod assignment;
 pub mod cli;
 pub mod commands;
 pub mod context;

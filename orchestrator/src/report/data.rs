@@ -1,7 +1,7 @@
 //! The content of a report.
 
 use quantrack_engine::Level;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything that a report shows.
 #[derive(Clone, Debug, Serialize)]
@@ -161,7 +161,7 @@ pub struct Exempt {
 }
 
 /// Accuracy of one variant with all other stages at fp32.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SensitivityRow {
     /// Name of the stage.
     pub stage: String,
@@ -206,7 +206,7 @@ impl Point {
 }
 
 /// The choice, end to end on the board.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verification {
     /// Samples run on the board.
     pub samples: u64,

@@ -3,6 +3,7 @@
 //! [`Report`] is plain data; [`html`] and [`markdown`] are pure functions of it. Nothing here measures, reads a
 //! store or looks at a clock.
 
+mod collect;
 mod data;
 mod format;
 mod html;
@@ -10,6 +11,7 @@ mod markdown;
 mod plot;
 mod style;
 
+pub use collect::{Sources, collect};
 pub use data::{
     BoardConditions, Choice, Device, Exempt, LatencyRow, Point, Report, SensitivityRow,
     StageChoice, Verdict, Verification,

@@ -1,0 +1,64 @@
+//! The outcome in sentences.
+
+use crate::output::duration_us;
+use crate::search::{Certificate, Guarantee, Problem, Relaxation, Verdict};
+
+/// What to relax, one sentence per threshold; empty when an assignment was found.
+pub fn advice(problem: &Problem, verdict: &Verdict) -> Vec<String> {
+    let Verdict::Infeasible(infeasible) = verdict else { return Vec::new() };
+    infeasible.relax.iter().map(|relaxation| sentence(problem, relaxation)).collect()
+}
+
+fn levels(problem: &Problem, picks: &[usize]) -> String {
+    let stages = problem.stages.iter().zip(picks);
+    let named: Vec<String> = stages
+        .map(|(stage, &pick)| format!("{}={}", stage.name, stage.choices[pick].level))
+        .collect();
+    named.join(", ")
+}
+
+fn sentence(problem: &Problem, relaxation: &Relaxation) -> String {
+    match relaxation {
+        Relaxation::Accuracy { best, min_correct, points, picks } => format!(
+            "relax the end-to-end accuracy by {points:.1} points: the best within the latency limit has {} of {} \
+             right, {min_correct} were asked ({})",
+            best.correct,
+            best.total,
+            levels(problem, picks)
+        ),
+        Relaxation::Latency { needed_us, limit_us, picks } => format!(
+            "relax the latency limit from {} to {}, which {} takes",
+            duration_us(*limit_us),
+            duration_us(*needed_us),
+            levels(problem, picks)
+        ),
+        Relaxation::Both { best, min_correct, needed_us, limit_us, picks } => format!(
+            "relax both: the most accurate assignment ({}) has {} of {} right where {min_correct} were asked, and \
+             takes {} where {} were allowed",
+            levels(problem, picks),
+            best.correct,
+            best.total,
+            duration_us(*needed_us),
+            duration_us(*limit_us)
+        ),
+        Relaxation::Stage { stage, best, min_accuracy } => format!(
+            "relax the accuracy asked of stage {} from {min_accuracy:.3} to {best:.3}, the best that it reaches",
+            problem.stages[*stage].name
+        ),
+    }
+}
+
+/// What the certificate promises.
+pub fn guarantee(certificate: &Certificate, evaluations: usize) -> String {
+    let covered = duration_us(certificate.covered_to_us);
+    match certificate.guarantee {
+        Guarantee::AssumptionFree => format!(
+            "Optimal with nothing assumed about accuracy: {evaluations} assignments were evaluated end to end, every \
+             one that could be better (up to {covered}) among them."
+        ),
+        Guarantee::Incomplete => format!(
+            "The limit on evaluations ended the search: the best of the {evaluations} assignments evaluated; slower \
+             than {covered} nothing was looked at."
+        ),
+    }
+}

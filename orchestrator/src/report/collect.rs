@@ -1,0 +1,179 @@
+//! The content of a report from what the store holds.
+
+use std::collections::BTreeMap;
+
+use quantrack_engine::Level;
+
+use super::data::{
+    BoardConditions, Choice, Device, Exempt, LatencyRow, Point, Report, SensitivityRow,
+    StageChoice, Verdict, Verification,
+};
+use crate::assignment::{SearchRecord, assignments, guarantee};
+use crate::search::{Evaluated, pareto_front};
+use crate::store::{DeviceRecord, TableRow};
+
+/// What a report is collected from.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// When it is made.
+    pub made_at: String,
+    /// The board.
+    pub device: &'a DeviceRecord,
+    /// Rows of the latency table of this board, pipeline and engine build.
+    pub rows: &'a [TableRow],
+    /// The search over them.
+    pub search: &'a SearchRecord,
+    /// Each variant alone.
+    pub sensitivity: Vec<SensitivityRow>,
+    /// The check on the board, if it was made.
+    pub verification: Option<Verification>,
+    /// Commands that make the report again.
+    pub reproduce: Vec<String>,
+}
+
+/// Collects a report.
+pub fn collect(sources: Sources<'_>) -> Report {
+    let search = sources.search;
+    let floor = search
+        .certificate
+        .min_correct
+        .map(|correct| correct as f64 / search.baseline.accuracy.total as f64);
+    Report {
+        pipeline: search.pipeline.clone(),
+        made_at: sources.made_at,
+        versions: format!(
+            "orchestrator {}, engine build {}",
+            env!("CARGO_PKG_VERSION"),
+            search.engine_build
+        ),
+        device: device(sources.device),
+        conditions: conditions(sources.rows),
+        verdict: verdict(search),
+        table: sources.rows.iter().map(latency_row).collect(),
+        sensitivity: sources.sensitivity,
+        points: points(search),
+        accuracy_floor: floor,
+        latency_limit_us: search.certificate.max_latency_us,
+        verification: sources.verification,
+        reproduce: sources.reproduce,
+    }
+}
+
+fn device(record: &DeviceRecord) -> Device {
+    let facts = &record.facts;
+    Device {
+        address: record.address.clone(),
+        model: facts.model.clone(),
+        cpu: facts.cpu.clone(),
+        cores: facts.cores,
+        memory_bytes: facts.memory_bytes,
+        system: facts.system(),
+        fingerprint: record.fingerprint.chars().take(16).collect(),
+    }
+}
+
+/// All rows together: what the board was doing from the first block to the last.
+fn conditions(rows: &[TableRow]) -> BoardConditions {
+    let all = || rows.iter().map(|row| &row.conditions);
+    let spread = |low: f64, high: f64| move |seen: (f64, f64)| (seen.0.min(low), seen.1.max(high));
+    let mut reasons: Vec<String> = all().flat_map(|one| one.void_reasons.clone()).collect();
+    reasons.sort();
+    reasons.dedup();
+    let mut boots: Vec<&String> = all().flat_map(|one| &one.boot_ids).collect();
+    boots.sort();
+    boots.dedup();
+    BoardConditions {
+        blocks: all().map(|one| one.blocks).sum(),
+        voided_blocks: all().map(|one| one.voided_blocks).sum(),
+        void_reasons: reasons,
+        temperature_celsius: all().filter_map(|one| one.temperature_celsius).fold(
+            None,
+            |seen: Option<(f64, f64)>, (low, high)| {
+                Some(seen.map_or((low, high), spread(low, high)))
+            },
+        ),
+        arm_clock_hz: all().filter_map(|one| one.arm_clock_hz).fold(
+            None,
+            |seen: Option<(u64, u64)>, (low, high)| {
+                Some(seen.map_or((low, high), |(l, h)| (l.min(low), h.max(high))))
+            },
+        ),
+        throttled_bits: all().filter_map(|one| one.throttled_bits).reduce(|a, b| a | b),
+        max_load_1m: all().filter_map(|one| one.max_load_1m).reduce(f64::max),
+        governor: all().find_map(|one| one.governor.clone()),
+        boots: boots.len(),
+    }
+}
+
+fn verdict(search: &SearchRecord) -> Verdict {
+    let Some(found) = &search.found else { return Verdict::Infeasible(search.advice.clone()) };
+    let stages =
+        search.stages.iter().zip(&search.problem.stages).map(|(stage, choices)| StageChoice {
+            stage: stage.stage.clone(),
+            level: stage.level,
+            recipe: stage.recipe.clone(),
+            latency_us: stage.latency_us,
+            baseline_latency_us: choices.choices[choices.baseline].latency_us,
+        });
+    let baseline = &search.baseline;
+    Verdict::Chosen(Choice {
+        stages: stages.collect(),
+        latency_us: found.latency_us,
+        baseline_latency_us: baseline.latency_us,
+        accuracy: (found.accuracy.correct, found.accuracy.total),
+        baseline_accuracy: (baseline.accuracy.correct, baseline.accuracy.total),
+        evaluations: (search.evaluations, assignments(&search.problem)),
+        guarantee: guarantee(&search.certificate, search.evaluations),
+    })
+}
+
+/// Every assignment evaluated, each once.
+fn points(search: &SearchRecord) -> Vec<Point> {
+    let mut all: Vec<Evaluated> = Vec::new();
+    let uniform = search.uniform.iter().map(|(_, evaluated)| evaluated);
+    for evaluated in search.trace.iter().chain(uniform) {
+        if !all.iter().any(|known| known.picks == evaluated.picks) {
+            all.push(evaluated.clone());
+        }
+    }
+    let front = pareto_front(&all);
+    let point = |(index, evaluated): (usize, &Evaluated)| {
+        let uniform = search.uniform.iter().find(|(_, other)| other.picks == evaluated.picks);
+        Point {
+            label: search.label(&evaluated.picks),
+            latency_us: evaluated.latency_us,
+            correct: evaluated.accuracy.correct,
+            total: evaluated.accuracy.total,
+            uniform: uniform.map(|(level, _)| *level),
+            pareto: front.contains(&index),
+            chosen: search.found.as_ref().is_some_and(|found| found.picks == evaluated.picks),
+        }
+    };
+    all.iter().enumerate().map(point).collect()
+}
+
+fn latency_row(row: &TableRow) -> LatencyRow {
+    let mut grouped: BTreeMap<(Level, &str), usize> = BTreeMap::new();
+    for exemption in &row.exemptions {
+        *grouped.entry((exemption.level, &exemption.reason)).or_default() += 1;
+    }
+    let exempt = grouped.into_iter().map(|((level, reason), layers)| Exempt {
+        level,
+        layers,
+        reason: reason.to_owned(),
+    });
+    LatencyRow {
+        stage: row.stage.clone(),
+        level: row.level,
+        recipe: row.recipe.clone(),
+        threads: row.threads,
+        median_us: row.summary.median_us,
+        p90_us: Some(row.summary.p90_us),
+        p95_us: row.summary.p95_us,
+        ci95_us: row.summary.ci95_us,
+        samples: row.summary.samples,
+        voided: row.summary.voided,
+        bytes: row.bytes,
+        exempt: exempt.collect(),
+    }
+}
