@@ -1,0 +1,180 @@
+//! The images of a data set.
+
+use std::path::{Path, PathBuf};
+
+use image::ImageReader;
+use quantrack_engine::vision::RgbImage;
+
+use super::error::DatasetError;
+use super::labels::{LabelRow, read_labels};
+use crate::digest::hex_digest;
+use crate::spec::{Data, ImageSet};
+
+/// A labelled image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Its row of the labels.
+    pub row: LabelRow,
+    /// Where the image is.
+    pub path: PathBuf,
+}
+
+/// Labelled images in the order of their CSV file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// The samples; at least two, of at least two classes.
+    pub samples: Vec<Sample>,
+}
+
+impl Dataset {
+    /// Opens a set whose paths are relative to `data`. Every image's header is read, so that a missing file or one
+    /// that is no image is found before hours of work.
+    ///
+    /// # Errors
+    /// See [`DatasetError`].
+    pub fn open(data: &Path, set: &ImageSet, columns: &Data) -> Result<Self, DatasetError> {
+        let labels = data.join(&set.labels);
+        let rows = read_labels(&labels, &columns.file_column, &columns.label_column)?;
+        let folder = data.join(&set.images);
+        let samples: Vec<Sample> =
+            rows.into_iter().map(|row| Sample { path: folder.join(&row.file), row }).collect();
+        for sample in &samples {
+            sample.check(&labels)?;
+        }
+        Ok(Self { samples })
+    }
+
+    /// The set with at most `count` of its samples, evenly spread.
+    #[must_use]
+    pub fn subset(&self, count: usize) -> Self {
+        let chosen = spread(self.samples.len(), count);
+        Self { samples: chosen.into_iter().map(|index| self.samples[index].clone()).collect() }
+    }
+
+    /// Digest of the images' bytes and of their labels, in order.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn digest(&self) -> Result<String, DatasetError> {
+        let mut parts = String::new();
+        for sample in &self.samples {
+            let bytes = std::fs::read(&sample.path)
+                .map_err(|source| sample.undecodable(image::ImageError::IoError(source)))?;
+            let row = &sample.row;
+            parts.push_str(&format!(
+                "{:?} {:?} {:?} {}\n",
+                row.file,
+                row.label,
+                row.bounds,
+                hex_digest(&bytes)
+            ));
+        }
+        Ok(hex_digest(parts.as_bytes()))
+    }
+}
+
+impl Sample {
+    /// Decodes the image to RGB; its format is told by its first bytes, not by its name.
+    ///
+    /// # Errors
+    /// When it cannot be decoded, or is larger than the engine takes.
+    pub fn decode(&self) -> Result<RgbImage<'static>, DatasetError> {
+        let opened = ImageReader::open(&self.path)
+            .and_then(ImageReader::with_guessed_format)
+            .map_err(image::ImageError::IoError);
+        let decoded = opened.and_then(ImageReader::decode).map_err(|e| self.undecodable(e))?;
+        let rgb = decoded.into_rgb8();
+        let (width, height) = (rgb.width() as usize, rgb.height() as usize);
+        RgbImage::new(width, height, rgb.into_raw())
+            .map_err(|source| DatasetError::Size { path: self.path.clone(), source })
+    }
+
+    fn undecodable(&self, source: image::ImageError) -> DatasetError {
+        DatasetError::Image { path: self.path.clone(), source }
+    }
+
+    fn check(&self, labels: &Path) -> Result<(), DatasetError> {
+        if !self.path.is_file() {
+            return Err(DatasetError::Row {
+                path: labels.to_owned(),
+                line: self.row.line,
+                problem: format!(
+                    "the image {} does not exist; add it or drop the row",
+                    self.path.display()
+                ),
+            });
+        }
+        let size = ImageReader::open(&self.path)
+            .and_then(ImageReader::with_guessed_format)
+            .map_err(image::ImageError::IoError)
+            .and_then(ImageReader::into_dimensions);
+        size.map(|_| ()).map_err(|source| self.undecodable(source))
+    }
+}
+
+/// At most `count` of the indices below `total`, evenly spread and in increasing order.
+pub fn spread(total: usize, count: usize) -> Vec<usize> {
+    let count = count.min(total);
+    (0..count).map(|index| index * total / count).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    fn data(folder: &Path) -> Data {
+        let set = ImageSet { images: "images".into(), labels: "labels.csv".into() };
+        std::fs::create_dir_all(folder.join("images")).unwrap();
+        Data {
+            calibration: set.clone(),
+            evaluation: set,
+            file_column: "file".to_owned(),
+            label_column: "label".to_owned(),
+            calibration_samples: None,
+        }
+    }
+
+    #[test]
+    fn images_decode_to_rgb_whatever_their_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = data(folder.path());
+        for (name, value) in [("a.jpg", 7), ("b.png", 9)] {
+            let path = folder.path().join("images").join(name);
+            let pixels = image::GrayImage::from_pixel(3, 2, image::Luma([value]));
+            pixels.save_with_format(path, image::ImageFormat::Png).unwrap();
+        }
+        std::fs::write(folder.path().join("labels.csv"), "file,label\nb.png,B\na.jpg,A\n").unwrap();
+        let set = Dataset::open(folder.path(), &columns.evaluation, &columns).unwrap();
+        let image = set.samples[1].decode().unwrap();
+        assert_eq!((image.width(), image.height(), image.pixel(2, 1)), (3, 2, [7; 3]));
+        let digest = set.digest().unwrap();
+        assert_eq!(digest, set.digest().unwrap());
+        assert_ne!(digest, set.subset(1).digest().unwrap());
+    }
+
+    #[test]
+    fn missing_and_broken_images_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = data(folder.path());
+        std::fs::write(folder.path().join("labels.csv"), "file,label\na.png,A\nb.png,B\n").unwrap();
+        let open = || Dataset::open(folder.path(), &columns.evaluation, &columns);
+        let message = open().unwrap_err().to_string();
+        assert!(message.contains("line 2") && message.contains("a.png"), "{message}");
+        std::fs::write(folder.path().join("images/a.png"), b"not an image").unwrap();
+        std::fs::write(folder.path().join("images/b.png"), b"not an image").unwrap();
+        let message = open().unwrap_err().to_string();
+        assert!(message.contains("decode") && message.contains("a.png"), "{message}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn spread_is_increasing_and_as_long_as_asked(total in 0_usize..500, count in 0_usize..600) {
+            let chosen = spread(total, count);
+            assert_eq!(chosen.len(), count.min(total));
+            assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]));
+            assert!(chosen.iter().all(|&index| index < total));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Labelled images: a folder and a CSV file, checked before anything is computed.
+
+mod error;
+mod images;
+mod labels;
+
+pub use error::DatasetError;
+pub use images::{Dataset, Sample, spread};
+pub use labels::{HandBox, LabelRow, read_labels};
