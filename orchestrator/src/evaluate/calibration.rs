@@ -1,0 +1,66 @@
+//! What the stages see of the calibration images.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::chain::{Chain, Picture};
+use super::{EvaluateError, PrefixCache};
+use crate::dataset::Dataset;
+use crate::glue::Inputs;
+use crate::spec::Pipeline;
+
+/// Memory for what stages found, in bytes.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// The calibration images of a pipeline, and the fp32 pipeline that turns them into every stage's inputs.
+#[derive(Debug)]
+pub struct CalibrationImages {
+    chain: Chain,
+    dataset: Dataset,
+    cache: PrefixCache,
+}
+
+impl CalibrationImages {
+    /// The images that `pipeline` names, as many as it asks for, evenly spread; paths are relative to `data`.
+    ///
+    /// # Errors
+    /// Models or images that cannot be used.
+    pub fn open(pipeline: &Pipeline, data: &Path) -> Result<Self, EvaluateError> {
+        let whole = Dataset::open(data, &pipeline.data.calibration, &pipeline.data)?;
+        let count = pipeline.data.calibration_samples.unwrap_or(whole.samples.len());
+        let chain = Chain::open(pipeline, data)?;
+        Ok(Self { chain, dataset: whole.subset(count), cache: PrefixCache::new(CACHE_BYTES) })
+    }
+
+    /// Digest of the images, in order.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn images_digest(&self) -> Result<String, EvaluateError> {
+        Ok(self.dataset.digest()?)
+    }
+
+    /// The inputs that `stage` gets from the fp32 stages before it, image by image in order; images in which those find
+    /// nothing give none.
+    ///
+    /// # Errors
+    /// When an image cannot be decoded, or glue does not fit.
+    pub fn inputs(&self, stage: usize) -> Result<Vec<Inputs>, EvaluateError> {
+        let mut before = self.chain.baseline();
+        before.truncate(stage);
+        let one = |(index, sample)| {
+            let picture = Picture::new(sample, index);
+            let found = self.chain.find(&picture, &before, &self.cache)?;
+            if stage > 0 && found.is_none() {
+                return Ok(Vec::new());
+            }
+            self.chain.prepare(&picture, stage, found.as_ref().map(Arc::as_ref))
+        };
+        let samples = self.dataset.samples.par_iter().enumerate();
+        let inputs: Result<Vec<Vec<Inputs>>, EvaluateError> =
+            samples.map(|(index, sample)| one((index, sample))).collect();
+        Ok(inputs?.concat())
+    }
+}

@@ -1,0 +1,114 @@
+//! 95 % intervals of shares and means.
+
+/// The 97.5th percentile of the standard normal distribution.
+const Z: f64 = 1.959_963_984_540_054;
+
+/// Resamplings of a bootstrap.
+const RESAMPLES: usize = 2000;
+
+/// Wilson's score interval at 95 % confidence for a share of `correct` in `total` (E. B. Wilson, "Probable inference,
+/// the law of succession, and statistical inference", 1927). Without samples: everything is possible.
+pub fn wilson(correct: u64, total: u64) -> (f64, f64) {
+    if total == 0 {
+        return (0.0, 1.0);
+    }
+    let n = total as f64;
+    let share = correct as f64 / n;
+    let denominator = 1.0 + Z * Z / n;
+    let center = (share + Z * Z / (2.0 * n)) / denominator;
+    let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt() / denominator;
+    let low = if correct == 0 { 0.0 } else { (center - half).max(0.0) };
+    let high = if correct == total { 1.0 } else { (center + half).min(1.0) };
+    (low, high)
+}
+
+/// The percentile bootstrap interval at 95 % confidence of the mean of `values` (B. Efron, 1979), with a fixed seed: the
+/// same values in the same order give the same interval. Without values: 0 to 1.
+pub fn bootstrap_mean(values: &[f64]) -> (f64, f64) {
+    if values.is_empty() {
+        return (0.0, 1.0);
+    }
+    let mut state = 0x5DEE_CE66_D1CE_4E5B_u64;
+    let mut means: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            let draw = |_| values[below(&mut state, values.len())];
+            (0..values.len()).map(draw).sum::<f64>() / values.len() as f64
+        })
+        .collect();
+    means.sort_by(f64::total_cmp);
+    // Nearest ranks of 2.5 % and 97.5 %.
+    (means[RESAMPLES / 40 - 1], means[RESAMPLES - RESAMPLES / 40])
+}
+
+/// The interval that suits `values` in 0..=1: Wilson's where all are 0 or 1, else the bootstrap's.
+pub fn interval(values: &[f64]) -> (f64, f64) {
+    if values.iter().all(|&value| value == 0.0 || value == 1.0) {
+        let correct = values.iter().filter(|&&value| value == 1.0).count();
+        return wilson(correct as u64, values.len() as u64);
+    }
+    bootstrap_mean(values)
+}
+
+/// A number below `bound` by SplitMix64; its bias, below `bound / 2^64`, does not matter here.
+fn below(state: &mut u64, bound: usize) -> usize {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^= mixed >> 31;
+    ((u128::from(mixed) * bound as u128) >> 64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R. G. Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I, method 3.
+    #[test]
+    fn wilson_equals_the_published_intervals() {
+        let published = [
+            (81, 263, 0.2553, 0.3662),
+            (15, 148, 0.0624, 0.1605),
+            (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ];
+        for (correct, total, low, high) in published {
+            let (found_low, found_high) = wilson(correct, total);
+            assert!((found_low - low).abs() < 5e-5, "{correct}/{total}: {found_low}");
+            assert!((found_high - high).abs() < 5e-5, "{correct}/{total}: {found_high}");
+        }
+        assert_eq!(wilson(0, 0), (0.0, 1.0));
+    }
+
+    #[test]
+    fn the_bootstrap_agrees_with_the_normal_interval_and_repeats() {
+        let values: Vec<f64> = (0..200_u32).map(|i| f64::from(i * 37 % 200) / 199.0).collect();
+        let mean = values.iter().sum::<f64>() / 200.0;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 200.0;
+        let half = Z * (variance / 200.0).sqrt();
+        let (low, high) = bootstrap_mean(&values);
+        assert!((low - (mean - half)).abs() < 0.1 * half, "{low}");
+        assert!((high - (mean + half)).abs() < 0.1 * half, "{high}");
+        assert_eq!(bootstrap_mean(&values), (low, high));
+        assert_eq!(bootstrap_mean(&[0.25; 9]), (0.25, 0.25));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn wilson_contains_the_share_and_mirrors(total in 1_u64..2000, share in 0.0..=1.0_f64) {
+            let correct = (share * total as f64) as u64;
+            let value = correct as f64 / total as f64;
+            let (low, high) = wilson(correct, total);
+            assert!(0.0 <= low && low <= value && value <= high && high <= 1.0);
+            let (mirrored_low, mirrored_high) = wilson(total - correct, total);
+            assert!((mirrored_low - (1.0 - high)).abs() < 1e-12);
+            assert!((mirrored_high - (1.0 - low)).abs() < 1e-12);
+        }
+
+        #[test]
+        fn the_bootstrap_stays_within_the_values(values in proptest::collection::vec(0.0..=1.0_f64, 1..40)) {
+            let (low, high) = interval(&values);
+            assert!((0.0..=1.0).contains(&low) && low <= high && high <= 1.0);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Accuracy on labelled images: each stage's own metric, and the pipeline's end to end.
+//!
+//! The engine that the board times runs here on all cores, one image per thread, so results do not depend on the number
+//! of threads. What a stage found in an image is kept by the variants that led to it ([`PrefixCache`]), so evaluating
+//! assignments that begin alike is cheap; and per-image results are journalled, so an evaluation resumes after a kill.
+
+mod cache;
+mod calibration;
+mod chain;
+mod error;
+mod evaluator;
+mod interval;
+mod journal;
+mod loaded;
+mod result;
+
+pub use cache::{PrefixCache, PrefixKey};
+pub use calibration::CalibrationImages;
+pub use chain::Chain;
+pub use error::EvaluateError;
+pub use evaluator::Evaluator;
+pub use interval::{bootstrap_mean, interval, wilson};
+pub use journal::{Journal, NoJournal, StoreJournal};
+pub use loaded::LoadedVariant;
+pub use result::{EndToEnd, SampleResult, Score};

@@ -1,0 +1,99 @@
+//! What stages find.
+
+use quantrack_engine::Tensor;
+use quantrack_engine::vision::{self, BoundingBox, Point, RotatedSquare};
+
+use super::GlueError;
+
+/// What a stage found in an image.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finding {
+    /// Where to look closer, the best first; at least one.
+    Regions(Regions),
+    /// A hand.
+    Hand(Hand),
+    /// Tensors that mean something only to the next stage.
+    Tensors(Vec<Tensor>),
+    /// A class.
+    Class(Class),
+}
+
+/// Where to look closer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Regions {
+    /// The squares that the next stage crops, the best first.
+    pub squares: Vec<RotatedSquare>,
+    /// What the detector saw in each, in image pixels.
+    pub bounds: Vec<BoundingBox>,
+}
+
+/// A hand with its landmarks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hand {
+    /// Where the model looked.
+    pub square: RotatedSquare,
+    /// Landmarks in image pixels.
+    pub landmarks: Vec<Point>,
+    /// All that the model says, where the next stage needs more than the landmarks.
+    pub full: Option<vision::Hand>,
+}
+
+/// A class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Class {
+    /// Its label.
+    pub label: String,
+    /// Score of every class.
+    pub scores: Vec<f32>,
+}
+
+impl Finding {
+    /// The kind, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Regions(_) => "regions",
+            Self::Hand(_) => "a hand",
+            Self::Tensors(_) => "tensors",
+            Self::Class(_) => "a class",
+        }
+    }
+
+    /// Memory that it takes, in bytes, roughly: what a cache counts.
+    pub fn bytes(&self) -> usize {
+        let content = match self {
+            Self::Regions(regions) => 64 * regions.squares.len(),
+            Self::Hand(hand) => 16 * hand.landmarks.len() + 1200,
+            Self::Tensors(tensors) => tensors.iter().map(|tensor| 4 * tensor.len() + 64).sum(),
+            Self::Class(class) => class.label.len() + 4 * class.scores.len(),
+        };
+        content + 128
+    }
+
+    pub(super) fn regions(&self) -> Result<&Regions, GlueError> {
+        match self {
+            Self::Regions(regions) => Ok(regions),
+            other => Err(GlueError::Previous { wanted: "regions", found: other.kind() }),
+        }
+    }
+
+    pub(super) fn hand(&self) -> Result<&Hand, GlueError> {
+        match self {
+            Self::Hand(hand) => Ok(hand),
+            other => Err(GlueError::Previous { wanted: "a hand", found: other.kind() }),
+        }
+    }
+
+    pub(super) fn tensors(&self) -> Result<&[Tensor], GlueError> {
+        match self {
+            Self::Tensors(tensors) => Ok(tensors),
+            other => Err(GlueError::Previous { wanted: "tensors", found: other.kind() }),
+        }
+    }
+}
+
+impl super::Scene<'_> {
+    /// What the stage before found; `wanted` says what that should be.
+    pub(super) fn previous(&self, wanted: &'static str) -> Result<&Finding, GlueError> {
+        self.previous.ok_or(GlueError::Previous { wanted, found: "nothing: it is the first" })
+    }
+}
