@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{device, model, table};
+use crate::commands::{device, evaluate, model, table};
 use crate::context::Context;
 use crate::device::Address;
 use crate::exit::CommandResult;
@@ -59,6 +59,8 @@ pub struct Options {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measure the accuracy of every variant alone, and of assignments end to end, on this machine.
+    Evaluate(evaluate::Args),
     /// What boards are.
     #[command(subcommand)]
     Device(device::Command),
@@ -77,6 +79,7 @@ impl Command {
     /// With the exit code in the failure.
     pub async fn run(self, context: &Context) -> CommandResult {
         match self {
+            Self::Evaluate(args) => evaluate::run(args, context).await,
             Self::Device(command) => device::run(command, context).await,
             Self::Table(command) => table::run(command, context).await,
             Self::Model(command) => model::run(command, context).await,

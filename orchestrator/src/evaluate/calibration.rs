@@ -8,8 +8,10 @@ use rayon::prelude::*;
 use super::chain::{Chain, Picture};
 use super::{EvaluateError, PrefixCache};
 use crate::dataset::Dataset;
+use crate::exit::Failure;
 use crate::glue::Inputs;
 use crate::spec::Pipeline;
+use crate::variants::CalibrationSource;
 
 /// Memory for what stages found, in bytes.
 const CACHE_BYTES: usize = 64 << 20;
@@ -34,14 +36,6 @@ impl CalibrationImages {
         Ok(Self { chain, dataset: whole.subset(count), cache: PrefixCache::new(CACHE_BYTES) })
     }
 
-    /// Digest of the images, in order.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn images_digest(&self) -> Result<String, EvaluateError> {
-        Ok(self.dataset.digest()?)
-    }
-
     /// The inputs that `stage` gets from the fp32 stages before it, image by image in order; images in which those find
     /// nothing give none.
     ///
@@ -62,5 +56,15 @@ impl CalibrationImages {
         let inputs: Result<Vec<Vec<Inputs>>, EvaluateError> =
             samples.map(|(index, sample)| one((index, sample))).collect();
         Ok(inputs?.concat())
+    }
+}
+
+impl CalibrationSource for CalibrationImages {
+    fn digest(&self) -> Result<String, Failure> {
+        self.dataset.digest().map_err(Failure::usage)
+    }
+
+    fn samples(&mut self, stage: usize) -> Result<Vec<Inputs>, Failure> {
+        Ok(self.inputs(stage)?)
     }
 }

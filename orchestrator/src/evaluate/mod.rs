@@ -13,6 +13,7 @@ mod interval;
 mod journal;
 mod loaded;
 mod result;
+mod stored;
 
 pub use cache::{PrefixCache, PrefixKey};
 pub use calibration::CalibrationImages;
@@ -23,3 +24,4 @@ pub use interval::{bootstrap_mean, interval, wilson};
 pub use journal::{Journal, NoJournal, StoreJournal};
 pub use loaded::LoadedVariant;
 pub use result::{EndToEnd, SampleResult, Score};
+pub use stored::{EndToEndRow, SensitivityRow, StoredEvaluator};

@@ -1,0 +1,196 @@
+//! `evaluate`: accuracy of every variant alone, and of assignments end to end.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use quantrack_engine::Level;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::evaluate::{CalibrationImages, EndToEndRow, Evaluator, SensitivityRow, StoredEvaluator};
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::output::text_table;
+use crate::spec::Pipeline;
+use crate::store::Store;
+use crate::variants::{self, StageVariant};
+
+/// Options of `evaluate`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Args {
+    /// Evaluate this assignment too, such as `palm=int8,landmark=fp32`; stages not named run at fp32. Repeatable.
+    #[arg(long, value_name = "STAGE=LEVEL,...")]
+    pub assignment: Vec<Wanted>,
+    /// Threads of this machine that evaluate [default: one per core].
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub host_threads: usize,
+}
+
+/// Levels by stage, as given on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted(BTreeMap<String, Level>);
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut levels = BTreeMap::new();
+        for part in text.split(',') {
+            let (stage, level) =
+                part.split_once('=').ok_or_else(|| format!("{part:?} is not STAGE=LEVEL"))?;
+            let level: Level = level.trim().parse().map_err(|error| format!("{error}"))?;
+            if levels.insert(stage.trim().to_owned(), level).is_some() {
+                return Err(format!("the stage {} is named twice", stage.trim()));
+            }
+        }
+        Ok(Self(levels))
+    }
+}
+
+/// What `evaluate` prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// Each variant alone, the other stages at fp32.
+    pub rows: Vec<SensitivityRow>,
+    /// Assignments: all stages at fp32, uniform levels, and those asked for.
+    pub end_to_end: Vec<EndToEndRow>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the pipeline's files or the store fail.
+pub async fn run(args: Args, context: &Context) -> CommandResult {
+    let pipeline = context.pipeline()?;
+    let store = context.store().await?;
+    let shown = measure(&args, context, &pipeline, &store).await?;
+    context.print("evaluate", &shown, human)?;
+    Ok(Exit::Ok)
+}
+
+/// Builds what is missing, evaluates it, and keeps the results.
+///
+/// # Errors
+/// As [`run`].
+pub async fn measure(
+    args: &Args,
+    context: &Context,
+    pipeline: &Pipeline,
+    store: &Store,
+) -> Result<Shown, Failure> {
+    let data = context.data()?;
+    let mut images = CalibrationImages::open(pipeline, &data)?;
+    let variants = variants::build(pipeline, &data, &mut images, store, &context.progress).await?;
+    tokio::task::block_in_place(|| {
+        let evaluator = Evaluator::open(pipeline, &data, args.host_threads)?;
+        let mut stored = StoredEvaluator::new(&evaluator, store, &pipeline.name, &variants);
+        let assignments = assignments(pipeline, &variants, &args.assignment)?;
+        let total = (variants.len() + assignments.len()) as u64;
+        let bar = context.progress.bar("accuracy", total);
+        let mut shown =
+            Shown { pipeline: pipeline.name.clone(), rows: Vec::new(), end_to_end: Vec::new() };
+        for variant in &variants {
+            bar.say(variant.to_string());
+            if let Some((stage, _)) = pipeline.stage(&variant.stage) {
+                shown.rows.push(stored.sensitivity(stage, variant)?);
+            }
+            bar.step();
+        }
+        for assignment in &assignments {
+            bar.say("end to end");
+            let row = stored.end_to_end(assignment)?;
+            if !shown.end_to_end.contains(&row) {
+                shown.end_to_end.push(row);
+            }
+            bar.step();
+        }
+        bar.done(&format!("{} images", evaluator.dataset().samples.len()));
+        Ok(shown)
+    })
+}
+
+/// Digests of the variants of every assignment to evaluate: uniform levels that all stages have, fp32 first, then those
+/// `wanted`. Of several recipes at a level the first counts.
+fn assignments<'v>(
+    pipeline: &Pipeline,
+    variants: &'v [StageVariant],
+    wanted: &[Wanted],
+) -> Result<Vec<Vec<&'v str>>, Failure> {
+    let find = |stage: &str, level: Level| {
+        let fits = |v: &&StageVariant| v.stage == stage && v.record.level == level;
+        variants.iter().find(fits).map(|variant| variant.record.sha256.as_str())
+    };
+    let uniform = |level: Level| {
+        pipeline.stages.iter().map(|stage| find(&stage.name, level)).collect::<Option<Vec<_>>>()
+    };
+    let mut all: Vec<Vec<&str>> = Level::ALL.into_iter().filter_map(uniform).collect();
+    for Wanted(levels) in wanted {
+        if let Some(unknown) = levels.keys().find(|name| pipeline.stage(name).is_none()) {
+            let names: Vec<&str> = pipeline.stages.iter().map(|s| s.name.as_str()).collect();
+            let error = anyhow::anyhow!("{} has no stage {unknown:?}", pipeline.name);
+            return Err(Failure::usage(error).next(format!("use one of {}", names.join(", "))));
+        }
+        let pick = |stage: &crate::spec::Stage| {
+            let level = levels.get(&stage.name).copied().unwrap_or(Level::Fp32);
+            find(&stage.name, level).ok_or_else(|| {
+                let error = anyhow::anyhow!("the stage {} is not tried at {level}", stage.name);
+                Failure::usage(error).next("add the level to the stage in the pipeline file")
+            })
+        };
+        all.push(pipeline.stages.iter().map(pick).collect::<Result<_, _>>()?);
+    }
+    Ok(all)
+}
+
+fn human(shown: &Shown) -> String {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let interval = |(low, high): (f64, f64)| format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high);
+    let rows = shown.rows.iter().map(|row| {
+        vec![
+            row.stage.clone(),
+            row.level.to_string(),
+            row.recipe.clone(),
+            row.score.metric.clone(),
+            percent(row.score.value),
+            interval(row.score.ci95),
+            row.score.samples.to_string(),
+        ]
+    });
+    let header = ["stage", "level", "recipe", "metric", ">value", ">95 % interval", ">images"];
+    let alone = text_table(&header, rows);
+    let rows = shown.end_to_end.iter().map(|row| {
+        let levels: Vec<String> =
+            row.assignment.iter().map(|(stage, level)| format!("{stage}={level}")).collect();
+        let result = &row.result;
+        vec![
+            levels.join(","),
+            format!("{} of {}", result.correct, result.total),
+            percent(result.value),
+            interval(result.ci95),
+        ]
+    });
+    let header = ["assignment", ">right", ">accuracy", ">95 % interval"];
+    let together = text_table(&header, rows);
+    format!("Each stage alone, the others at fp32\n{alone}\n\nEnd to end\n{together}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn assignments_are_read_strictly() {
+        let Wanted(levels) = "palm=int8, landmark=fp-32".parse().unwrap();
+        assert_eq!(levels["palm"], Level::Int8);
+        assert_eq!(levels["landmark"], Level::Fp32);
+        for (text, expected) in
+            [("palm", "STAGE=LEVEL"), ("palm=int9", "int9"), ("a=int8,a=fp32", "twice")]
+        {
+            let message = text.parse::<Wanted>().unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}
