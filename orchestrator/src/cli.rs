@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{device, evaluate, model, table};
+use crate::commands::{device, evaluate, model, table, verify};
 use crate::context::Context;
 use crate::device::Address;
 use crate::exit::CommandResult;
@@ -61,6 +61,8 @@ pub struct Options {
 pub enum Command {
     /// Measure the accuracy of every variant alone, and of assignments end to end, on this machine.
     Evaluate(evaluate::Args),
+    /// Run the chosen assignment on the board: outputs against the host's, latency against the prediction.
+    Verify(verify::Args),
     /// What boards are.
     #[command(subcommand)]
     Device(device::Command),
@@ -80,6 +82,7 @@ impl Command {
     pub async fn run(self, context: &Context) -> CommandResult {
         match self {
             Self::Evaluate(args) => evaluate::run(args, context).await,
+            Self::Verify(args) => verify::run(args, context).await,
             Self::Device(command) => device::run(command, context).await,
             Self::Table(command) => table::run(command, context).await,
             Self::Model(command) => model::run(command, context).await,

@@ -20,3 +20,4 @@ pub mod spec;
 pub mod stats;
 pub mod store;
 pub mod variants;
+pub mod verification;

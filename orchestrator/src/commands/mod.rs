@@ -4,3 +4,4 @@ pub mod device;
 pub mod evaluate;
 pub mod model;
 pub mod table;
+pub mod verify;

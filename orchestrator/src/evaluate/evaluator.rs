@@ -157,7 +157,7 @@ impl Evaluator {
         hex_digest(parts.join("\n").as_bytes())
     }
 
-    fn label(&self, found: Option<&Finding>) -> Result<Option<String>, EvaluateError> {
+    pub(super) fn label(&self, found: Option<&Finding>) -> Result<Option<String>, EvaluateError> {
         match found {
             None => Ok(None),
             Some(Finding::Class(class)) => Ok(Some(class.label.clone())),

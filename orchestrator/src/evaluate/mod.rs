@@ -14,6 +14,7 @@ mod journal;
 mod loaded;
 mod result;
 mod stored;
+mod trace;
 
 pub use cache::{PrefixCache, PrefixKey};
 pub use calibration::CalibrationImages;
@@ -25,3 +26,4 @@ pub use journal::{Journal, NoJournal, StoreJournal};
 pub use loaded::LoadedVariant;
 pub use result::{EndToEnd, SampleResult, Score};
 pub use stored::{EndToEndRow, SensitivityRow, StoredEvaluator};
+pub use trace::{StageTrace, Trace};

@@ -1,0 +1,244 @@
+//! `verify`: the assignment that the search chose, on the board, against the host.
+
+use std::sync::Arc;
+
+use quantrack_engine::Tensor;
+
+use crate::assignment::{SearchRecord, StageLevel};
+use crate::context::Context;
+use crate::dataset::spread;
+use crate::device::{Device, Lease, NamedTensor};
+use crate::evaluate::{Evaluator, LoadedVariant, Trace};
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::output::{self, StageBar, text_table};
+use crate::spec::Pipeline;
+use crate::stats::{LatencySummary, summarize};
+use crate::store::{ArtifactKind, Store};
+use crate::verification::{Equality, StageCheck, VerificationRecord};
+
+/// Options of `verify`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// How many of the evaluation images are run, evenly spread.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub samples: u32,
+}
+
+/// Runs the command. Ends with code 1 when an output differs or the latency limit is not met.
+///
+/// # Errors
+/// When nothing was searched yet, or the pipeline's files, the board or the store fail.
+pub async fn run(args: Args, context: &Context) -> CommandResult {
+    let pipeline = context.pipeline()?;
+    let store = context.store().await?;
+    let record = measure(&args, context, &pipeline, &store).await?;
+    context.print("verify", &record, human)?;
+    Ok(if record.passed { Exit::Ok } else { Exit::TargetMissed })
+}
+
+/// Runs the newest search's assignment on the board, compares, and keeps the result.
+///
+/// # Errors
+/// As [`run`].
+pub async fn measure(
+    args: &Args,
+    context: &Context,
+    pipeline: &Pipeline,
+    store: &Store,
+) -> Result<VerificationRecord, Failure> {
+    let data = context.data()?;
+    let device = context.connect().await?;
+    let fingerprint = device.record().fingerprint;
+    let search = chosen(store, pipeline, &fingerprint).await?;
+    let variants = tokio::task::block_in_place(|| load(store, &search.stages))?;
+    let (evaluator, traces) = tokio::task::block_in_place(|| {
+        let evaluator = Evaluator::open(pipeline, &data, 0)?;
+        let samples = spread(evaluator.dataset().samples.len(), args.samples as usize);
+        let traces = samples.into_iter().map(|sample| evaluator.trace(sample, &variants));
+        let traces = traces.collect::<Result<Vec<Trace>, _>>()?;
+        Ok::<_, Failure>((evaluator, traces))
+    })?;
+    let lease = device.lease().await?;
+    let sha256: Vec<String> = search.stages.iter().map(|s| s.variant_sha256.clone()).collect();
+    device
+        .upload(&lease, &sha256, |digest: &str| store.variant_bytes(digest).map_err(Failure::from))
+        .await?;
+    let bar = context.progress.bar("verify", (traces.len() * variants.len()) as u64);
+    let mut images = vec![Image::default(); traces.len()];
+    let mut stages = Vec::new();
+    for (index, level) in search.stages.iter().enumerate() {
+        let board = Board { device: &device, lease: &lease, pipeline, bar: &bar };
+        stages.push(board.check(index, level, &variants[index], &traces, &mut images).await?);
+    }
+    bar.done(&format!("{} images", traces.len()));
+    let mut record =
+        VerificationRecord { stages, ..summary(&evaluator, &traces, &images, &search)? };
+    let in_time = pipeline.max_latency_us.is_none_or(|limit| record.measured_us <= limit);
+    record.passed = in_time && record.equal_outputs == record.samples;
+    store.save_artifact(ArtifactKind::Verification, &pipeline.name, &fingerprint, &record).await?;
+    Ok(record)
+}
+
+/// The newest search of this pipeline for this board; it must have found an assignment.
+async fn chosen(
+    store: &Store,
+    pipeline: &Pipeline,
+    fingerprint: &str,
+) -> Result<SearchRecord, Failure> {
+    let newest = store
+        .newest_artifact::<SearchRecord>(ArtifactKind::Search, &pipeline.name, Some(fingerprint))
+        .await?;
+    let search = newest.map(|artifact| artifact.body).ok_or_else(|| {
+        Failure::usage(anyhow::anyhow!("nothing was searched for {} on this board", pipeline.name))
+            .next("run `orchestrator search` with the same --pipeline and --device")
+    })?;
+    if search.stages.len() == pipeline.stages.len() {
+        return Ok(search);
+    }
+    let error = anyhow::anyhow!("the newest search found no assignment for {}", pipeline.name);
+    let next = search.advice.first().cloned().unwrap_or_else(|| "search again".to_owned());
+    Err(Failure::new(Exit::TargetMissed, error).next(next))
+}
+
+fn load(store: &Store, stages: &[StageLevel]) -> Result<Vec<Arc<LoadedVariant>>, Failure> {
+    let one = |stage: &StageLevel| {
+        let bytes = store.variant_bytes(&stage.variant_sha256)?;
+        Ok(Arc::new(LoadedVariant::from_bytes(&bytes)?))
+    };
+    stages.iter().map(one).collect()
+}
+
+/// What the board did with one image.
+#[derive(Clone, Debug, Default)]
+struct Image {
+    /// Nanoseconds of all inferences.
+    duration_ns: u64,
+    /// Inferences with other outputs than the host's.
+    different: u64,
+    /// Outputs of the newest stage.
+    outputs: Vec<Vec<Tensor>>,
+}
+
+/// The board that is verified.
+struct Board<'a> {
+    device: &'a Device,
+    lease: &'a Lease,
+    pipeline: &'a Pipeline,
+    bar: &'a StageBar,
+}
+
+impl Board<'_> {
+    /// Runs one stage for all images, with the inputs that the host gave it.
+    async fn check(
+        &self,
+        index: usize,
+        stage: &StageLevel,
+        variant: &LoadedVariant,
+        traces: &[Trace],
+        images: &mut [Image],
+    ) -> Result<StageCheck, Failure> {
+        self.bar.say(format!("{} at {}", stage.stage, stage.level));
+        let equality = Equality::of(stage.level);
+        let names: Vec<&str> = variant.plan().inputs().iter().map(|p| p.name.as_str()).collect();
+        let named = |inputs: &Vec<Tensor>| -> Vec<NamedTensor> {
+            let pairs = names.iter().zip(inputs);
+            let one = |(name, tensor): (&&str, &Tensor)| NamedTensor {
+                name: (*name).to_owned(),
+                tensor: tensor.clone(),
+            };
+            pairs.map(one).collect()
+        };
+        let mut stream =
+            self.device.run(self.lease, &stage.variant_sha256, &self.pipeline.measure).await?;
+        // The first inference warms caches and is not counted.
+        if let Some(first) = traces.iter().find_map(|trace| trace.stages[index].inputs.first()) {
+            stream.infer(&named(first)).await?;
+        }
+        let (mut durations, mut equal) = (Vec::new(), 0);
+        for (trace, image) in traces.iter().zip(images) {
+            image.outputs.clear();
+            let host = &trace.stages[index];
+            for (inputs, expected) in host.inputs.iter().zip(&host.outputs) {
+                let answer = stream.infer(&named(inputs)).await?;
+                let outputs: Vec<Tensor> = answer.outputs.into_iter().map(|o| o.tensor).collect();
+                let duration_ns = u64::try_from(answer.duration.as_nanos()).unwrap_or(u64::MAX);
+                durations.push(duration_ns);
+                image.duration_ns = image.duration_ns.saturating_add(duration_ns);
+                let same = equality.holds(&outputs, expected);
+                equal += u64::from(same);
+                image.different += u64::from(!same);
+                image.outputs.push(outputs);
+            }
+            self.bar.step();
+        }
+        let inferences = durations.len() as u64;
+        let median_us = summarize(durations, 0).map_or(0.0, |summary| summary.median_us);
+        let (stage, level) = (stage.stage.clone(), stage.level);
+        Ok(StageCheck { stage, level, equality, inferences, equal, median_us })
+    }
+}
+
+/// Everything but the stages and the verdict.
+fn summary(
+    evaluator: &Evaluator,
+    traces: &[Trace],
+    images: &[Image],
+    search: &SearchRecord,
+) -> Result<VerificationRecord, Failure> {
+    let (mut equal_labels, mut equal_outputs) = (0, 0);
+    let mut durations = Vec::new();
+    for (trace, image) in traces.iter().zip(images) {
+        let same = evaluator.label_of(trace, &image.outputs)? == trace.label;
+        equal_labels += u64::from(same);
+        equal_outputs += u64::from(same && image.different == 0);
+        if trace.stages.last().is_some_and(|last| !last.inputs.is_empty()) {
+            durations.push(image.duration_ns);
+        }
+    }
+    let per_image_us = durations.iter().map(|&ns| ns as f64 / 1e3).collect();
+    let latency: LatencySummary = summarize(durations, 0).ok_or_else(|| {
+        let error = anyhow::anyhow!("none of the {} images reaches the last stage", traces.len());
+        Failure::new(Exit::Inconclusive, error).next("verify more images with --samples")
+    })?;
+    Ok(VerificationRecord {
+        pipeline: search.pipeline.clone(),
+        device: search.device.clone(),
+        stages: Vec::new(),
+        samples: traces.len() as u64,
+        equal_outputs,
+        equal_labels,
+        predicted_us: search.predicted_latency_us.unwrap_or_default(),
+        measured_us: latency.median_us,
+        measured_p90_us: latency.p90_us,
+        per_image_us,
+        passed: false,
+    })
+}
+
+fn human(record: &VerificationRecord) -> String {
+    let rows = record.stages.iter().map(|stage| {
+        let meaning = match stage.equality {
+            Equality::BitForBit => "bit for bit".to_owned(),
+            Equality::WithinTolerance => "within 1e-4 of the largest".to_owned(),
+        };
+        vec![
+            stage.stage.clone(),
+            stage.level.to_string(),
+            format!("{} of {}", stage.equal, stage.inferences),
+            meaning,
+            output::duration_us(stage.median_us),
+        ]
+    });
+    let header = ["stage", "level", ">equal to the host", "which means", ">median"];
+    format!(
+        "{}\n\nEnd to end: {} of {} images equal the host in every output and in the class\n\
+         Latency: {} predicted, {} measured (median), {} at p90\n{}",
+        text_table(&header, rows),
+        record.equal_outputs,
+        record.samples,
+        output::duration_us(record.predicted_us),
+        output::duration_us(record.measured_us),
+        output::duration_us(record.measured_p90_us),
+        if record.passed { "Verified." } else { "NOT verified." }
+    )
+}

@@ -1,0 +1,76 @@
+//! Everything that goes into the models and comes out of them for one image: what a board is checked against.
+
+use std::sync::Arc;
+
+use super::chain::Picture;
+use super::{EvaluateError, Evaluator, LoadedVariant};
+use crate::glue::{Finding, Inputs, Outputs};
+
+/// The inferences of one stage for one image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StageTrace {
+    /// Inputs of each inference.
+    pub inputs: Vec<Inputs>,
+    /// Outputs of each inference.
+    pub outputs: Vec<Outputs>,
+    /// What the stage before found.
+    previous: Option<Arc<Finding>>,
+}
+
+/// One image through an assignment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// Index of the sample.
+    pub sample: usize,
+    /// One per stage; empty from where the chain ended.
+    pub stages: Vec<StageTrace>,
+    /// The class found.
+    pub label: Option<String>,
+}
+
+impl Evaluator {
+    /// Runs an assignment on one sample and keeps everything.
+    ///
+    /// # Errors
+    /// See [`EvaluateError`].
+    pub fn trace(
+        &self,
+        sample: usize,
+        assignment: &[Arc<LoadedVariant>],
+    ) -> Result<Trace, EvaluateError> {
+        let chain = self.chain();
+        let picture = Picture::new(&self.dataset().samples[sample], sample);
+        let mut stages = vec![StageTrace::default(); chain.len()];
+        let mut previous: Option<Arc<Finding>> = None;
+        for (stage, variant) in assignment.iter().enumerate() {
+            if stage > 0 && previous.is_none() {
+                break;
+            }
+            let inputs = chain.prepare(&picture, stage, previous.as_deref())?;
+            let outputs = inputs.iter().map(|inputs| chain.infer(stage, variant, inputs));
+            let outputs: Vec<Outputs> = outputs.collect::<Result<_, _>>()?;
+            let found = chain.interpret(&picture, stage, previous.as_deref(), &outputs)?;
+            stages[stage] = StageTrace { inputs, outputs, previous };
+            previous = found.map(Arc::new);
+        }
+        Ok(Trace { sample, stages, label: self.label(previous.as_deref())? })
+    }
+
+    /// The class that the last stage's `outputs`, from elsewhere, mean for a traced image.
+    ///
+    /// # Errors
+    /// See [`EvaluateError`].
+    pub fn label_of(
+        &self,
+        trace: &Trace,
+        outputs: &[Outputs],
+    ) -> Result<Option<String>, EvaluateError> {
+        let Some(last) = trace.stages.last().filter(|last| !last.inputs.is_empty()) else {
+            return Ok(None);
+        };
+        let picture = Picture::new(&self.dataset().samples[trace.sample], trace.sample);
+        let previous = last.previous.as_deref();
+        let found = self.chain().interpret(&picture, self.chain().len() - 1, previous, outputs)?;
+        self.label(found.as_ref())
+    }
+}
