@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{device, evaluate, model, table, verify};
+use crate::commands::{device, evaluate, model, profile, table, verify};
 use crate::context::Context;
 use crate::device::Address;
 use crate::exit::CommandResult;
@@ -59,6 +59,8 @@ pub struct Options {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measure every stage at every level and recipe on the board.
+    Profile(profile::Args),
     /// Measure the accuracy of every variant alone, and of assignments end to end, on this machine.
     Evaluate(evaluate::Args),
     /// Run the chosen assignment on the board: outputs against the host's, latency against the prediction.
@@ -81,6 +83,7 @@ impl Command {
     /// With the exit code in the failure.
     pub async fn run(self, context: &Context) -> CommandResult {
         match self {
+            Self::Profile(args) => profile::run(args, context).await,
             Self::Evaluate(args) => evaluate::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,
             Self::Device(command) => device::run(command, context).await,

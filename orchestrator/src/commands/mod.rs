@@ -3,5 +3,6 @@
 pub mod device;
 pub mod evaluate;
 pub mod model;
+pub mod profile;
 pub mod table;
 pub mod verify;
