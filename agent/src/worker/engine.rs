@@ -1,6 +1,11 @@
 //! The seam to the engine: what a worker needs of a model.
 
-use quantrack_engine::{Pool, Tensor};
+use std::sync::Arc;
+
+use quantrack_engine::plan::{self, Plan, Session, StepEdge, StepInfo};
+use quantrack_engine::{Pool, Tensor, Variant};
+
+use crate::board::detect_features;
 
 /// An input or output of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +87,71 @@ pub trait Loader {
 pub struct EngineLoader;
 
 impl Loader for EngineLoader {
-    fn load(&self, _bytes: &[u8]) -> Result<Box<dyn Model>, String> {
-        Err("this build's engine cannot plan variants; install an agent of a later release"
-            .to_owned())
+    fn load(&self, bytes: &[u8]) -> Result<Box<dyn Model>, String> {
+        let variant = Variant::from_bytes(bytes).map_err(|error| error.to_string())?;
+        let plan = Plan::new(&variant, &detect_features()).map_err(|error| error.to_string())?;
+        let port = |port: &plan::Port| Port { name: port.name.clone(), shape: port.shape.clone() };
+        let inputs = plan.inputs().iter().map(port).collect();
+        let outputs = plan.outputs().iter().map(port).collect();
+        Ok(Box::new(Planned { inputs, outputs, session: Session::new(Arc::new(plan)) }))
+    }
+}
+
+/// A variant planned for this CPU.
+#[derive(Debug)]
+struct Planned {
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    session: Session,
+}
+
+impl Model for Planned {
+    fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    fn resources(&self) -> Resources {
+        let plan = self.session.plan();
+        Resources {
+            arena_bytes: plan.arena_bytes() as u64,
+            weight_bytes: plan.weight_bytes() as u64,
+            kernels: plan.kernels().into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    fn layers(&self) -> Vec<LayerInfo> {
+        let layer = |step: &StepInfo| LayerInfo {
+            name: step.name.clone(),
+            op: step.op.clone(),
+            level: step.level.to_string(),
+            kernel: step.kernel.to_owned(),
+            macs: step.macs,
+        };
+        self.session.plan().steps().iter().map(layer).collect()
+    }
+
+    fn run(
+        &mut self,
+        inputs: &[Tensor],
+        pool: &dyn Pool,
+        observe: Option<&mut dyn FnMut(usize, Edge)>,
+    ) -> Result<Vec<Tensor>, String> {
+        let outputs = match observe {
+            None => self.session.run(inputs, pool),
+            Some(observe) => self.session.run_observed(inputs, pool, &mut |step, edge| {
+                observe(
+                    step,
+                    match edge {
+                        StepEdge::Begin => Edge::Begin,
+                        StepEdge::End => Edge::End,
+                    },
+                );
+            }),
+        };
+        outputs.map_err(|error| error.to_string())
     }
 }
