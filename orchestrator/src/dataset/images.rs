@@ -120,8 +120,6 @@ pub fn spread(total: usize, count: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
     use super::*;
 
     fn data(folder: &Path) -> Data {

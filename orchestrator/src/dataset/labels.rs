@@ -109,8 +109,6 @@ fn check_classes(path: &Path, column: &str, rows: &[LabelRow]) -> Result<(), Dat
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
     use std::io::Write as _;
 
     use super::*;

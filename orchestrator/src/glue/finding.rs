@@ -35,7 +35,7 @@ pub struct Hand {
     /// Landmarks in image pixels.
     pub landmarks: Vec<Point>,
     /// All that the model says, where the next stage needs more than the landmarks.
-    pub full: Option<vision::Hand>,
+    pub full: Option<Box<vision::Hand>>,
 }
 
 /// A class.

@@ -77,7 +77,7 @@ impl Glue for HandLandmark {
             Finding::Hand(Hand {
                 square: hand.square,
                 landmarks: hand.landmarks.iter().map(|[x, y, _]| [*x, *y]).collect(),
-                full: Some(hand.clone()),
+                full: Some(Box::new(hand.clone())),
             })
         }))
     }

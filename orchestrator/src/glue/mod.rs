@@ -4,6 +4,7 @@
 //! A glue is chosen by its name in the pipeline file, and bound once to the inputs and outputs of the stage's model
 //! ([`bind`]); then it is pure. All variants of a stage have the model's inputs and outputs, so they share its glue.
 
+mod demo;
 mod error;
 mod finding;
 mod gesture;
@@ -12,6 +13,8 @@ mod palm;
 mod ports;
 mod registry;
 mod tensor;
+#[cfg(test)]
+mod tests;
 
 pub use error::GlueError;
 pub use finding::{Class, Finding, Hand, Regions};

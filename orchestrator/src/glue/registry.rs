@@ -1,5 +1,6 @@
 //! The glue there is, by name.
 
+use super::demo::{Finder, Gesture, Landmarks};
 use super::gesture::{CANNED_GESTURES, Classifier, GestureEmbedder};
 use super::hand::HandLandmark;
 use super::palm::Palm;
@@ -7,11 +8,14 @@ use super::tensor::Plain;
 use super::{Glue, GlueError, Ports};
 
 /// The names that a pipeline file may use.
-pub const GLUE_IDS: [&str; 5] = [
+pub const GLUE_IDS: [&str; 8] = [
     "mediapipe-palm",
     "mediapipe-hand-landmark",
     "mediapipe-gesture-embedder",
     "gesture-classifier",
+    "demo-finder",
+    "demo-landmarks",
+    "demo-gesture",
     "tensor",
 ];
 
@@ -25,6 +29,9 @@ pub fn bind(id: &str, ports: &Ports) -> Result<Box<dyn Glue>, GlueError> {
         "mediapipe-hand-landmark" => Box::new(HandLandmark::bind(ports)?),
         "mediapipe-gesture-embedder" => Box::new(GestureEmbedder::bind(ports)?),
         "gesture-classifier" => Box::new(Classifier::bind(ports, &CANNED_GESTURES)?),
+        "demo-finder" => Box::new(Finder::bind(ports)?),
+        "demo-landmarks" => Box::new(Landmarks::bind(ports)?),
+        "demo-gesture" => Box::new(Gesture::bind(ports)?),
         "tensor" => Box::new(Plain::bind(ports)),
         _ => {
             let known = GLUE_IDS.join(", ");
