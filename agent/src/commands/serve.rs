@@ -37,6 +37,9 @@ pub(super) struct Args {
     /// Longest time that one block of runs may take.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     block_deadline_s: u64,
+    /// Emulator to start workers with, for an agent that runs under user-mode emulation itself, as in /usr/bin/qemu-arm.
+    #[arg(long, env = "QUANTRACK_WORKER_EMULATOR", value_name = "FILE")]
+    worker_emulator: Option<PathBuf>,
     /// End when standard input does, as it does when the parent dies.
     #[arg(long)]
     exit_with_parent: bool,
@@ -63,10 +66,16 @@ async fn listen(args: &Args) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(args.listen).await;
     let listener = listener.with_context(|| format!("failed to listen on {}", args.listen))?;
     let address = listener.local_addr()?;
+    let launcher = match &args.worker_emulator {
+        Some(emulator) => {
+            Launcher::emulated(emulator.clone()).context("failed to find this program")?
+        }
+        None => Launcher::default(),
+    };
     let agent = AgentService::new(Config {
         root: Root::new(&args.board_root),
         blobs,
-        launcher: Launcher::default(),
+        launcher,
         order_deadline: Duration::from_secs(args.block_deadline_s),
     });
     let ended = end(args.exit_with_parent)?;

@@ -88,6 +88,18 @@ impl Default for Launcher {
     }
 }
 
+impl Launcher {
+    /// This program through `emulator`, for an agent that itself runs under user-mode emulation (`qemu-aarch64 agent`):
+    /// the host's kernel cannot start its binary directly.
+    ///
+    /// # Errors
+    /// When the path of this program cannot be found out.
+    pub fn emulated(emulator: PathBuf) -> std::io::Result<Self> {
+        let program = std::env::current_exe()?;
+        Ok(Self { program: emulator, arguments: vec![program.into(), "worker".into()] })
+    }
+}
+
 /// A running worker. Dropping it kills it.
 #[derive(Debug)]
 pub struct Worker {
