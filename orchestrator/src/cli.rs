@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{device, evaluate, model, profile, table, verify};
+use crate::commands::{device, evaluate, model, profile, report, search, table, tune, verify};
 use crate::context::Context;
 use crate::device::Address;
 use crate::exit::CommandResult;
@@ -63,8 +63,14 @@ pub enum Command {
     Profile(profile::Args),
     /// Measure the accuracy of every variant alone, and of assignments end to end, on this machine.
     Evaluate(evaluate::Args),
+    /// Find the best assignment of levels over what was measured.
+    Search(search::Args),
     /// Run the chosen assignment on the board: outputs against the host's, latency against the prediction.
     Verify(verify::Args),
+    /// Write what was measured and chosen as an HTML page and as Markdown.
+    Report(report::Args),
+    /// All of it: profile, evaluate, search, verify, report. Resumes where it was stopped.
+    Tune(tune::Args),
     /// What boards are.
     #[command(subcommand)]
     Device(device::Command),
@@ -85,6 +91,9 @@ impl Command {
         match self {
             Self::Profile(args) => profile::run(args, context).await,
             Self::Evaluate(args) => evaluate::run(args, context).await,
+            Self::Search(args) => search::run(args, context).await,
+            Self::Report(args) => report::run(args, context).await,
+            Self::Tune(args) => tune::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,
             Self::Device(command) => device::run(command, context).await,
             Self::Table(command) => table::run(command, context).await,

@@ -4,5 +4,8 @@ pub mod device;
 pub mod evaluate;
 pub mod model;
 pub mod profile;
+pub mod report;
+pub mod search;
 pub mod table;
+pub mod tune;
 pub mod verify;

@@ -1,0 +1,160 @@
+//! `report`: what was measured and chosen, as HTML and Markdown.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::search::{board, rows};
+use crate::assignment::SearchRecord;
+use crate::context::Context;
+use crate::evaluate::SensitivityRow;
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::report::{self, Report, Sources, collect};
+use crate::spec::Pipeline;
+use crate::store::{Artifact, ArtifactKind, Store};
+use crate::verification::{Equality, VerificationRecord};
+
+/// Arguments of `report`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Args {
+    /// Folder for report.html and report.md.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
+}
+
+/// What `report` prints.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// The page.
+    pub html: PathBuf,
+    /// The same as Markdown.
+    pub markdown: PathBuf,
+    /// Its content.
+    pub report: Report,
+}
+
+/// Runs `report`.
+///
+/// # Errors
+/// When nothing was searched, or the files cannot be written.
+pub async fn run(args: Args, context: &Context) -> CommandResult {
+    let pipeline = context.pipeline()?;
+    let store = context.store().await?;
+    let shown = write(&args, context, &pipeline, &store).await?;
+    context.print("report", &shown, human)?;
+    Ok(Exit::Ok)
+}
+
+/// Writes the report of the newest search on the board that the options choose.
+///
+/// # Errors
+/// When nothing was searched, or the files cannot be written.
+pub async fn write(
+    args: &Args,
+    context: &Context,
+    pipeline: &Pipeline,
+    store: &Store,
+) -> Result<Shown, Failure> {
+    let device = board(context, store).await?;
+    let rows = rows(pipeline, &device, store).await?;
+    let newest = store
+        .newest_artifact::<SearchRecord>(
+            ArtifactKind::Search,
+            &pipeline.name,
+            Some(&device.fingerprint),
+        )
+        .await?;
+    let Artifact { made_at, body: search, .. } = newest.ok_or_else(|| {
+        Failure::usage(anyhow::anyhow!("nothing was searched for {} on this board", pipeline.name))
+            .next("run `orchestrator search` with the same --pipeline and --device")
+    })?;
+    let verified = store
+        .newest_artifact::<VerificationRecord>(
+            ArtifactKind::Verification,
+            &pipeline.name,
+            Some(&device.fingerprint),
+        )
+        .await?;
+    let known: Vec<&str> = rows.iter().map(|row| row.sha256.as_str()).collect();
+    let evaluations = store.evaluations::<serde_json::Value>(&pipeline.name).await?;
+    let sensitivity = evaluations
+        .into_iter()
+        .filter(|evaluation| evaluation.stage.is_some())
+        .filter_map(|evaluation| serde_json::from_value::<SensitivityRow>(evaluation.body).ok())
+        .filter(|row| known.contains(&row.variant_sha256.as_str()));
+    let mut sensitivity: Vec<report::SensitivityRow> = sensitivity.map(sensitivity_row).collect();
+    let position = |row: &report::SensitivityRow| {
+        (pipeline.stages.iter().position(|stage| stage.name == row.stage), row.level)
+    };
+    sensitivity.sort_by_key(position);
+    let report = collect(Sources {
+        made_at,
+        device: &device,
+        rows: &rows,
+        search: &search,
+        sensitivity,
+        verification: verified.map(|artifact| verification(&artifact.body)),
+        reproduce: reproduce(context),
+    });
+    let files = [("report.html", report::html(&report)), ("report.md", report::markdown(&report))];
+    let [html, markdown] = files.map(|(name, text)| save(&args.out, name, &text));
+    Ok(Shown { html: html?, markdown: markdown?, report })
+}
+
+fn save(folder: &Path, name: &str, text: &str) -> Result<PathBuf, Failure> {
+    let path = folder.join(name);
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
+    written.map_err(|error| {
+        Failure::lab(error)
+            .context(format!("failed to write {}", path.display()))
+            .next("choose another folder with --out")
+    })?;
+    Ok(path)
+}
+
+fn sensitivity_row(row: SensitivityRow) -> report::SensitivityRow {
+    report::SensitivityRow {
+        stage: row.stage,
+        level: row.level,
+        recipe: row.recipe,
+        metric: row.score.metric,
+        value: row.score.value,
+        ci95: Some(row.score.ci95),
+        samples: row.score.samples,
+    }
+}
+
+fn verification(record: &VerificationRecord) -> report::Verification {
+    let exact = record.stages.iter().all(|stage| stage.equality == Equality::BitForBit);
+    let equality = if exact {
+        "bit for bit"
+    } else {
+        "bit for bit in integers, within 1e-4 of the largest output in floating point"
+    };
+    report::Verification {
+        samples: record.samples,
+        predicted_us: record.predicted_us,
+        measured_us: record.measured_us,
+        equal_outputs: record.equal_outputs,
+        equality: equality.to_owned(),
+    }
+}
+
+/// The command that does all of it again.
+fn reproduce(context: &Context) -> Vec<String> {
+    let options = &context.options;
+    let mut command = format!("orchestrator tune --pipeline {}", options.pipeline);
+    if let Some(data) = &options.data {
+        command.push_str(&format!(" --data {}", data.display()));
+    }
+    command.push_str(&format!(" --device {}", context.address()));
+    if let Some(threads) = options.threads {
+        command.push_str(&format!(" --threads {threads}"));
+    }
+    vec![command]
+}
+
+/// Where the files are, for people.
+pub fn human(shown: &Shown) -> String {
+    format!("{}\n{}", shown.html.display(), shown.markdown.display())
+}

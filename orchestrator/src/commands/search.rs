@@ -1,0 +1,179 @@
+//! `search`: the best assignment over the measured table.
+
+use std::collections::HashMap;
+
+use crate::assignment::{self, ProblemInputs, Scope, SearchRecord, assignments, guarantee};
+use crate::context::Context;
+use crate::evaluate::{CalibrationImages, Evaluator, StoredEvaluator};
+use crate::exit::{CommandResult, Exit, Failure};
+use crate::output::{duration_us, text_table};
+use crate::search::Evaluated;
+use crate::spec::Pipeline;
+use crate::store::{ArtifactKind, DeviceRecord, Store, TableFilter, TableRow};
+use crate::variants;
+
+/// Arguments of `search`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Args {
+    /// Most end-to-end evaluations; without it as many as a proof takes.
+    #[arg(long, value_name = "N")]
+    pub max_evaluations: Option<usize>,
+}
+
+/// Runs `search`.
+///
+/// # Errors
+/// When nothing was measured, or an evaluation fails.
+pub async fn run(args: Args, context: &Context) -> CommandResult {
+    let pipeline = context.pipeline()?;
+    let store = context.store().await?;
+    let record = measure(&args, context, &pipeline, &store).await?;
+    context.print("search", &record, human)?;
+    Ok(if record.assignment.is_some() { Exit::Ok } else { Exit::TargetMissed })
+}
+
+/// Searches the table of the board that the options choose, and keeps the record.
+///
+/// # Errors
+/// When nothing was measured, or an evaluation fails.
+pub async fn measure(
+    args: &Args,
+    context: &Context,
+    pipeline: &Pipeline,
+    store: &Store,
+) -> Result<SearchRecord, Failure> {
+    let device = board(context, store).await?;
+    let rows = rows(pipeline, &device, store).await?;
+    let data = context.data()?;
+    let mut images = CalibrationImages::open(pipeline, &data)?;
+    let variants = variants::build(pipeline, &data, &mut images, store, &context.progress).await?;
+    let record = tokio::task::block_in_place(|| {
+        let evaluator = Evaluator::open(pipeline, &data, 0)?;
+        let mut stored = StoredEvaluator::new(&evaluator, store, &pipeline.name, &variants);
+        let mut sensitivity = HashMap::new();
+        if pipeline.stages.iter().any(|stage| stage.min_accuracy.is_some()) {
+            for variant in &variants {
+                if let Some((stage, _)) = pipeline.stage(&variant.stage) {
+                    let row = stored.sensitivity(stage, variant)?;
+                    sensitivity.insert((row.stage, row.variant_sha256), row.score.value);
+                }
+            }
+        }
+        let inputs = ProblemInputs { pipeline, rows: &rows, sensitivity: &sensitivity };
+        let mut problem = assignment::problem(&inputs)?;
+        problem.max_evaluations = args.max_evaluations;
+        let scope = Scope {
+            pipeline: pipeline.name.clone(),
+            device: device.fingerprint.clone(),
+            engine_build: rows[0].engine_build.clone(),
+            threads: pipeline.measure.threads,
+            percentile: pipeline.percentile,
+        };
+        let bar = context.progress.bar("search", assignments(&problem));
+        let mut shown = Shown { bar: &bar, evaluator: &mut stored };
+        let record = assignment::search(&scope, problem, &mut shown)?;
+        bar.done(&format!("{} assignments evaluated", record.evaluations));
+        Ok::<_, Failure>(record)
+    })?;
+    store.save_artifact(ArtifactKind::Search, &pipeline.name, &device.fingerprint, &record).await?;
+    Ok(record)
+}
+
+/// Shows each evaluation on the bar.
+struct Shown<'a, E> {
+    bar: &'a crate::output::StageBar,
+    evaluator: &'a mut E,
+}
+
+impl<E: assignment::EndToEnd> assignment::EndToEnd for Shown<'_, E> {
+    fn accuracy(&mut self, variants: &[&str]) -> Result<crate::search::Accuracy, Failure> {
+        let accuracy = self.evaluator.accuracy(variants)?;
+        self.bar.say(format!("{} of {} right", accuracy.correct, accuracy.total));
+        self.bar.step();
+        Ok(accuracy)
+    }
+}
+
+/// The board that the options choose, as the store knows it.
+///
+/// # Errors
+/// When the store does not know it.
+pub async fn board(context: &Context, store: &Store) -> Result<DeviceRecord, Failure> {
+    let asked = context.address().to_string();
+    store.find_device(&asked).await?.ok_or_else(|| {
+        Failure::usage(anyhow::anyhow!("the store has no measurements of {asked}"))
+            .next("`orchestrator profile` with the same --device measures it")
+    })
+}
+
+/// The newest rows of the pipeline on that board: one engine build, the pipeline's number of threads.
+///
+/// # Errors
+/// When there are none.
+pub async fn rows(
+    pipeline: &Pipeline,
+    device: &DeviceRecord,
+    store: &Store,
+) -> Result<Vec<TableRow>, Failure> {
+    let filter = TableFilter {
+        pipeline: Some(pipeline.name.clone()),
+        device: Some(device.fingerprint.clone()),
+        stage: None,
+        threads: Some(pipeline.measure.threads),
+        engine_build: None,
+    };
+    let mut rows = store.table(&filter).await?;
+    let newest = rows.iter().max_by(|a, b| a.measured_at.cmp(&b.measured_at));
+    let Some(build) = newest.map(|row| row.engine_build.clone()) else {
+        let error = anyhow::anyhow!("{} was not measured on {}", pipeline.name, device.address);
+        return Err(Failure::usage(error).next("run `orchestrator profile` first"));
+    };
+    rows.retain(|row| row.engine_build == build);
+    Ok(rows)
+}
+
+/// The record for people.
+pub fn human(record: &SearchRecord) -> String {
+    let header = ["stage", "level", "recipe", ">latency", ">fp32", ">x"];
+    let stages = record.stages.iter().zip(&record.problem.stages).map(|(stage, choices)| {
+        let fp32 = choices.choices[choices.baseline].latency_us;
+        vec![
+            stage.stage.clone(),
+            stage.level.to_string(),
+            stage.recipe.clone(),
+            duration_us(stage.latency_us),
+            duration_us(fp32),
+            format!("{:.2}", fp32 / stage.latency_us),
+        ]
+    });
+    let mut text = match &record.found {
+        Some(found) => {
+            let accuracy = found.accuracy;
+            let baseline = record.baseline.accuracy;
+            format!(
+                "{}\n\nPredicted {} instead of {} at fp32: {:.2} times faster.\n{} of {} right, fp32 has {}.\n",
+                text_table(&header, stages),
+                duration_us(found.latency_us),
+                duration_us(record.baseline_latency_us),
+                record.baseline_latency_us / found.latency_us,
+                accuracy.correct,
+                accuracy.total,
+                baseline.correct
+            )
+        }
+        None => {
+            let advice: Vec<String> = record.advice.iter().map(|a| format!("  - {a}")).collect();
+            format!("No assignment meets the thresholds. To get one:\n{}\n", advice.join("\n"))
+        }
+    };
+    text.push_str(&format!("{}\n\n", guarantee(&record.certificate, record.evaluations)));
+    let row = |(level, evaluated): &(quantrack_engine::Level, Evaluated)| {
+        vec![
+            format!("all {level}"),
+            duration_us(evaluated.latency_us),
+            format!("{} of {}", evaluated.accuracy.correct, evaluated.accuracy.total),
+        ]
+    };
+    text.push_str(&text_table(&["uniform", ">latency", ">right"], record.uniform.iter().map(row)));
+    text
+}
