@@ -15,6 +15,7 @@ use crate::variants;
 
 /// Options of `profile`.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Measure also what the table already has for this board, threads and engine build.
     #[arg(long)]

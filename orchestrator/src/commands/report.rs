@@ -16,6 +16,7 @@ use crate::verification::{Equality, VerificationRecord};
 
 /// Arguments of `report`.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// Folder for report.html and report.md.
     #[arg(long, value_name = "DIR", default_value = ".")]

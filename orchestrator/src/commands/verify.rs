@@ -18,6 +18,7 @@ use crate::verification::{Equality, StageCheck, VerificationRecord};
 
 /// Options of `verify`.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// How many of the evaluation images are run, evenly spread.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
