@@ -31,7 +31,7 @@ pub(super) async fn receive(
         };
         match part.map(|message| message.part) {
             Some(Some(Part::Chunk(chunk))) if chunk.len() <= MAX_CHUNK_BYTES => {
-                upload.write(&chunk)?
+                upload.write(&chunk)?;
             }
             Some(Some(Part::Chunk(chunk))) => {
                 let size = chunk.len();
