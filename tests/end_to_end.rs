@@ -1,0 +1,164 @@
+//! The whole path on the real hand-gesture pipeline: orchestrator and agent as processes, on this machine and with the
+//! agents of the boards under user-mode emulation.
+//!
+//! `tests/run` builds the programs and names the agents in `QUANTRACK_AGENT_AARCH64` and `QUANTRACK_AGENT_ARMV7`.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const PIPELINE: &str = include_str!("../orchestrator/pipelines/hand-gesture.toml");
+
+/// The folder with models and images; `None`, said on stderr, where it may be missing.
+fn data() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/hand-gesture");
+    let folder = std::env::var_os("QUANTRACK_DATA").map_or(beside, PathBuf::from);
+    present(folder, "QUANTRACK_DATA")
+}
+
+fn present(path: PathBuf, variable: &str) -> Option<PathBuf> {
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} is missing", path.display());
+    eprintln!("skipped: {} is missing, set {variable}", path.display());
+    None
+}
+
+/// A program of this workspace, beside this test's own.
+fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().nth(2).unwrap();
+    let program = folder.join(name);
+    assert!(program.is_file(), "{} is missing: cargo build first", program.display());
+    program
+}
+
+/// A pipeline file with less to measure: emulation is slow, and its latencies mean nothing.
+fn quick_pipeline(folder: &Path) -> PathBuf {
+    let mut text = PIPELINE.to_owned();
+    for (from, to) in [
+        ("min-samples = 60", "min-samples = 4"),
+        ("max-samples = 200", "max-samples = 4"),
+        ("warmup = 3", "warmup = 1"),
+        ("block = 10", "block = 2"),
+        ("calibration-samples = 120", "calibration-samples = 24"),
+    ] {
+        assert!(text.contains(from), "{from} is no longer in hand-gesture.toml");
+        text = text.replace(from, to);
+    }
+    let path = folder.join("quick.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// A script that runs an agent of another architecture as if it were of this one.
+fn emulated(folder: &Path, emulator: &str, agent: &Path) -> PathBuf {
+    let path = folder.join(format!("agent-{emulator}"));
+    let script = format!(
+        "#!/bin/sh\nQUANTRACK_WORKER_EMULATOR=$(command -v {emulator}) exec {emulator} {} \"$@\"\n",
+        agent.display()
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+struct Lab {
+    folder: TempDir,
+    data: PathBuf,
+    pipeline: PathBuf,
+}
+
+impl Lab {
+    fn new(data: PathBuf) -> Self {
+        let folder = TempDir::new().unwrap();
+        let pipeline = quick_pipeline(folder.path());
+        Self { folder, data, pipeline }
+    }
+
+    fn orchestrator(&self, agent: &Path, arguments: &[&str]) -> Output {
+        let mut command = Command::new(program("orchestrator"));
+        command.args(arguments).arg("--pipeline").arg(&self.pipeline);
+        command.arg("--data").arg(&self.data).arg("--agent-bin").arg(agent);
+        command.arg("--store").arg(self.folder.path().join("store"));
+        command.args(["--device", "local", "--format", "json"]).output().unwrap()
+    }
+
+    /// Tunes with `agent` and checks what must hold on any board.
+    fn tune(&self, agent: &Path) -> Value {
+        let out = self.folder.path().join("report");
+        let arguments = ["tune", "--samples", "3", "--out", out.to_str().unwrap()];
+        let output = self.orchestrator(agent, &arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {said}", output.status);
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let rows = result["profile"]["rows"].as_array().unwrap();
+        assert_eq!(rows.len(), 16, "four stages at four levels: {rows:?}");
+        assert!(rows.iter().all(|row| row["median_us"].as_f64().unwrap() > 0.0));
+
+        let search = &result["search"];
+        let correct = |key: &str| search[key]["accuracy"]["correct"].as_u64().unwrap();
+        assert!((120..=124).contains(&correct("baseline")), "fp32 has 122 ± 2 of 138 right");
+        // 4 points of 138 are 5.5 images.
+        assert!(correct("found") + 5 >= correct("baseline"), "{search}");
+        let predicted = search["predicted_latency_us"].as_f64().unwrap();
+        for uniform in search["uniform"].as_array().unwrap() {
+            let reaches =
+                uniform[1]["accuracy"]["correct"].as_u64().unwrap() + 5 >= correct("baseline");
+            let latency = uniform[1]["latency_us"].as_f64().unwrap();
+            assert!(!reaches || predicted <= latency, "{uniform} would have been faster");
+        }
+        assert_eq!(search["certificate"]["guarantee"], "A");
+
+        let verify = &result["verify"];
+        assert_eq!(verify["passed"], true, "{verify}");
+        assert_eq!(verify["equal_outputs"], 3, "the board computes what the host computes");
+        let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+        assert!(page.contains("Verified on the board") && page.contains("<svg"));
+        result
+    }
+}
+
+#[test]
+fn the_whole_path_on_this_machine_and_on_both_emulated_architectures() {
+    let Some(data) = data() else { return };
+    let lab = Lab::new(data);
+    let native = lab.tune(&program("agent"));
+
+    // Everything is in the store now: nothing is measured again, and the answer is the same.
+    let again = lab.tune(&program("agent"));
+    assert_eq!(again["profile"]["measured"], 0);
+    assert_eq!(again["search"]["assignment"], native["search"]["assignment"]);
+
+    for (variable, emulator) in
+        [("QUANTRACK_AGENT_AARCH64", "qemu-aarch64"), ("QUANTRACK_AGENT_ARMV7", "qemu-arm")]
+    {
+        let agent = PathBuf::from(std::env::var_os(variable).unwrap_or_default());
+        let Some(agent) = present(agent, variable) else { continue };
+        let agent = std::path::absolute(agent).unwrap();
+        let result = lab.tune(&emulated(lab.folder.path(), emulator, &agent));
+        assert_eq!(result["profile"]["measured"], 16, "another board has rows of its own");
+        let target = result["profile"]["device"]["facts"]["target"].as_str().unwrap();
+        assert!(target.starts_with(&emulator[5..8]), "{target} under {emulator}");
+    }
+}
+
+#[test]
+fn an_unreachable_board_is_a_lab_fault_with_a_next_step() {
+    let Some(data) = data() else { return };
+    let lab = Lab::new(data);
+    let mut command = Command::new(program("orchestrator"));
+    // Nothing listens on port 1 of this machine.
+    let output = command.args(["device", "show", "--device", "127.0.0.1:1"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("127.0.0.1:1") && said.contains("next:"), "{said}");
+    let output = lab.orchestrator(Path::new("/nonexistent/agent"), &["profile"]);
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+}
