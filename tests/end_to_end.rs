@@ -2,7 +2,11 @@
 //! agents of the boards under user-mode emulation.
 //!
 //! `tests/run` builds the programs and names the agents in `QUANTRACK_AGENT_AARCH64` and `QUANTRACK_AGENT_ARMV7`.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests fail by panicking, and say what they skip"
+)]
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
