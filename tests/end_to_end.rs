@@ -162,7 +162,7 @@ fn an_unreachable_board_is_a_lab_fault_with_a_next_step() {
     let output = command.args(["device", "show", "--device", "127.0.0.1:1"]).output().unwrap();
     assert_eq!(output.status.code(), Some(4));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("127.0.0.1:1") && said.contains("next:"), "{said}");
+    assert!(said.contains("127.0.0.1:1") && said.contains("check that the board is on"), "{said}");
     let output = lab.orchestrator(Path::new("/nonexistent/agent"), &["profile"]);
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
 }
