@@ -173,7 +173,7 @@ def render(rng, hand=True):
     image = background(rng)
     gesture = int(rng.integers(len(NAMES))) if hand else -1
     size = rng.uniform(0.42, 0.8) * HEIGHT
-    angle = float(np.clip(rng.normal(0, 0.45), -1.2, 1.2))
+    angle = float(np.clip(rng.normal(0, 0.25), -0.7, 0.7))
     center = np.array([rng.uniform(0.5 * size, WIDTH - 0.5 * size), rng.uniform(0.48 * size, HEIGHT - 0.4 * size)])
     landmarks = np.zeros((LANDMARKS, 2))
     if hand:

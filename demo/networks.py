@@ -15,6 +15,14 @@ def convolution(x, channels, stride=1):
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
 
+def head(x, channels, units):
+    """A 1 × 1 convolution and a dense layer. Normalized: without it the dense layer's ReLU dies in the first steps."""
+    x = layers.Conv2D(channels, 1, use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+    x = layers.Dense(units, use_bias=False)(layers.Flatten()(x))
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+
+
 def finder():
     """Letterboxed image to [presence logit, cx, cy, size, sin, cos]."""
     image = layers.Input((FINDER_SIDE, FINDER_SIDE, 3), name="image")
@@ -22,8 +30,7 @@ def finder():
     for channels in (32, 48, 64):
         x = convolution(x, channels, 2)
     x = convolution(x, 64)
-    x = layers.Conv2D(24, 1, activation="relu")(x)
-    x = layers.Dense(64, activation="relu")(layers.Flatten()(x))
+    x = head(x, 24, 64)
     return tf.keras.Model(image, layers.Dense(6, name="hand")(x), name="finder")
 
 
@@ -84,8 +91,7 @@ def landmarks(body=float_convolution):
     x = layers.MaxPooling2D(2)(block(block(x, body), body))
     for _ in range(2):
         x = block(x, body)
-    x = layers.Conv2D(16, 1, activation="relu")(x)
-    x = layers.Dense(96, activation="relu")(layers.Flatten()(x))
+    x = head(x, 32, 64)
     points = layers.Dense(42, bias_initializer=tf.constant_initializer(0.5), name="landmarks")(x)
     return tf.keras.Model(image, [points, layers.Dense(1, name="presence")(x)], name="landmarks")
 

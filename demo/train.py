@@ -3,16 +3,20 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 import data
+import glue
 import networks
 from export import export
-from generate import NAMES
+from generate import LANDMARKS, NAMES
 
 HERE = Path(__file__).parent
 PICTURES = 5000
 PRESENCE_WEIGHT = 0.02
+RATE = 2e-3
+EPOCHS = {"finder": 25, "landmarks": 20, "one-bit": 20, "gesture": 8}
 
 
 def schedule(rate, samples, batch, epochs):
@@ -50,7 +54,7 @@ def batches(images, labels, batch):
     return whole.map(lambda pixels, label: (tf.cast(pixels, tf.float32) / 255, label)).prefetch(1)
 
 
-def fit(model, loss, images, labels, epochs, rate, batch=64):
+def fit(model, loss, images, labels, epochs, rate, batch=32):
     model.compile(schedule(rate, len(images), batch, epochs), loss, jit_compile=False)
     model.fit(batches(images, labels, batch), epochs=epochs, verbose=2)
 
@@ -61,64 +65,86 @@ def joined(model):
     return tf.keras.Model(model.inputs, tf.keras.layers.Concatenate()([presence, points]))
 
 
-def train_finder(items, epochs):
+def load(model, weights, resume):
+    if resume and weights.exists():
+        model.load_weights(weights)
+
+
+def train_finder(items, epochs, weights, resume):
     images, labels = data.mirror_finder(*data.finder_data(items))
     model = networks.finder()
-    fit(model, finder_loss, images, labels, epochs, 3e-3)
+    load(model, weights / "finder.weights.h5", resume)
+    fit(model, finder_loss, images, labels, epochs, RATE)
+    model.save_weights(weights / "finder.weights.h5")
     export(model, HERE / "models/finder.tflite")
 
 
-def train_landmarks(items, epochs, weights):
+def train_landmarks(items, epochs, weights, resume):
     model = networks.landmarks()
-    fit(joined(model), landmark_loss, *data.crop_data(items, 2), epochs, 3e-3)
+    load(model, weights / "landmarks.weights.h5", resume)
+    fit(joined(model), landmark_loss, *data.crop_data(items, 2), epochs, RATE)
     model.save_weights(weights / "landmarks.weights.h5")
     export(model, HERE / "models/landmarks.tflite")
 
 
-def train_one_bit(items, epochs, weights):
-    """Starts from the float network and learns its outputs, which are smoother than the labels."""
-    teacher, model = networks.landmarks(), networks.landmarks(networks.OneBitConvolution)
-    teacher.load_weights(weights / "landmarks.weights.h5")
-    networks.copy_weights(teacher, model)
-    images, labels = data.crop_data(items, 2)
-    points = teacher.predict(tf.data.Dataset.from_tensor_slices(images).batch(128).map(
-        lambda pixels: tf.cast(pixels, tf.float32) / 255), verbose=0)[0]
-    labels[:, 1:] = 0.5 * labels[:, 1:] + 0.5 * points
-    fit(joined(model), landmark_loss, images, labels, epochs, 3e-3)
+def train_one_bit(items, epochs, weights, resume):
+    """Starts from the float network's weights."""
+    model, source = networks.landmarks(networks.OneBitConvolution), networks.landmarks()
+    load(source, weights / "landmarks.weights.h5", True)
+    networks.copy_weights(source, model)
+    load(model, weights / "one_bit.weights.h5", resume)
+    fit(joined(model), landmark_loss, *data.crop_data(items, 2), epochs, RATE)
+    model.save_weights(weights / "one_bit.weights.h5")
     deployed = networks.landmarks(networks.DeployedOneBitConvolution)
     networks.copy_weights(model, deployed)
     export(deployed, HERE / "models/landmarks_one_bit.tflite")
 
 
-def train_gesture(epochs):
-    points, classes = data.gesture_data(40000)
+def predicted_points(items, weights, body, kept):
+    """Normalized landmarks as a landmark network sees the training pictures, and their classes."""
+    model = networks.landmarks(body)
+    load(model, weights / kept, True)
+    crops = data.crop_data(items, 2)[0]
+    pixels = tf.data.Dataset.from_tensor_slices(crops).batch(128).map(lambda p: tf.cast(p, tf.float32) / 255)
+    points = model.predict(pixels, verbose=0)[0].reshape(-1, LANDMARKS, 2)
+    classes = np.repeat([item.gesture for item in items], 2)
+    return glue.normalize_points(points[classes >= 0]).reshape(-1, 2 * LANDMARKS), classes[classes >= 0]
+
+
+def train_gesture(items, epochs, weights, resume):
+    """Learns from exact landmarks and from those that the landmark networks find, with their errors."""
+    sets = [data.gesture_data(20000)]
+    sets.append(predicted_points(items, weights, networks.float_convolution, "landmarks.weights.h5"))
+    sets.append(predicted_points(items, weights, networks.OneBitConvolution, "one_bit.weights.h5"))
+    points, classes = (np.concatenate(parts) for parts in zip(*sets))
     model = networks.gesture(len(NAMES))
-    model.compile(schedule(3e-3, len(points), 256, epochs), "sparse_categorical_crossentropy", jit_compile=False)
-    model.fit(points, classes, 256, epochs, verbose=2)
+    load(model, weights / "gesture.weights.h5", resume)
+    model.compile(schedule(RATE, len(points), 128, epochs), "sparse_categorical_crossentropy", jit_compile=False)
+    model.fit(points, classes, 128, epochs, verbose=2)
+    model.save_weights(weights / "gesture.weights.h5")
     export(model, HERE / "models/gesture.tflite")
+
+
+# In the order in which they depend on each other.
+TRAINERS = {"finder": train_finder, "landmarks": train_landmarks, "one-bit": train_one_bit, "gesture": train_gesture}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stages", nargs="*", default=["gesture", "finder", "landmarks", "one-bit"])
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"all, or some of {', '.join(TRAINERS)}")
     parser.add_argument("--epochs", type=int, help="instead of the stage's own number")
-    parser.add_argument("--weights", type=Path, default=HERE / "weights", help="where the float weights are kept")
+    parser.add_argument("--weights", type=Path, default=HERE / "weights", help="where Keras weights are kept")
+    parser.add_argument("--resume", action="store_true", help="start from the weights kept")
     arguments = parser.parse_args()
+    if unknown := set(arguments.stages) - set(TRAINERS):
+        parser.error(f"no stage {sorted(unknown)[0]!r}")
     tf.keras.utils.set_random_seed(7)
     for folder in (HERE / "models", arguments.weights):
         folder.mkdir(exist_ok=True)
-    items = data.pictures(PICTURES) if arguments.stages != ["gesture"] else []
-    for stage in arguments.stages:
-        if stage == "gesture":
-            train_gesture(arguments.epochs or 8)
-        elif stage == "finder":
-            train_finder(items, arguments.epochs or 10)
-        elif stage == "landmarks":
-            train_landmarks(items, arguments.epochs or 8, arguments.weights)
-        elif stage == "one-bit":
-            train_one_bit(items, arguments.epochs or 10, arguments.weights)
-        else:
-            parser.error(f"no stage {stage!r}")
+    items = data.pictures(PICTURES)
+    for stage in arguments.stages or TRAINERS:
+        train = TRAINERS[stage]
+        train(items, arguments.epochs or EPOCHS[stage], arguments.weights, arguments.resume)
 
 
 if __name__ == "__main__":
