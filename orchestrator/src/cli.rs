@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{device, evaluate, model, profile, report, search, table, tune, verify};
+use crate::commands::{
+    demo, device, evaluate, model, profile, report, search, table, tune, verify,
+};
 use crate::context::Context;
 use crate::device::Address;
 use crate::exit::CommandResult;
@@ -59,6 +61,8 @@ pub struct Options {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Tune a small pipeline that comes with this program: two minutes, nothing to prepare.
+    Demo(demo::Args),
     /// Measure every stage at every level and recipe on the board.
     Profile(profile::Args),
     /// Measure the accuracy of every variant alone, and of assignments end to end, on this machine.
@@ -89,6 +93,7 @@ impl Command {
     /// With the exit code in the failure.
     pub async fn run(self, context: &Context) -> CommandResult {
         match self {
+            Self::Demo(args) => demo::run(args, context).await,
             Self::Profile(args) => profile::run(args, context).await,
             Self::Evaluate(args) => evaluate::run(args, context).await,
             Self::Search(args) => search::run(args, context).await,

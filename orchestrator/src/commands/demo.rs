@@ -1,0 +1,54 @@
+//! `demo`: `tune` on a small pipeline that the program carries along.
+
+use std::path::{Path, PathBuf};
+
+use super::{profile, report, tune, verify};
+use crate::context::Context;
+use crate::exit::{CommandResult, Failure};
+
+/// Names and contents of the demo's files.
+const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/demo_files.rs"));
+
+/// Arguments of `demo`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Folder for the report.
+    #[arg(long, value_name = "DIR", default_value = "quantrack-demo")]
+    pub out: PathBuf,
+}
+
+/// Runs `demo`.
+///
+/// # Errors
+/// Those of `tune`, or when the files cannot be unpacked.
+pub async fn run(args: Args, context: &Context) -> CommandResult {
+    let folder = context.store().await?.home().join("demo");
+    unpack(&folder)?;
+    let mut context = context.clone();
+    context.options.pipeline = folder.join("demo.toml").display().to_string();
+    context.options.data = Some(folder);
+    let args = tune::Args {
+        profile: profile::Args::default(),
+        verify: verify::Args { samples: 20 },
+        report: report::Args { out: args.out },
+    };
+    tune::run(args, &context).await
+}
+
+/// Writes the files that are missing or differ.
+fn unpack(folder: &Path) -> Result<(), Failure> {
+    for (name, content) in FILES {
+        let path = folder.join(name);
+        if std::fs::read(&path).is_ok_and(|known| known == *content) {
+            continue;
+        }
+        let parent = path.parent().unwrap_or(folder);
+        let written = std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, content));
+        written.map_err(|error| {
+            Failure::lab(error)
+                .context(format!("failed to unpack the demo to {}", path.display()))
+                .next("choose another place with --store")
+        })?;
+    }
+    Ok(())
+}
