@@ -87,7 +87,9 @@ impl Sampling {
 
     /// Variant, round and number of samples of the next block; `None` when there is enough, or nothing can be had.
     pub fn next(&self, elapsed: Duration) -> Option<(usize, u32, u32)> {
-        if elapsed >= self.settings.max_duration || self.hopeless() {
+        // The first round is completed however long it takes: every variant has samples, if only few.
+        let time_is_up = self.round > 0 && elapsed >= self.settings.max_duration;
+        if time_is_up || self.hopeless() {
             return None;
         }
         // Only at the end of a round, so that all variants have the same number of samples.
@@ -183,7 +185,17 @@ mod tests {
         }
         assert_eq!(taken, 25);
         assert!(!sampling.converged());
-        assert!(Sampling::new(settings(), 1).next(Duration::from_secs(10)).is_none());
+    }
+
+    #[test]
+    fn when_time_is_up_every_variant_still_has_its_first_block() {
+        let mut sampling = Sampling::new(settings(), 3);
+        let mut variants = Vec::new();
+        while let Some((variant, _, runs)) = sampling.next(Duration::from_secs(10)) {
+            variants.push(variant);
+            sampling.record(&(1..=u64::from(runs)).map(|i| i * 1000).collect::<Vec<_>>(), false);
+        }
+        assert_eq!(variants, [0, 1, 2]);
     }
 
     #[test]
