@@ -6,8 +6,10 @@
     reason = "tests fail by panicking, and say what they measured"
 )]
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use quantrack_engine::Level;
@@ -17,19 +19,6 @@ use quantrack_engine::quantize::{Calibrator, default_recipe, quantize};
 use quantrack_orchestrator::evaluate::{CalibrationImages, Evaluator, LoadedVariant, NoJournal};
 use quantrack_orchestrator::spec::{self, Pipeline};
 use quantrack_orchestrator::variants::ModelFile;
-
-fn data() -> Option<PathBuf> {
-    let folder = std::env::var_os("QUANTRACK_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/hand-gesture"),
-        PathBuf::from,
-    );
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{} is missing", folder.display());
-    eprintln!("skipped: {} is missing, set QUANTRACK_DATA", folder.display());
-    None
-}
 
 /// A stage's default variant at `level`, calibrated on a few photographs.
 fn variant(pipeline: &Pipeline, data: &Path, stage: usize, level: Level) -> Arc<LoadedVariant> {
@@ -61,7 +50,7 @@ fn reference(data: &Path) -> BTreeMap<String, String> {
 
 #[test]
 fn fp32_gives_the_gestures_of_the_reference() {
-    let Some(data) = data() else { return };
+    let Some(data) = support::data() else { return };
     let pipeline = spec::load("hand-gesture").unwrap();
     let evaluator = Evaluator::open(&pipeline, &data, 0).unwrap();
     let answers = evaluator.answers(&evaluator.chain().baseline(), &NoJournal).unwrap();
@@ -85,7 +74,7 @@ fn fp32_gives_the_gestures_of_the_reference() {
 
 #[test]
 fn int8_stays_within_a_few_points() {
-    let Some(data) = data() else { return };
+    let Some(data) = support::data() else { return };
     let mut pipeline = spec::load("hand-gesture").unwrap();
     pipeline.data.calibration_samples = Some(60);
     let evaluator = Evaluator::open(&pipeline, &data, 0).unwrap();

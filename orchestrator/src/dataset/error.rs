@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::decode::DecodeError;
+
 /// Why labelled images cannot be used; each says where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -58,15 +60,6 @@ pub enum DatasetError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: image::ImageError,
-    },
-    /// An image whose size the engine does not take.
-    #[error("failed to use the image {}", path.display())]
-    Size {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: quantrack_engine::vision::VisionError,
+        source: DecodeError,
     },
 }

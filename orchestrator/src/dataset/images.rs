@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use image::ImageReader;
 use quantrack_engine::vision::RgbImage;
 
+use super::decode::{DecodeError, decode, dimensions};
 use super::error::DatasetError;
 use super::labels::{LabelRow, read_labels};
 use crate::digest::hex_digest;
@@ -58,8 +58,7 @@ impl Dataset {
     pub fn digest(&self) -> Result<String, DatasetError> {
         let mut parts = String::new();
         for sample in &self.samples {
-            let bytes = std::fs::read(&sample.path)
-                .map_err(|source| sample.undecodable(image::ImageError::IoError(source)))?;
+            let bytes = sample.read()?;
             let row = &sample.row;
             parts.push_str(&format!(
                 "{:?} {:?} {:?} {}\n",
@@ -79,17 +78,14 @@ impl Sample {
     /// # Errors
     /// When it cannot be decoded, or is larger than the engine takes.
     pub fn decode(&self) -> Result<RgbImage<'static>, DatasetError> {
-        let opened = ImageReader::open(&self.path)
-            .and_then(ImageReader::with_guessed_format)
-            .map_err(image::ImageError::IoError);
-        let decoded = opened.and_then(ImageReader::decode).map_err(|e| self.undecodable(e))?;
-        let rgb = decoded.into_rgb8();
-        let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-        RgbImage::new(width, height, rgb.into_raw())
-            .map_err(|source| DatasetError::Size { path: self.path.clone(), source })
+        decode(&self.read()?).map_err(|source| self.undecodable(source))
     }
 
-    fn undecodable(&self, source: image::ImageError) -> DatasetError {
+    fn read(&self) -> Result<Vec<u8>, DatasetError> {
+        std::fs::read(&self.path).map_err(|source| self.undecodable(DecodeError::Read(source)))
+    }
+
+    fn undecodable(&self, source: DecodeError) -> DatasetError {
         DatasetError::Image { path: self.path.clone(), source }
     }
 
@@ -104,11 +100,7 @@ impl Sample {
                 ),
             });
         }
-        let size = ImageReader::open(&self.path)
-            .and_then(ImageReader::with_guessed_format)
-            .map_err(image::ImageError::IoError)
-            .and_then(ImageReader::into_dimensions);
-        size.map(|_| ()).map_err(|source| self.undecodable(source))
+        dimensions(&self.read()?).map(|_| ()).map_err(|source| self.undecodable(source))
     }
 }
 
