@@ -97,7 +97,10 @@ impl Lab {
     /// Tunes with `agent` and checks what must hold on any board.
     fn tune(&self, agent: &Path) -> Value {
         let out = self.folder.path().join("report");
+        // Four samples under emulation predict little: only the outputs are strictly judged here.
+        let lenient = ["--max-latency-deviation", "1000"];
         let arguments = ["tune", "--samples", "3", "--out", out.to_str().unwrap()];
+        let arguments = [&arguments[..], &lenient].concat();
         let output = self.orchestrator(agent, &arguments);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {said}", output.status);

@@ -36,6 +36,10 @@ pub fn problem(inputs: &ProblemInputs<'_>) -> Result<Problem, Failure> {
                 recipe: row.recipe.clone(),
                 variant_sha256: row.sha256.clone(),
                 latency_us: latency_us(row, pipeline.percentile)?,
+                interval_us: match pipeline.percentile {
+                    Percentile::Median => row.summary.ci95_us,
+                    Percentile::P90 | Percentile::P95 => None,
+                },
                 accuracy: sensitivity.get(&key).copied(),
             });
         }

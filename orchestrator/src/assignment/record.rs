@@ -22,6 +22,9 @@ pub struct StageLevel {
     pub variant_sha256: String,
     /// Its latency in microseconds, at the percentile of the search.
     pub latency_us: f64,
+    /// Its 95 % interval in microseconds, where it is a median of enough samples to have one.
+    #[serde(default)]
+    pub interval_us: Option<(f64, f64)>,
 }
 
 /// A search and its outcome.
@@ -135,6 +138,7 @@ fn stages(problem: &Problem, picks: &[usize]) -> Vec<StageLevel> {
                 recipe: choice.recipe.clone(),
                 variant_sha256: choice.variant_sha256.clone(),
                 latency_us: choice.latency_us,
+                interval_us: choice.interval_us,
             }
         })
         .collect()

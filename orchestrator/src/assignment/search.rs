@@ -99,6 +99,7 @@ mod tests {
             recipe: "minmax".to_owned(),
             variant_sha256: level.name().to_owned(),
             latency_us,
+            interval_us: None,
             accuracy: None,
         };
         StageChoices {

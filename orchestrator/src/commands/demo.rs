@@ -29,7 +29,7 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     context.options.data = Some(folder);
     let args = tune::Args {
         profile: profile::Args::default(),
-        verify: verify::Args { samples: 20 },
+        verify: verify::Args::default(),
         report: report::Args { out: args.out },
     };
     tune::run(args, &context).await

@@ -12,7 +12,7 @@ use crate::exit::{CommandResult, Exit, Failure};
 use crate::report::{self, Report, Sources, collect};
 use crate::spec::Pipeline;
 use crate::store::{Artifact, ArtifactKind, Store};
-use crate::verification::{Equality, VerificationRecord};
+use crate::verification::{Equality, StageCheck, VerificationRecord};
 
 /// Arguments of `report`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -138,6 +138,17 @@ fn verification(record: &VerificationRecord) -> report::Verification {
         measured_us: record.measured_us,
         equal_outputs: record.equal_outputs,
         equality: equality.to_owned(),
+        stages: record.stages.iter().map(verified_stage).collect(),
+        failures: record.failures.iter().map(|failure| failure.what.clone()).collect(),
+    }
+}
+
+fn verified_stage(check: &StageCheck) -> report::VerifiedStage {
+    let latency = check.latency.as_ref();
+    report::VerifiedStage {
+        stage: check.stage.clone(),
+        equal: (check.equal, check.inferences),
+        latency_us: latency.map(|one| (one.predicted_us, one.measured_us, one.within)),
     }
 }
 

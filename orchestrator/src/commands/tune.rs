@@ -82,12 +82,12 @@ pub fn human(shown: &Shown) -> String {
     let verified = match &shown.verify {
         None => "Not verified: there is no assignment.".to_owned(),
         Some(record) => format!(
-            "{} on the board: {} of {} images equal the host's outputs; {} measured, {} predicted.",
-            if record.passed { "Verified" } else { "NOT verified" },
+            "{} of {} images equal the host's outputs on the board; {} measured, {} predicted.\n{}",
             record.equal_outputs,
             record.samples,
             duration_us(record.measured_us),
-            duration_us(record.predicted_us)
+            duration_us(record.predicted_us),
+            verify::verdict(record)
         ),
     };
     format!(

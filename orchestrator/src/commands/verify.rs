@@ -12,9 +12,11 @@ use crate::evaluate::{Evaluator, LoadedVariant, Trace};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::output::{self, StageBar, text_table};
 use crate::spec::Pipeline;
-use crate::stats::{LatencySummary, summarize};
+use crate::stats::summarize;
 use crate::store::{ArtifactKind, Store};
-use crate::verification::{Equality, StageCheck, VerificationRecord};
+use crate::verification::{
+    DEFAULT_MAX_DEVIATION, Equality, Judge, LatencyCheck, StageCheck, VerificationRecord, failures,
+};
 
 /// Options of `verify`.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,9 +25,25 @@ pub struct Args {
     /// How many of the evaluation images are run, evenly spread.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: u32,
+    /// How far latencies may be from the prediction, in percent of it, beyond the intervals of both.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0 * DEFAULT_MAX_DEVIATION, value_parser = percent)]
+    pub max_latency_deviation: f64,
 }
 
-/// Runs the command. Ends with code 1 when an output differs or the latency limit is not met.
+impl Default for Args {
+    fn default() -> Self {
+        Self { samples: 20, max_latency_deviation: 100.0 * DEFAULT_MAX_DEVIATION }
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let percent: Option<f64> = text.trim_end_matches(['%', ' ']).parse().ok();
+    let fits = |percent: &f64| percent.is_finite() && *percent >= 0.0;
+    percent.filter(fits).ok_or_else(|| "a percentage of 0 or more is needed".to_owned())
+}
+
+/// Runs the command. Ends with code 1 when an output differs, a latency is not as predicted, or the latency limit is
+/// not met.
 ///
 /// # Errors
 /// When nothing was searched yet, or the pipeline's files, the board or the store fail.
@@ -66,16 +84,18 @@ pub async fn measure(
         .await?;
     let bar = context.progress.bar("verify", (traces.len() * variants.len()) as u64);
     let mut images = vec![Image::default(); traces.len()];
+    let max_deviation = args.max_latency_deviation / 100.0;
+    let judge = Judge { search: &search, max_deviation };
     let mut stages = Vec::new();
     for (index, level) in search.stages.iter().enumerate() {
         let board = Board { device: &device, lease: &lease, pipeline, bar: &bar };
-        stages.push(board.check(index, level, &variants[index], &traces, &mut images).await?);
+        let run = board.check(index, level, &variants[index], &traces, &mut images).await?;
+        stages.push(StageCheck { latency: judge.stage(level, run.durations_ns), ..run.check });
     }
     bar.done(&format!("{} images", traces.len()));
-    let mut record =
-        VerificationRecord { stages, ..summary(&evaluator, &traces, &images, &search)? };
-    let in_time = pipeline.max_latency_us.is_none_or(|limit| record.measured_us <= limit);
-    record.passed = in_time && record.equal_outputs == record.samples;
+    let mut record = VerificationRecord { stages, ..summary(&evaluator, &traces, &images, judge)? };
+    record.failures = failures(&record, pipeline.max_latency_us);
+    record.passed = record.failures.is_empty();
     store.save_artifact(ArtifactKind::Verification, &pipeline.name, &fingerprint, &record).await?;
     Ok(record)
 }
@@ -112,8 +132,8 @@ fn load(store: &Store, stages: &[StageLevel]) -> Result<Vec<Arc<LoadedVariant>>,
 /// What the board did with one image.
 #[derive(Clone, Debug, Default)]
 struct Image {
-    /// Nanoseconds of all inferences.
-    duration_ns: u64,
+    /// Nanoseconds of all inferences, by stage.
+    stage_ns: Vec<u64>,
     /// Inferences with other outputs than the host's.
     different: u64,
     /// Outputs of the newest stage.
@@ -137,7 +157,7 @@ impl Board<'_> {
         variant: &LoadedVariant,
         traces: &[Trace],
         images: &mut [Image],
-    ) -> Result<StageCheck, Failure> {
+    ) -> Result<StageRun, Failure> {
         self.bar.say(format!("{} at {}", stage.stage, stage.level));
         let equality = Equality::of(stage.level);
         let names: Vec<&str> = variant.plan().inputs().iter().map(|p| p.name.as_str()).collect();
@@ -158,25 +178,36 @@ impl Board<'_> {
         let (mut durations, mut equal) = (Vec::new(), 0);
         for (trace, image) in traces.iter().zip(images) {
             image.outputs.clear();
+            let mut total_ns = 0_u64;
             let host = &trace.stages[index];
             for (inputs, expected) in host.inputs.iter().zip(&host.outputs) {
                 let answer = stream.infer(&named(inputs)).await?;
                 let outputs: Vec<Tensor> = answer.outputs.into_iter().map(|o| o.tensor).collect();
                 let duration_ns = u64::try_from(answer.duration.as_nanos()).unwrap_or(u64::MAX);
                 durations.push(duration_ns);
-                image.duration_ns = image.duration_ns.saturating_add(duration_ns);
+                total_ns = total_ns.saturating_add(duration_ns);
                 let same = equality.holds(&outputs, expected);
                 equal += u64::from(same);
                 image.different += u64::from(!same);
                 image.outputs.push(outputs);
             }
+            image.stage_ns.push(total_ns);
             self.bar.step();
         }
         let inferences = durations.len() as u64;
-        let median_us = summarize(durations, 0).map_or(0.0, |summary| summary.median_us);
         let (stage, level) = (stage.stage.clone(), stage.level);
-        Ok(StageCheck { stage, level, equality, inferences, equal, median_us })
+        let check = StageCheck { stage, level, equality, inferences, equal, latency: None };
+        Ok(StageRun { check, durations_ns: durations })
     }
+}
+
+/// What one stage did on the board.
+#[derive(Debug)]
+struct StageRun {
+    /// All but the verdict on the latency.
+    check: StageCheck,
+    /// Nanoseconds of each inference.
+    durations_ns: Vec<u64>,
 }
 
 /// Everything but the stages and the verdict.
@@ -184,34 +215,38 @@ fn summary(
     evaluator: &Evaluator,
     traces: &[Trace],
     images: &[Image],
-    search: &SearchRecord,
+    judge: Judge<'_>,
 ) -> Result<VerificationRecord, Failure> {
     let (mut equal_labels, mut equal_outputs) = (0, 0);
-    let mut durations = Vec::new();
+    let mut per_image_us = Vec::new();
     for (trace, image) in traces.iter().zip(images) {
         let same = evaluator.label_of(trace, &image.outputs)? == trace.label;
         equal_labels += u64::from(same);
         equal_outputs += u64::from(same && image.different == 0);
         if trace.stages.last().is_some_and(|last| !last.inputs.is_empty()) {
-            durations.push(image.duration_ns);
+            per_image_us.push(judge.image_us(&image.stage_ns));
         }
     }
-    let per_image_us = durations.iter().map(|&ns| ns as f64 / 1e3).collect();
-    let latency: LatencySummary = summarize(durations, 0).ok_or_else(|| {
+    let nanoseconds = per_image_us.iter().map(|us| (us * 1e3).round() as u64).collect();
+    let measured = summarize(nanoseconds, 0).ok_or_else(|| {
         let error = anyhow::anyhow!("none of the {} images reaches the last stage", traces.len());
         Failure::new(Exit::Inconclusive, error).next("verify more images with --samples")
     })?;
+    let latency = judge.end_to_end(&measured);
     Ok(VerificationRecord {
-        pipeline: search.pipeline.clone(),
-        device: search.device.clone(),
+        pipeline: judge.search.pipeline.clone(),
+        device: judge.search.device.clone(),
         stages: Vec::new(),
         samples: traces.len() as u64,
         equal_outputs,
         equal_labels,
-        predicted_us: search.predicted_latency_us.unwrap_or_default(),
-        measured_us: latency.median_us,
-        measured_p90_us: latency.p90_us,
+        predicted_us: latency.predicted_us,
+        measured_us: latency.measured_us,
+        measured_p90_us: measured.p90_us,
         per_image_us,
+        latency: Some(latency),
+        max_latency_deviation: judge.max_deviation,
+        failures: Vec::new(),
         passed: false,
     })
 }
@@ -222,24 +257,66 @@ fn human(record: &VerificationRecord) -> String {
             Equality::BitForBit => "bit for bit".to_owned(),
             Equality::WithinTolerance => "within 1e-4 of the largest".to_owned(),
         };
-        vec![
+        let mut cells = vec![
             stage.stage.clone(),
             stage.level.to_string(),
             format!("{} of {}", stage.equal, stage.inferences),
             meaning,
-            output::duration_us(stage.median_us),
-        ]
+        ];
+        cells.extend(latency_cells(stage.latency.as_ref()));
+        cells
     });
-    let header = ["stage", "level", ">equal to the host", "which means", ">median"];
+    let header = [
+        "stage",
+        "level",
+        ">equal to the host",
+        "which means",
+        ">predicted",
+        ">measured",
+        ">off by",
+        "tolerance",
+    ];
     format!(
-        "{}\n\nEnd to end: {} of {} images equal the host in every output and in the class\n\
-         Latency: {} predicted, {} measured (median), {} at p90\n{}",
+        "{}\n\nEnd to end: {} of {} images equal the host in every output and in the class.\n\
+         Latency: {} predicted, {} measured, {} at p90.\n\
+         Tolerance: {:.0} % of the stage or of a tenth of the pipeline, beyond the 95 % intervals.\n{}",
         text_table(&header, rows),
         record.equal_outputs,
         record.samples,
         output::duration_us(record.predicted_us),
         output::duration_us(record.measured_us),
         output::duration_us(record.measured_p90_us),
-        if record.passed { "Verified." } else { "NOT verified." }
+        100.0 * record.max_latency_deviation,
+        verdict(record)
     )
+}
+
+/// Predicted, measured, deviation and whether it is allowed.
+fn latency_cells(latency: Option<&LatencyCheck>) -> [String; 4] {
+    let Some(check) = latency else {
+        return [String::new(), String::new(), String::new(), "never run".to_owned()];
+    };
+    [
+        output::duration_us(check.predicted_us),
+        output::duration_us(check.measured_us),
+        format!("{:+.0} %", 100.0 * check.deviation()),
+        if check.within { "within".to_owned() } else { "OUTSIDE".to_owned() },
+    ]
+}
+
+/// "Verified.", or what is wrong and what to do about it.
+pub fn verdict(record: &VerificationRecord) -> String {
+    if record.passed {
+        return "Verified on the board.".to_owned();
+    }
+    let mut lines = vec!["NOT verified:".to_owned()];
+    let mut steps: Vec<&str> = Vec::new();
+    for failure in &record.failures {
+        lines.push(format!("  - {}", failure.what));
+        if !steps.contains(&failure.next.as_str()) {
+            steps.push(&failure.next);
+        }
+    }
+    lines.extend(steps.into_iter().map(|step| format!(" next: {step}")));
+    lines.join("\n")
 }

@@ -218,4 +218,20 @@ pub struct Verification {
     pub equal_outputs: u64,
     /// What "equal" meant, as in "bit for bit".
     pub equality: String,
+    /// The stages, in order.
+    pub stages: Vec<VerifiedStage>,
+    /// What speaks against the choice; empty when it is verified.
+    pub failures: Vec<String>,
+}
+
+/// A stage of the choice on the board.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VerifiedStage {
+    /// Name of the stage.
+    pub stage: String,
+    /// Inferences with outputs equal to the host's, and inferences made.
+    pub equal: (u64, u64),
+    /// Predicted and measured latency of an inference in microseconds, and whether one is as the other lets expect;
+    /// absent when the stage never ran.
+    pub latency_us: Option<(f64, f64, bool)>,
 }

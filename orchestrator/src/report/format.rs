@@ -44,6 +44,11 @@ pub(super) fn times(ratio: f64) -> String {
     format!("{}x", significant(ratio))
 }
 
+/// By how much `measured` differs from `predicted`, as in "+1.2 %".
+pub(super) fn off(predicted: f64, measured: f64) -> String {
+    format!("{:+.1} %", 100.0 * (measured / predicted - 1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use super::data::{
     BoardConditions, Choice, Device, Exempt, LatencyRow, Report, SensitivityRow, Verdict,
     Verification,
 };
-use super::format::{bytes, duration, percent, significant, times};
+use super::format::{bytes, duration, off, percent, significant, times};
 use super::plot::trade_off;
 use super::style::CSS;
 
@@ -104,15 +104,30 @@ fn assignment(choice: &Choice) -> Markup {
 }
 
 fn verified(verification: &Verification) -> Markup {
-    let all = verification.equal_outputs == verification.samples;
-    let off = 100.0 * (verification.measured_us / verification.predicted_us - 1.0);
+    let passed = verification.failures.is_empty();
     markup! {
-        p class=(if all { "good" } else { "bad" }) {
-            "Verified on the board: outputs of " (verification.equal_outputs) " of " (verification.samples)
+        p class=(if passed { "good" } else { "bad" }) {
+            (if passed { "Verified on the board: " } else { "NOT verified on the board: " })
+            "outputs of " (verification.equal_outputs) " of " (verification.samples)
             " samples equal the host's (" (verification.equality) "); "
             (duration(verification.measured_us)) " measured end to end, "
-            (duration(verification.predicted_us)) " predicted (" (format!("{off:+.1} %")) ")."
+            (duration(verification.predicted_us)) " predicted ("
+            (off(verification.predicted_us, verification.measured_us)) ")."
         }
+        @if !passed { ul { @for failure in &verification.failures { li { (failure) } } } }
+        div.scroll { table {
+            thead { tr { th.l { "stage" } th { "equal to the host" } th { "predicted" } th { "measured" } th { "off by" } th.l { "tolerance" } } }
+            tbody { @for stage in &verification.stages { tr {
+                td.l { (stage.stage) } td { (stage.equal.0) " of " (stage.equal.1) }
+                @match stage.latency_us {
+                    Some((predicted, measured, within)) => {
+                        td { (duration(predicted)) } td { (duration(measured)) } td { (off(predicted, measured)) }
+                        td.l { (if within { "within" } else { "outside" }) }
+                    }
+                    None => { td {} td {} td {} td.l { "never run" } }
+                }
+            } } }
+        } }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::data::{Report, Verdict};
-use super::format::{bytes, duration, percent, times};
+use super::data::{Report, Verdict, Verification};
+use super::format::{bytes, duration, off, percent, times};
 
 /// The whole report, for a pull request or a wiki.
 pub fn markdown(report: &Report) -> String {
@@ -71,18 +71,50 @@ fn write_verdict(report: &Report, out: &mut String) -> std::fmt::Result {
         )?;
     }
     writeln!(out, "\n{}\n", choice.guarantee)?;
-    if let Some(verified) = &report.verification {
-        writeln!(
-            out,
-            "Verified on the board: outputs of {} of {} samples equal the host's ({}); {} measured, {} predicted.\n",
-            verified.equal_outputs,
-            verified.samples,
-            verified.equality,
-            duration(verified.measured_us),
-            duration(verified.predicted_us)
-        )?;
+    match &report.verification {
+        Some(verification) => write_verified(verification, out),
+        None => writeln!(out, "Not verified on the board yet: run `orchestrator verify`.\n"),
     }
-    Ok(())
+}
+
+fn write_verified(verification: &Verification, out: &mut String) -> std::fmt::Result {
+    let passed = verification.failures.is_empty();
+    writeln!(
+        out,
+        "{} on the board: outputs of {} of {} samples equal the host's ({}); {} measured end to end, {} predicted ({}).\n",
+        if passed { "Verified" } else { "NOT verified" },
+        verification.equal_outputs,
+        verification.samples,
+        verification.equality,
+        duration(verification.measured_us),
+        duration(verification.predicted_us),
+        off(verification.predicted_us, verification.measured_us)
+    )?;
+    for failure in &verification.failures {
+        writeln!(out, "- {failure}")?;
+    }
+    if !passed {
+        writeln!(out)?;
+    }
+    writeln!(
+        out,
+        "| stage | equal to the host | predicted | measured | off by | tolerance |\n|---|--:|--:|--:|--:|---|"
+    )?;
+    for stage in &verification.stages {
+        write!(out, "| {} | {} of {} |", stage.stage, stage.equal.0, stage.equal.1)?;
+        match stage.latency_us {
+            Some((predicted, measured, within)) => writeln!(
+                out,
+                " {} | {} | {} | {} |",
+                duration(predicted),
+                duration(measured),
+                off(predicted, measured),
+                if within { "within" } else { "**outside**" }
+            )?,
+            None => writeln!(out, " | | | never run |")?,
+        }
+    }
+    writeln!(out)
 }
 
 fn write_points(report: &Report, out: &mut String) -> std::fmt::Result {

@@ -14,7 +14,7 @@ mod style;
 pub use collect::{Sources, collect};
 pub use data::{
     BoardConditions, Choice, Device, Exempt, LatencyRow, Point, Report, SensitivityRow,
-    StageChoice, Verdict, Verification,
+    StageChoice, Verdict, Verification, VerifiedStage,
 };
 pub use html::html;
 pub use markdown::markdown;

@@ -122,6 +122,12 @@ fn sample() -> Report {
             measured_us: 5010.0,
             equal_outputs: 20,
             equality: "bit for bit".to_owned(),
+            stages: vec![VerifiedStage {
+                stage: "finder".to_owned(),
+                equal: (20, 20),
+                latency_us: Some((2340.0, 2600.0, true)),
+            }],
+            failures: Vec::new(),
         }),
         reproduce: vec!["orchestrator tune --device pi3.local demo.toml".to_owned()],
     }
@@ -179,4 +185,16 @@ fn a_report_without_evaluations_is_still_a_page() {
     report.verification = None;
     let page = html(&report);
     assert!(page.contains("Nothing was evaluated") && page.contains("Not verified"));
+}
+
+#[test]
+fn a_failed_verification_is_told_with_its_reasons() {
+    let mut report = sample();
+    let verification = report.verification.as_mut().unwrap();
+    verification.failures.push("finder at int8 takes 9 ms".to_owned());
+    verification.stages[0].latency_us = Some((2340.0, 9000.0, false));
+    for text in [html(&report), markdown(&report)] {
+        assert!(text.contains("NOT verified on the board"), "{text}");
+        assert!(text.contains("finder at int8 takes 9 ms") && text.contains("+284.6 %"), "{text}");
+    }
 }

@@ -17,6 +17,9 @@ pub struct Choice {
     pub variant_sha256: String,
     /// Measured latency at the percentile that the objective asks for, in microseconds.
     pub latency_us: f64,
+    /// 95 % interval of `latency_us` in microseconds, where it is a median of enough samples to have one.
+    #[serde(default)]
+    pub interval_us: Option<(f64, f64)>,
     /// The stage's own metric with all other stages at fp32, when it has been measured.
     pub accuracy: Option<f64>,
 }

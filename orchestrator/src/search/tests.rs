@@ -77,6 +77,7 @@ fn choice() -> impl Strategy<Value = Choice> {
         recipe: "minmax".to_owned(),
         variant_sha256: String::new(),
         latency_us: f64::from(latency) * 10.0,
+        interval_us: None,
         accuracy: accuracy.map(|quarters| f64::from(quarters) / 4.0),
     })
 }
@@ -246,6 +247,7 @@ fn six_stages_of_six_levels_are_enumerated_in_full_and_in_order() {
                 recipe: "minmax".to_owned(),
                 variant_sha256: String::new(),
                 latency_us: 1000.0 / (1.0 + (c * (s + 3) % 7) as f64),
+                interval_us: None,
                 accuracy: None,
             })
             .collect(),
@@ -281,6 +283,7 @@ fn running_out_of_evaluations_is_said() {
                 recipe: String::new(),
                 variant_sha256: String::new(),
                 latency_us,
+                interval_us: None,
                 accuracy: None,
             })
             .collect(),

@@ -1,4 +1,4 @@
-//! Comparing a board with the host.
+//! When outputs of a board equal the host's.
 
 use quantrack_engine::{Level, Tensor};
 use serde::{Deserialize, Serialize};
@@ -46,50 +46,6 @@ pub fn relative_error(board: &Tensor, host: &Tensor) -> f32 {
         let error = if a.to_bits() == b.to_bits() { 0.0 } else { (a - b).abs() / largest };
         if error.is_nan() { f32::INFINITY } else { worst.max(error) }
     })
-}
-
-/// A stage on the board.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StageCheck {
-    /// Name of the stage.
-    pub stage: String,
-    /// Its level.
-    pub level: Level,
-    /// What equal means.
-    pub equality: Equality,
-    /// Inferences made.
-    pub inferences: u64,
-    /// Those with outputs equal to the host's.
-    pub equal: u64,
-    /// Median duration of an inference in microseconds.
-    pub median_us: f64,
-}
-
-/// What `verify` found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct VerificationRecord {
-    /// Name of the pipeline.
-    pub pipeline: String,
-    /// Fingerprint of the board.
-    pub device: String,
-    /// The stages, in order.
-    pub stages: Vec<StageCheck>,
-    /// Images run.
-    pub samples: u64,
-    /// Images for which every inference, and the class, equal the host's.
-    pub equal_outputs: u64,
-    /// Images whose class equals the host's.
-    pub equal_labels: u64,
-    /// Predicted latency in microseconds.
-    pub predicted_us: f64,
-    /// Median, over the images that reach the last stage, of the sum of the stages' durations, in microseconds.
-    pub measured_us: f64,
-    /// Their 90th percentile.
-    pub measured_p90_us: f64,
-    /// The sum for each of those images, in the order of the samples.
-    pub per_image_us: Vec<f64>,
-    /// Whether everything was equal and the latency limit, if there is one, was met.
-    pub passed: bool,
 }
 
 #[cfg(test)]
