@@ -159,12 +159,12 @@ fn human(shown: &Shown) -> String {
     });
     let header = ["stage", "level", "recipe", "metric", ">value", ">95 % interval", ">images"];
     let alone = text_table(&header, rows);
+    let mut stages: Vec<&str> = shown.rows.iter().map(|row| row.stage.as_str()).collect();
+    stages.dedup();
     let rows = shown.end_to_end.iter().map(|row| {
-        let levels: Vec<String> =
-            row.assignment.iter().map(|(stage, level)| format!("{stage}={level}")).collect();
         let result = &row.result;
         vec![
-            levels.join(","),
+            label(&stages, &row.assignment),
             format!("{} of {}", result.correct, result.total),
             percent(result.value),
             interval(result.ci95),
@@ -175,9 +175,30 @@ fn human(shown: &Shown) -> String {
     format!("Each stage alone, the others at fp32\n{alone}\n\nEnd to end\n{together}")
 }
 
+/// The levels in the order of the stages, as `--assignment` takes them, or "all" for a single one.
+fn label(stages: &[&str], levels: &BTreeMap<String, Level>) -> String {
+    if let Some((_, &first)) = levels.first_key_value()
+        && levels.values().all(|&level| level == first)
+    {
+        return format!("all {first}");
+    }
+    let one = |stage: &&str| levels.get(*stage).map(|level| format!("{stage}={level}"));
+    let parts: Vec<String> = stages.iter().filter_map(one).collect();
+    parts.join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn assignments_are_told_in_the_order_of_the_stages() {
+        let stages = ["palm", "landmark", "gesture"];
+        let Wanted(levels) = "gesture=int8,palm=bin1,landmark=fp32".parse().unwrap();
+        assert_eq!(label(&stages, &levels), "palm=bin1,landmark=fp32,gesture=int8");
+        let Wanted(levels) = "gesture=int8,palm=int8,landmark=int8".parse().unwrap();
+        assert_eq!(label(&stages, &levels), "all int8");
+    }
 
     #[test]
     fn assignments_are_read_strictly() {
