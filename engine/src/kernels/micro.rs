@@ -198,7 +198,8 @@ pub struct I8DepthwiseArgs {
     pub taps: usize,
     /// `pixels * taps` pointers to rows of channels.
     pub a: *const *const i8,
-    /// Packed weights in blocks of `nr` channels: `[bias i32; nr]` then `[[w i8; nr]; taps]`.
+    /// Packed weights in blocks of `nr` channels: `[bias i32; nr]`, then for each group of `kr` taps (zeros for those
+    /// beyond `taps`) `[[w i8; kr]; nr]`.
     pub w: *const i8,
     /// First output pixel.
     pub c: *mut i8,
@@ -215,7 +216,7 @@ pub struct MicroKernel<A> {
     pub name: &'static str,
     /// What it needs.
     pub isa: Isa,
-    /// Its tile; for depthwise kernels `nr` is the channel block, `mr` and `kr` are 1.
+    /// Its tile; for depthwise kernels `nr` is the channel block, `mr` is 1, and `kr` taps are packed next to each other.
     pub tile: Tile,
     /// The code.
     ///

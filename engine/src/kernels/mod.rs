@@ -22,6 +22,8 @@ pub mod registry;
 mod requant;
 #[cfg(target_arch = "x86_64")]
 mod requant_avx2;
+#[cfg(target_arch = "x86_64")]
+mod requant_avx512;
 #[cfg(target_arch = "aarch64")]
 mod requant_neon;
 

@@ -140,10 +140,11 @@ pub(crate) fn f32_depthwise(tile: Tile, weights: &[f32], bias: &[f32], taps: usi
     packed
 }
 
-/// 8-bit depthwise weights `[taps, channels]` and 32-bit biases `[channels]`, in blocks of `nr` channels without gaps.
+/// 8-bit depthwise weights `[taps, channels]` and 32-bit biases `[channels]`, in blocks of `nr` channels without gaps:
+/// biases, then per group of `kr` taps (missing ones zero) those of each channel next to each other.
 pub(crate) fn i8_depthwise(tile: Tile, weights: &[i8], bias: &[i32], taps: usize) -> Panels<i8> {
     let channels = bias.len();
-    let bytes = tile.nr * (4 + taps);
+    let bytes = tile.nr * (4 + taps.next_multiple_of(tile.kr));
     let mut packed = Panels::new(1, bytes * channels.div_ceil(tile.nr));
     let all = packed.panel_mut::<i8>(0);
     for channel in 0..channels {
@@ -152,7 +153,9 @@ pub(crate) fn i8_depthwise(tile: Tile, weights: &[i8], bias: &[i32], taps: usize
         bytemuck::cast_slice_mut(&mut block[4 * at..][..4])
             .copy_from_slice(&bias[channel].to_ne_bytes());
         for tap in 0..taps {
-            block[(tap + 4) * tile.nr + at] = weights[tap * channels + channel];
+            let group = 4 + tap / tile.kr * tile.kr;
+            block[group * tile.nr + at * tile.kr + tap % tile.kr] =
+                weights[tap * channels + channel];
         }
     }
     packed

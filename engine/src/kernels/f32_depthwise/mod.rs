@@ -2,6 +2,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "arm")]
@@ -15,6 +17,10 @@ pub(super) static KERNELS: &[&F32Depthwise] = &[
     &portable::DEPTHWISE_8,
     #[cfg(target_arch = "x86_64")]
     &avx2::DEPTHWISE_16,
+    #[cfg(target_arch = "x86_64")]
+    &avx512::DEPTHWISE_16,
+    #[cfg(target_arch = "x86_64")]
+    &avx512::DEPTHWISE_32,
     #[cfg(target_arch = "aarch64")]
     &neon::DEPTHWISE_8,
     #[cfg(target_arch = "arm")]

@@ -1,14 +1,13 @@
 //! 8-bit tiles for AVX-512 VNNI.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_castsi512_si256, _mm512_dpbusd_epi32, _mm512_extracti64x4_epi64,
-    _mm512_loadu_si512, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_sub_epi32, _mm512_xor_si512,
+    __m512i, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_sub_epi32, _mm512_xor_si512,
 };
 
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
-use crate::kernels::requant_avx2::{requantize_8, store_8};
+use crate::kernels::requant_avx512::{requantize_16, store_16};
 
 /// Twelve rows by thirty-two columns, four channels at a time. VPDPBUSD wants unsigned activations: they are offset by
 /// 128, and 128 times the sum of each column's weights is accumulated along and subtracted at the end.
@@ -66,25 +65,12 @@ unsafe fn gemm<const MR: usize, const VECTORS: usize>(args: &I8GemmArgs) {
         for (r, acc) in acc.iter().enumerate().take(args.rows) {
             let c = args.c.add(r * args.c_stride);
             for (v, &x) in acc.iter().enumerate() {
-                store_16(args, LANES * v, _mm512_sub_epi32(x, excess[v]), c);
-            }
-        }
-    }
-}
-
-/// # Safety
-/// `c` is writable for `args.cols` elements; the arrays of `args.requant` cover all columns.
-#[inline]
-#[target_feature(enable = "avx512f,avx512dq,avx2")]
-unsafe fn store_16(args: &I8GemmArgs, first: usize, x: __m512i, c: *mut i8) {
-    let halves = [_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64::<1>(x)];
-    for (half, x) in halves.into_iter().enumerate() {
-        let first = first + 8 * half;
-        if first < args.cols {
-            // SAFETY: as above.
-            unsafe {
-                let q = requantize_8(&args.requant, first, x);
-                store_8(q, c.add(first), args.cols - first);
+                let first = LANES * v;
+                if first < args.cols {
+                    let x = _mm512_sub_epi32(x, excess[v]);
+                    let q = requantize_16(&args.requant, first, x);
+                    store_16(q, c.add(first), args.cols - first);
+                }
             }
         }
     }
