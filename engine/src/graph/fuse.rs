@@ -1,6 +1,6 @@
 //! Graph to graph: operators merged into those before them, and what no output needs removed.
 
-use super::{Activation, Graph, MAX_ELEMENTS, Node, Op, Padding, UnaryOp, ValueId};
+use super::{Activation, BinaryOp, Graph, MAX_ELEMENTS, Node, Op, Padding, UnaryOp, ValueId};
 
 /// All passes of this module, in the order in which they help each other.
 #[must_use]
@@ -88,7 +88,8 @@ fn activation_slot(op: &mut Op, wanted: Activation) -> Option<&mut Activation> {
     let slot = match op {
         Op::Conv2d { activation, .. }
         | Op::DepthwiseConv2d { activation, .. }
-        | Op::FullyConnected { activation } => activation,
+        | Op::FullyConnected { activation }
+        | Op::Binary { op: BinaryOp::Add | BinaryOp::Sub, activation } => activation,
         Op::Binary { activation, .. }
         | Op::MaxPool2d { activation, .. }
         | Op::AveragePool2d { activation, .. }
@@ -199,6 +200,33 @@ mod tests {
         let names: Vec<&str> = optimized.values.iter().map(|value| value.name.as_str()).collect();
         assert_eq!(names, ["x", "w", "b", "slopes", "prelu", "y", "other input"]);
         assert_eq!(optimized.inputs, [0, 6], "inputs stay, used or not");
+    }
+
+    #[test]
+    fn prelu_merges_into_a_sum_but_not_into_a_product() {
+        for (op, nodes) in [(BinaryOp::Add, 1), (BinaryOp::Mul, 2)] {
+            let graph = Graph {
+                values: vec![
+                    value("x", &[2, 2], None),
+                    value("slopes", &[2], Some(vec![2., 3.])),
+                    value("sum", &[2, 2], None),
+                    value("y", &[2, 2], None),
+                ],
+                nodes: vec![
+                    node("sum", Op::Binary { op, activation: Activation::None }, &[0, 0], 2),
+                    node("y", Op::Prelu, &[2, 1], 3),
+                ],
+                inputs: vec![0],
+                outputs: vec![3],
+            };
+            let fused = optimize(graph.clone());
+            fused.validate().unwrap();
+            assert_eq!(fused.nodes.len(), nodes);
+            let x =
+                crate::Tensor::from_shape_fn(vec![2, 2], |i| i[0] as f32 * 2. - 1. - i[1] as f32);
+            let results = |graph| crate::oracle::run(graph, std::slice::from_ref(&x)).unwrap();
+            assert_eq!(results(&fused), results(&graph));
+        }
     }
 
     #[test]

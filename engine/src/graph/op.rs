@@ -114,11 +114,12 @@ pub enum Op {
     Prelu,
     /// Input: x.
     Unary(UnaryOp),
-    /// Inputs: a, b, broadcast against each other.
+    /// Inputs: a, b, broadcast against each other, then slopes (one per channel of the result, fp32, `[c]`) with
+    /// [`Activation::Prelu`].
     Binary {
         /// The operation.
         op: BinaryOp,
-        /// Fused activation (not `Prelu`).
+        /// Fused activation (`Prelu` only behind a sum or a difference).
         activation: Activation,
     },
     /// Largest element of each window; padding never wins. Input: x `[n, h, w, c]`.

@@ -1,6 +1,6 @@
 //! Shape inference: the shapes of an operator's results follow from those of its operands.
 
-use super::{Activation, Op, Window};
+use super::{Activation, BinaryOp, Op, Window};
 
 /// The largest extent, window parameter and number of elements that a graph may have. It keeps every product of
 /// two of them within 64 bits, and an fp32 tensor within 1 GiB.
@@ -85,10 +85,16 @@ pub fn infer(
             }
             one(x.to_vec())
         }
-        Op::Binary { activation, .. } => {
+        Op::Binary { op, activation } => {
             let b = operand(inputs, 1)?;
-            not_prelu(*activation)?;
-            one(broadcast(x, b).ok_or_else(|| format!("cannot broadcast {x:?} with {b:?}"))?)
+            let shape = broadcast(x, b);
+            let shape = shape.ok_or_else(|| format!("cannot broadcast {x:?} with {b:?}"))?;
+            if matches!(op, BinaryOp::Add | BinaryOp::Sub) && *activation == Activation::Prelu {
+                per_channel("slopes", operand(inputs, 2)?, shape.last().copied())?;
+            } else {
+                not_prelu(*activation)?;
+            }
+            one(shape)
         }
         Op::MaxPool2d { window, activation } | Op::AveragePool2d { window, activation } => {
             not_prelu(*activation)?;

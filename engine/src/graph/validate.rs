@@ -102,6 +102,7 @@ impl Graph {
         let parameters = match node.op {
             Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::FullyConnected { .. } => 1..,
             Op::Prelu | Op::Convert | Op::Gather { .. } => 1..,
+            Op::Binary { .. } => 2..,
             _ => return Ok(()),
         };
         for &id in &node.inputs[parameters] {
@@ -130,7 +131,8 @@ fn operand_count(op: &Op, to_bits: bool) -> Option<usize> {
         | Op::FullyConnected { activation } => {
             3 + usize::from(*activation == Activation::Prelu) + usize::from(to_bits)
         }
-        Op::Prelu | Op::Binary { .. } | Op::Gather { .. } => 2,
+        Op::Binary { activation, .. } => 2 + usize::from(*activation == Activation::Prelu),
+        Op::Prelu | Op::Gather { .. } => 2,
         Op::Convert => 1 + usize::from(to_bits),
         Op::Concat { .. } => return None,
         _ => 1,

@@ -26,6 +26,7 @@ mod requant_avx2;
 mod requant_avx512;
 #[cfg(target_arch = "aarch64")]
 mod requant_neon;
+mod vectorize;
 
 pub use isa::{CpuFeatures, Isa};
 pub use oracle::{SelfTestResult, self_test};

@@ -136,7 +136,11 @@ fn compute(graph: &Graph, node: &Node, values: &[Option<Tensor>]) -> Vec<Tensor>
         Op::Unary(function) => x.mapv(|v| unary(*function, v)),
         Op::Binary { op, activation } => {
             let pairs = broadcast(x, shape).into_iter().zip(broadcast(operand(1), shape));
-            let result = pairs.map(|(a, b)| layers::activate(*activation, binary(*op, a, b), 0.0));
+            let slopes = operand(2).iter().copied().chain(std::iter::repeat(0.0));
+            let slopes: Vec<f32> = slopes.take(shape.last().copied().unwrap_or(1)).collect();
+            let result = pairs
+                .zip(slopes.iter().cycle())
+                .map(|((a, b), &slope)| layers::activate(*activation, binary(*op, a, b), slope));
             dense(shape, result.collect())
         }
         Op::MaxPool2d { window, activation } => layers::pool(x, window, shape, |elements| {

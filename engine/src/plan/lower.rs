@@ -5,10 +5,10 @@ use crate::graph::{
     Value, ValueId, Window,
 };
 use crate::kernels::operators::{
-    BinConv, BitsThresholds, Concat, ConvShape, Convert, CopyRows, F32AveragePool, F32Binary,
-    F32Conv, F32DepthwiseConv, F32MaxPool, F32Prelu, F32Reduce, F32Resize, F32Softmax, F32Unary,
+    BinConv, Concat, ConvShape, Convert, CopyRows, F32AveragePool, F32Binary, F32Conv,
+    F32DepthwiseConv, F32MaxPool, F32Prelu, F32Reduce, F32Resize, F32Signs, F32Softmax, F32Unary,
     Gather, I8Add, I8AveragePool, I8Conv, I8DepthwiseConv, I8MaxPool, I8Mean, I8Mul, I8Prelu,
-    I8Resize, I8Softmax, I8Table, Operator, Widened, logistic,
+    I8Resize, I8Signs, I8Softmax, I8Table, Operands, Operator, Widened, logistic,
 };
 use crate::kernels::{CpuFeatures, RequantParams};
 
@@ -52,7 +52,8 @@ pub(super) fn constant_bytes(constant: &Constant) -> &[u8] {
 pub(super) fn lower(graph: &Graph, node: &Node, cpu: &CpuFeatures) -> Result<Lowered> {
     let context = Context { graph, node, cpu };
     let operands = match node.op {
-        Op::Binary { .. } | Op::Concat { .. } => node.inputs.clone(),
+        Op::Binary { .. } => node.inputs[..2].to_vec(),
+        Op::Concat { .. } => node.inputs.clone(),
         _ => vec![node.inputs[0]],
     };
     Ok(Lowered { operator: context.lower()?, operands })
@@ -204,8 +205,10 @@ impl Context<'_> {
         Ok(ConvShape::matrix(self.value(0)?.elements() / in_c, in_c, out_c))
     }
 
+    /// The slopes of a fused PReLU: the last operand of a layer or of a sum.
     fn slopes(&self, activation: Activation) -> Result<Option<&[f32]>> {
-        if activation == Activation::Prelu { self.f32s(3).map(Some) } else { Ok(None) }
+        let operand = if matches!(self.node.op, Op::Binary { .. }) { 2 } else { 3 };
+        if activation == Activation::Prelu { self.f32s(operand).map(Some) } else { Ok(None) }
     }
 
     fn float(&self, half: bool) -> Result<Box<dyn Operator>> {
@@ -233,7 +236,7 @@ impl Context<'_> {
                     ids.iter().map(|&id| self.graph.values[id].elements()).collect()
                 };
                 let operands = match self.node.op {
-                    Op::Binary { .. } => &self.node.inputs[..],
+                    Op::Binary { .. } => &self.node.inputs[..2],
                     _ => &self.node.inputs[..1],
                 };
                 boxed(Widened::new(self.float_rest()?, count(operands), count(&self.node.outputs)))
@@ -273,20 +276,14 @@ impl Context<'_> {
 
     /// fp32 operators without kernels of their own for fp16.
     fn float_rest(&self) -> Result<Box<dyn Operator>> {
-        let (input, result) = (self.value(0)?, self.result());
+        let input = self.value(0)?;
         let count = input.elements();
         match &self.node.op {
-            Op::Prelu => boxed(F32Prelu { slopes: self.f32s(1)?.to_vec(), count }),
-            Op::Unary(op) => boxed(F32Unary { op: *op, count }),
+            Op::Prelu => boxed(F32Prelu::new(self.cpu, self.f32s(1)?, count)),
+            Op::Unary(op) => boxed(F32Unary::new(self.cpu, *op, count)),
             Op::Binary { op, activation } => {
-                let shapes = (&input.shape, &self.value(1)?.shape);
-                boxed(F32Binary::new(
-                    *op,
-                    shapes.0,
-                    shapes.1,
-                    &result.shape,
-                    real_bounds(*activation),
-                ))
+                let (slopes, bounds) = (self.slopes(*activation)?, real_bounds(*activation));
+                boxed(F32Binary::new(*op, self.binary_operands()?, slopes, bounds))
             }
             Op::MaxPool2d { window, activation } => {
                 boxed(F32MaxPool::new(&self.conv_shape(*window)?, real_bounds(*activation)))
@@ -296,7 +293,7 @@ impl Context<'_> {
             }
             Op::ResizeBilinear { size, half_pixel_centers, align_corners } => {
                 let shape = four(&input.shape)?;
-                boxed(F32Resize::new(shape, *size, *half_pixel_centers, *align_corners))
+                boxed(F32Resize::new(self.cpu, shape, *size, *half_pixel_centers, *align_corners))
             }
             Op::Reduce { op, axes, .. } => boxed(F32Reduce::new(*op, &input.shape, axes)),
             Op::Softmax { beta } => {
@@ -375,7 +372,7 @@ impl Context<'_> {
                 let positive = vec![ratio; slopes.len()];
                 let requant =
                     RequantParams::from_real(&positive, Some(&negative), output.1, -128, 127);
-                boxed(I8Prelu { requant, zero_point: input.1, count })
+                boxed(I8Prelu::new(requant, input.1, count))
             }
             Op::Unary(UnaryOp::Relu) => table(|x| x.max(0.0)),
             Op::Unary(UnaryOp::Relu6) => table(|x| x.clamp(0.0, 6.0)),
@@ -392,7 +389,13 @@ impl Context<'_> {
             }
             Op::ResizeBilinear { size, half_pixel_centers, align_corners } => {
                 self.same_encoding()?;
-                boxed(I8Resize::new(four(shape)?, *size, *half_pixel_centers, *align_corners))
+                boxed(I8Resize::new(
+                    self.cpu,
+                    four(shape)?,
+                    *size,
+                    *half_pixel_centers,
+                    *align_corners,
+                ))
             }
             Op::Reduce { op: ReduceOp::Mean, axes, .. } => {
                 boxed(I8Mean::new(shape, axes, input, output))
@@ -424,21 +427,25 @@ impl Context<'_> {
         output: (f32, i8),
     ) -> Result<Box<dyn Operator>> {
         let b = Self::i8_encoding(self.value(1)?)?;
-        let shapes =
-            (&self.value(0)?.shape[..], &self.value(1)?.shape[..], &self.result().shape[..]);
-        let bounds = i8_bounds(activation, output);
+        let (operands, encodings) = (self.binary_operands()?, [a, b, output]);
+        let (slopes, bounds) = (self.slopes(activation)?, i8_bounds(activation, output));
         match op {
-            BinaryOp::Add => boxed(I8Add::new(shapes, a, b, output, 1, bounds)),
-            BinaryOp::Sub => boxed(I8Add::new(shapes, a, b, output, -1, bounds)),
-            BinaryOp::Mul => boxed(I8Mul::new(shapes, a, b, output, bounds)),
+            BinaryOp::Add => boxed(I8Add::new(operands, encodings, 1, slopes, bounds)),
+            BinaryOp::Sub => boxed(I8Add::new(operands, encodings, -1, slopes, bounds)),
+            BinaryOp::Mul => boxed(I8Mul::new(operands, encodings, bounds)),
             op => Err(format!("{op:?} does not compute on 8 bits")),
         }
+    }
+
+    fn binary_operands(&self) -> Result<Operands> {
+        let (a, b) = (&self.value(0)?.shape, &self.value(1)?.shape);
+        Ok(Operands::new(self.cpu, a, b, &self.result().shape))
     }
 
     fn convert(&self) -> Result<Box<dyn Operator>> {
         let (from, to) = (self.value(0)?, self.result());
         if to.encoding != Encoding::Bits {
-            let convert = Convert::new(from.encoding, to.encoding, from.elements());
+            let convert = Convert::new(self.cpu, from.encoding, to.encoding, from.elements());
             return boxed(convert.ok_or("bits and integers cannot be converted")?);
         }
         let channels = from.shape.last().copied().unwrap_or(1);
@@ -446,18 +453,18 @@ impl Context<'_> {
         let wrong = || format!("it needs {channels} thresholds");
         match from.encoding {
             Encoding::F32 => {
-                let thresholds = self.f32s(1)?.to_vec();
+                let thresholds = self.f32s(1)?;
                 if thresholds.len() != channels {
                     return Err(wrong());
                 }
-                boxed(BitsThresholds::F32 { thresholds, rows })
+                boxed(F32Signs::new(self.cpu, thresholds, rows))
             }
             Encoding::Int8 { .. } => {
-                let thresholds = self.i32s(1)?.to_vec();
+                let thresholds = self.i32s(1)?;
                 if thresholds.len() != channels {
                     return Err(wrong());
                 }
-                boxed(BitsThresholds::I8 { thresholds, rows })
+                boxed(I8Signs::new(self.cpu, thresholds, rows))
             }
             other => Err(format!("bits cannot be made of {other:?}")),
         }

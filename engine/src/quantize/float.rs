@@ -20,6 +20,7 @@ pub(super) fn half(graph: Graph) -> Variant {
                     Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::FullyConnected { .. },
                     2..,
                 )
+                | (Op::Binary { .. }, 2)
                 | (Op::Prelu, 1) => Encoding::F32,
                 _ => Encoding::F16,
             };

@@ -172,6 +172,7 @@ impl Pass {
         match node.op {
             Op::Conv2d { activation, .. }
             | Op::DepthwiseConv2d { activation, .. }
+            | Op::Binary { activation, .. }
             | Op::FullyConnected { activation } => activation,
             _ => Activation::None,
         }
@@ -204,6 +205,12 @@ impl Pass {
             Op::Prelu => {
                 let x = self.operand(node.inputs[0]);
                 vec![x, self.rewriter.form(node.inputs[1], Encoding::F32, Clone::clone)]
+            }
+            Op::Binary { .. } => {
+                let mut inputs: Vec<_> =
+                    node.inputs[..2].iter().map(|&id| self.operand(id)).collect();
+                inputs.extend(self.slopes(node));
+                inputs
             }
             Op::Gather { .. } => {
                 let x = self.operand(node.inputs[0]);
@@ -238,9 +245,11 @@ impl Pass {
         self.rewriter.constant(&name, shape, encoding, constant)
     }
 
+    /// The slopes of a fused PReLU: the last operand of a layer or of a sum.
     fn slopes(&mut self, node: &Node) -> Option<ValueId> {
+        let &slopes = node.inputs.last()?;
         (Self::activation(node) == Activation::Prelu)
-            .then(|| self.rewriter.form(node.inputs[3], Encoding::F32, Clone::clone))
+            .then(|| self.rewriter.form(slopes, Encoding::F32, Clone::clone))
     }
 
     /// The node as a layer on bits, or why it stays at 8.

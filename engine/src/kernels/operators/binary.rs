@@ -3,11 +3,15 @@
 use super::{Operator, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::graph::BinaryOp;
+use crate::kernels::isa::CpuFeatures;
 use crate::kernels::micro::clamp_f32;
 use crate::kernels::requant::Factor;
+use crate::kernels::vectorize::Vectorizer;
 
 /// Fewest elements worth a task.
 const LEAST: usize = 4096;
+/// Elements after which the cost of entering a loop no longer matters.
+const LONG: usize = 512;
 
 /// How the elements of an operand are found for each result.
 #[derive(Debug)]
@@ -50,81 +54,120 @@ impl Source {
         Self::Table((0..result.iter().product()).map(index).collect())
     }
 
-    #[inline]
-    fn index(&self, flat: usize) -> usize {
+    /// The operand of the results `first..first + count`, in `scratch` unless they lie side by side.
+    fn row<'a, T: Copy>(
+        &self,
+        data: &'a [T],
+        first: usize,
+        count: usize,
+        scratch: &'a mut Vec<T>,
+    ) -> &'a [T] {
+        scratch.clear();
         match self {
-            Self::Same => flat,
-            Self::Repeats(period) => flat % period,
-            Self::Table(table) => table[flat] as usize,
+            Self::Same => return &data[first..first + count],
+            Self::Repeats(period) if *period == count && first.is_multiple_of(count) => {
+                return data;
+            }
+            Self::Repeats(period) => {
+                scratch.extend((first..first + count).map(|flat| data[flat % period]));
+            }
+            Self::Table(table) => {
+                scratch.extend(table[first..first + count].iter().map(|&at| data[at as usize]));
+            }
         }
+        scratch
     }
 }
 
-/// Both operands' sources and the result's size.
+/// Where operands are found, and how loops over them run.
 #[derive(Debug)]
-struct Operands {
+pub struct Operands {
     a: Source,
     b: Source,
     counts: (usize, usize),
     count: usize,
+    /// Extent of the result's last axis.
+    channels: usize,
+    vectorizer: Vectorizer,
 }
 
 impl Operands {
-    fn new(a: &[usize], b: &[usize], result: &[usize]) -> Self {
+    /// Shapes of both operands and of the result.
+    pub fn new(cpu: &CpuFeatures, a: &[usize], b: &[usize], result: &[usize]) -> Self {
         Self {
             a: Source::new(a, result),
             b: Source::new(b, result),
             counts: (a.iter().product(), b.iter().product()),
             count: result.iter().product(),
+            channels: result.last().copied().unwrap_or(1).max(1),
+            vectorizer: Vectorizer::new(cpu),
         }
     }
 
-    fn run<T: bytemuck::Pod + Send + Sync>(
+    /// A parameter per channel, repeated so that loops over it are long enough to pay.
+    fn repeated<P: Copy>(&self, per_channel: &[P]) -> Vec<P> {
+        let times = (LONG / per_channel.len().max(1)).max(1);
+        per_channel.repeat(times)
+    }
+
+    /// Computes every element from those of both operands and its channel's parameter. `parameters` are none, which
+    /// gives `default`, or come from [`Operands::repeated`].
+    fn run<T: bytemuck::Pod + Send + Sync, P: Copy + Sync>(
         &self,
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         pool: &dyn Pool,
-        function: impl Fn(T, T) -> T + Sync,
+        (parameters, default): (&[P], P),
+        function: impl Fn(T, T, P) -> T + Sync,
     ) {
         let a = elements::<T>(inputs[0], self.counts.0);
         let b = elements::<T>(inputs[1], self.counts.1);
-        for_rows(pool, elements_mut(outputs[0], self.count), 1, LEAST, |first, output| {
-            if let (Source::Same, Source::Same) = (&self.a, &self.b) {
-                for ((y, &a), &b) in output.iter_mut().zip(&a[first..]).zip(&b[first..]) {
-                    *y = function(a, b);
+        let side_by_side = matches!((&self.a, &self.b), (Source::Same, Source::Same));
+        let channels = self.channels;
+        let output = elements_mut(outputs[0], self.count);
+        for_rows(pool, output, channels, LEAST / channels, |first, output| {
+            let (mut scratch_a, mut scratch_b) = (Vec::new(), Vec::new());
+            let row = match (side_by_side, parameters.len()) {
+                (false, _) => channels,
+                (true, 0) => output.len(),
+                (true, count) => count,
+            };
+            for (index, y) in output.chunks_mut(row).enumerate() {
+                let flat = first * channels + index * row;
+                let a = self.a.row(a, flat, y.len(), &mut scratch_a);
+                let b = self.b.row(b, flat, y.len(), &mut scratch_b);
+                if parameters.is_empty() {
+                    self.vectorizer.map_2(y, a, b, |a, b| function(a, b, default));
+                } else {
+                    self.vectorizer.map_3(y, a, b, parameters, &function);
                 }
-                return;
-            }
-            for (offset, y) in output.iter_mut().enumerate() {
-                let flat = first + offset;
-                *y = function(a[self.a.index(flat)], b[self.b.index(flat)]);
             }
         });
     }
 }
 
-/// fp32 arithmetic, results kept within bounds.
+/// fp32 arithmetic, then PReLU if there are slopes, results kept within bounds.
 #[derive(Debug)]
 pub struct F32Binary {
     op: BinaryOp,
     operands: Operands,
+    /// Repeated.
+    slopes: Vec<f32>,
     bounds: (f32, f32),
 }
 
 impl F32Binary {
-    /// Shapes of both operands and of the result.
+    /// PReLU slopes, one per channel, or none.
     pub fn new(
         op: BinaryOp,
-        a: &[usize],
-        b: &[usize],
-        result: &[usize],
+        operands: Operands,
+        slopes: Option<&[f32]>,
         bounds: (f32, f32),
     ) -> Self {
-        Self { op, operands: Operands::new(a, b, result), bounds }
+        let slopes = operands.repeated(slopes.unwrap_or_default());
+        Self { op, operands, slopes, bounds }
     }
-}
 
-impl F32Binary {
     fn apply(
         &self,
         inputs: &[&[u8]],
@@ -133,10 +176,16 @@ impl F32Binary {
         function: impl Fn(f32, f32) -> f32 + Sync,
     ) {
         let (min, max) = self.bounds;
+        let slopes = (&self.slopes[..], 1.0);
         if (min, max) == (f32::NEG_INFINITY, f32::INFINITY) {
-            self.operands.run(inputs, outputs, pool, function);
+            self.operands.run(inputs, outputs, pool, slopes, |a, b, slope| {
+                let x = function(a, b);
+                if x < 0.0 { x * slope } else { x }
+            });
         } else {
-            self.operands.run(inputs, outputs, pool, |a, b| clamp_f32(function(a, b), min, max));
+            let none = (&[][..], ());
+            self.operands
+                .run(inputs, outputs, pool, none, |a, b, ()| clamp_f32(function(a, b), min, max));
         }
     }
 }
@@ -152,30 +201,86 @@ impl Operator for F32Binary {
             BinaryOp::Minimum => self.apply(inputs, outputs, pool, f32::min),
         }
     }
+
+    fn weight_bytes(&self) -> usize {
+        4 * self.slopes.len()
+    }
 }
 
-/// Sum or difference of 8-bit operands:
-/// `q = clamp(z + ((a - za) * ma + (b - zb) * mb + 2^(shift - 1)) >> shift)` with integer multipliers of at most 2^21
-/// in magnitude, so that the sum fits 32 bits.
+/// Sum or difference of 8-bit operands, with PReLU if there are slopes. The accumulator is
+/// `acc = (a - za) * ma + (b - zb) * mb`, with integer multipliers of at most 2^21 in magnitude so that it has at most 30
+/// bits and a sign; then `q = clamp(z + (acc + 2^(shift - 1)) >> shift)`.
+///
+/// PReLU first rounds `acc` to 16 bits and a sign, then multiplies by a slope of at most 14 bits and a sign, `positive` or
+/// that of the channel. All products fit 32 bits, which is what vectors are good at.
 #[derive(Debug)]
 pub struct I8Add {
     operands: Operands,
     multipliers: (i32, i32),
+    /// Both products at the zero points, subtracted.
+    offset: i32,
     shift: u32,
-    /// Both products at the zero points, subtracted, and the rounding.
-    bias: i32,
+    prelu: Option<I8AddPrelu>,
     zero_point: i32,
     bounds: (i32, i32),
 }
 
+#[derive(Debug)]
+struct I8AddPrelu {
+    /// Right shift of the accumulator before the multiplication.
+    before: u32,
+    /// Right shift of the product.
+    after: u32,
+    positive: i32,
+    /// One per channel, repeated.
+    negative: Vec<i32>,
+}
+
+impl I8AddPrelu {
+    /// Bits of the accumulator and of slopes.
+    const ACC_BITS: u32 = 16;
+    const SLOPE_BITS: u32 = 14;
+
+    /// For accumulators of which `2^shift` are a step of the result.
+    fn new(operands: &Operands, slopes: &[f32], shift: u32) -> Self {
+        let before = shift.min(30 - Self::ACC_BITS);
+        let largest = slopes.iter().fold(1.0, |largest: f32, slope| largest.max(slope.abs()));
+        // Slopes beyond 2^10 would leave none of the others any bits; they saturate.
+        let headroom = (f64::from(largest).log2().ceil() as u32).min(10);
+        let fraction = Self::SLOPE_BITS - headroom;
+        let limit = f64::from(1 << Self::SLOPE_BITS);
+        let integer = |slope: &f32| {
+            (f64::from(*slope) * f64::from(1 << fraction)).round().clamp(-limit, limit) as i32
+        };
+        Self {
+            before,
+            after: shift - before + fraction,
+            positive: 1 << fraction,
+            negative: operands.repeated(&slopes.iter().map(integer).collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// Division by `2^shift`, to the nearest, halves up.
+#[inline(always)]
+fn rounding_shift(x: i32, shift: u32) -> i32 {
+    x.wrapping_add((1 << shift) >> 1) >> shift
+}
+
+/// As `clamp`, but never panics, which would keep a loop from being vectorized.
+#[inline(always)]
+fn bounded(x: i32, min: i32, max: i32) -> i32 {
+    x.max(min).min(max)
+}
+
 impl I8Add {
-    /// Encodings `(scale, zero point)` of operands and result; `sign` is -1 for a difference; inclusive bounds.
+    /// Encodings `(scale, zero point)` of both operands and of the result; `sign` is -1 for a difference; PReLU slopes,
+    /// one per channel, or none; inclusive bounds.
     pub fn new(
-        shapes: (&[usize], &[usize], &[usize]),
-        a: (f32, i8),
-        b: (f32, i8),
-        result: (f32, i8),
+        operands: Operands,
+        [a, b, result]: [(f32, i8); 3],
         sign: i32,
+        slopes: Option<&[f32]>,
         bounds: (i8, i8),
     ) -> Self {
         let real = (f64::from(a.0) / f64::from(result.0), f64::from(b.0) / f64::from(result.0));
@@ -185,13 +290,13 @@ impl I8Add {
         let scale = f64::from(1_u32 << shift);
         let integer = |real: f64| (real * scale).round().min(f64::from(1 << 21)) as i32;
         let multipliers = (integer(real.0), sign * integer(real.1));
-        let bias =
-            (1 << (shift - 1)) - i32::from(a.1) * multipliers.0 - i32::from(b.1) * multipliers.1;
+        let prelu = slopes.map(|slopes| I8AddPrelu::new(&operands, slopes, shift));
         Self {
-            operands: Operands::new(shapes.0, shapes.1, shapes.2),
+            operands,
             multipliers,
+            offset: -i32::from(a.1) * multipliers.0 - i32::from(b.1) * multipliers.1,
             shift,
-            bias,
+            prelu,
             zero_point: i32::from(result.1),
             bounds: (i32::from(bounds.0), i32::from(bounds.1)),
         }
@@ -202,11 +307,26 @@ impl Operator for I8Add {
     fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
         let (ma, mb) = self.multipliers;
         let (min, max) = self.bounds;
-        let (bias, shift, zero) = (self.bias, self.shift, self.zero_point);
-        self.operands.run(inputs, outputs, pool, |a: i8, b: i8| {
-            let sum = bias.wrapping_add(i32::from(a) * ma).wrapping_add(i32::from(b) * mb);
-            ((sum >> shift) + zero).clamp(min, max) as i8
+        let (offset, zero, shift) = (self.offset, self.zero_point, self.shift);
+        let sum =
+            |a: i8, b: i8| offset.wrapping_add(i32::from(a) * ma).wrapping_add(i32::from(b) * mb);
+        let Some(prelu) = &self.prelu else {
+            self.operands.run(inputs, outputs, pool, (&[][..], ()), move |a, b, ()| {
+                bounded(rounding_shift(sum(a, b), shift) + zero, min, max) as i8
+            });
+            return;
+        };
+        let &I8AddPrelu { before, after, positive, ref negative } = prelu;
+        let limit = 1 << I8AddPrelu::ACC_BITS;
+        self.operands.run(inputs, outputs, pool, (&negative[..], 0), move |a, b, negative| {
+            let acc = bounded(rounding_shift(sum(a, b), before), -limit, limit);
+            let product = acc * if acc < 0 { negative } else { positive };
+            bounded(rounding_shift(product, after) + zero, min, max) as i8
         });
+    }
+
+    fn weight_bytes(&self) -> usize {
+        self.prelu.as_ref().map_or(0, |prelu| 4 * prelu.negative.len())
     }
 }
 
@@ -220,17 +340,11 @@ pub struct I8Mul {
 }
 
 impl I8Mul {
-    /// Encodings `(scale, zero point)` of operands and result; inclusive bounds.
-    pub fn new(
-        shapes: (&[usize], &[usize], &[usize]),
-        a: (f32, i8),
-        b: (f32, i8),
-        result: (f32, i8),
-        bounds: (i8, i8),
-    ) -> Self {
+    /// Encodings `(scale, zero point)` of both operands and of the result; inclusive bounds.
+    pub fn new(operands: Operands, [a, b, result]: [(f32, i8); 3], bounds: (i8, i8)) -> Self {
         let real = f64::from(a.0) * f64::from(b.0) / f64::from(result.0);
         Self {
-            operands: Operands::new(shapes.0, shapes.1, shapes.2),
+            operands,
             zero_points: (i32::from(a.1), i32::from(b.1), i32::from(result.1)),
             factor: Factor::from_real(real),
             bounds: (i32::from(bounds.0), i32::from(bounds.1)),
@@ -242,9 +356,91 @@ impl Operator for I8Mul {
     fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
         let (za, zb, z) = self.zero_points;
         let (min, max) = self.bounds;
-        self.operands.run(inputs, outputs, pool, |a: i8, b: i8| {
+        self.operands.run(inputs, outputs, pool, (&[][..], ()), |a: i8, b: i8, ()| {
             let product = (i32::from(a) - za) * (i32::from(b) - zb);
-            self.factor.apply(product).saturating_add(z).clamp(min, max) as i8
+            bounded(self.factor.apply(product).saturating_add(z), min, max) as i8
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Serial;
+
+    const CHANNELS: usize = 37;
+
+    fn operands(cpu: &CpuFeatures) -> Operands {
+        let shape = [1, 5, 3, CHANNELS];
+        Operands::new(cpu, &shape, &shape, &shape)
+    }
+
+    /// Both operands: all pairs of a few 8-bit numbers and more.
+    fn inputs() -> (Vec<i8>, Vec<i8>) {
+        let number = |i: usize, step: usize| (i * step % 256) as u8 as i8;
+        (0..15 * CHANNELS).map(|i| (number(i, 89), number(i + i / 256, 151))).unzip()
+    }
+
+    fn run(add: &I8Add) -> Vec<i8> {
+        let (a, b) = inputs();
+        let mut y = vec![0_i8; a.len()];
+        let bytes: [&[u8]; 2] = [bytemuck::cast_slice(&a), bytemuck::cast_slice(&b)];
+        add.run(&bytes, &mut [bytemuck::cast_slice_mut(&mut y)], &Serial);
+        y
+    }
+
+    #[test]
+    fn a_sum_of_bytes_with_prelu_is_the_real_one_to_a_rounding() {
+        let slope = |c: usize| [0.25, -0.5, 1.5, 0.0, 3.0][c % 5] + c as f32 * 1e-3;
+        let slopes: Vec<f32> = (0..CHANNELS).map(slope).collect();
+        let encodings = [(0.03, -5), (0.011, 17), (0.05, -20)];
+        for sign in [1, -1] {
+            let add = I8Add::new(
+                operands(&CpuFeatures::detect()),
+                encodings,
+                sign,
+                Some(&slopes),
+                (-128, 127),
+            );
+            let (a, b) = inputs();
+            for (i, (&q, (&a, &b))) in run(&add).iter().zip(a.iter().zip(&b)).enumerate() {
+                let real = f64::from(i32::from(a) + 5) * 0.03
+                    + f64::from(sign) * f64::from(i32::from(b) - 17) * 0.011;
+                let real = if real < 0.0 { real * f64::from(slopes[i % CHANNELS]) } else { real };
+                let wanted = (real / 0.05 - 20.0).clamp(-128.0, 127.0);
+                assert!((f64::from(q) - wanted).abs() < 0.55, "{a} {b}: {q}, not {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_bytes_are_the_same_on_every_instruction_set() {
+        let slopes: Vec<f32> = (0..CHANNELS).map(|c| c as f32 / 50.0 - 0.2).collect();
+        for slopes in [None, Some(&slopes[..])] {
+            let sum = |cpu: &CpuFeatures| {
+                let encodings = [(0.02, 3), (0.7, -9), (0.4, 1)];
+                run(&I8Add::new(operands(cpu), encodings, 1, slopes, (-100, 90)))
+            };
+            assert_eq!(sum(&CpuFeatures::portable()), sum(&CpuFeatures::detect()));
+        }
+    }
+
+    #[test]
+    fn fp32_sums_take_broadcast_operands_and_prelu() {
+        let slopes = [0.5, 2.0, -1.0];
+        let a = [1.0_f32, -2.0, 3.0, -4.0, -5.0, -6.0];
+        for (b, shape, wanted) in [
+            (vec![-1.5_f32], vec![1], [-0.25, -7.0, 1.5, -2.75, -13.0, 7.5]),
+            (vec![1.0, 2.0, 3.0], vec![3], [2.0, 0.0, 6.0, -1.5, -6.0, 3.0]),
+            (vec![1.0, -1.0], vec![2, 1], [2.0, -2.0, 4.0, -2.5, -12.0, 7.0]),
+        ] {
+            let operands = Operands::new(&CpuFeatures::detect(), &[2, 3], &shape, &[2, 3]);
+            let bounds = (f32::NEG_INFINITY, f32::INFINITY);
+            let add = F32Binary::new(BinaryOp::Add, operands, Some(&slopes), bounds);
+            let mut y = [0.0_f32; 6];
+            let bytes: [&[u8]; 2] = [bytemuck::cast_slice(&a), bytemuck::cast_slice(&b)];
+            add.run(&bytes, &mut [bytemuck::cast_slice_mut(&mut y)], &Serial);
+            assert_eq!(y, wanted, "{b:?}");
+        }
     }
 }

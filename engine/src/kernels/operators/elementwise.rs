@@ -4,7 +4,9 @@ use super::transcendental::logistic;
 use super::{Operator, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::graph::UnaryOp;
+use crate::kernels::isa::CpuFeatures;
 use crate::kernels::requant::RequantParams;
+use crate::kernels::vectorize::Vectorizer;
 
 /// Fewest elements worth a task.
 const LEAST: usize = 4096;
@@ -12,36 +14,58 @@ const LEAST: usize = 4096;
 /// An element-wise function of fp32.
 #[derive(Debug)]
 pub struct F32Unary {
-    /// The function.
-    pub op: UnaryOp,
-    /// Elements.
-    pub count: usize,
+    op: UnaryOp,
+    count: usize,
+    vectorizer: Vectorizer,
+}
+
+impl F32Unary {
+    /// The function, and the number of elements.
+    pub fn new(cpu: &CpuFeatures, op: UnaryOp, count: usize) -> Self {
+        Self { op, count, vectorizer: Vectorizer::new(cpu) }
+    }
+
+    fn apply(
+        &self,
+        input: &[u8],
+        output: &mut [u8],
+        pool: &dyn Pool,
+        f: impl Fn(f32) -> f32 + Sync,
+    ) {
+        let input = elements::<f32>(input, self.count);
+        for_rows(pool, elements_mut(output, self.count), 1, LEAST, |first, output| {
+            self.vectorizer.map(output, &input[first..], &f);
+        });
+    }
 }
 
 impl Operator for F32Unary {
     fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
-        let function: fn(f32) -> f32 = match self.op {
-            UnaryOp::Relu => |x| x.max(0.0),
-            UnaryOp::Relu6 => |x| x.clamp(0.0, 6.0),
-            UnaryOp::Logistic => logistic,
-            UnaryOp::Sign => |x| if x == 0.0 { 0.0 } else { x.signum() },
-        };
-        let input = elements::<f32>(inputs[0], self.count);
-        for_rows(pool, elements_mut(outputs[0], self.count), 1, LEAST, |first, output| {
-            for (y, &x) in output.iter_mut().zip(&input[first..]) {
-                *y = function(x);
+        let (input, output) = (inputs[0], &mut *outputs[0]);
+        match self.op {
+            UnaryOp::Relu => self.apply(input, output, pool, |x| x.max(0.0)),
+            UnaryOp::Relu6 => self.apply(input, output, pool, |x| x.clamp(0.0, 6.0)),
+            UnaryOp::Logistic => self.apply(input, output, pool, logistic),
+            UnaryOp::Sign => {
+                self.apply(input, output, pool, |x| if x == 0.0 { 0.0 } else { x.signum() });
             }
-        });
+        }
     }
 }
 
 /// PReLU in fp32: one slope per channel.
 #[derive(Debug)]
 pub struct F32Prelu {
-    /// One per channel.
-    pub slopes: Vec<f32>,
-    /// Elements, a multiple of the channels.
-    pub count: usize,
+    slopes: Vec<f32>,
+    count: usize,
+    vectorizer: Vectorizer,
+}
+
+impl F32Prelu {
+    /// One slope per channel; `count` elements, a multiple of the channels.
+    pub fn new(cpu: &CpuFeatures, slopes: &[f32], count: usize) -> Self {
+        Self { slopes: slopes.to_vec(), count, vectorizer: Vectorizer::new(cpu) }
+    }
 }
 
 impl Operator for F32Prelu {
@@ -52,9 +76,8 @@ impl Operator for F32Prelu {
         for_rows(pool, output, channels, LEAST / channels, |first, output| {
             let input = &input[first * channels..];
             for (y, x) in output.chunks_exact_mut(channels).zip(input.chunks_exact(channels)) {
-                for ((y, &x), &slope) in y.iter_mut().zip(x).zip(&self.slopes) {
-                    *y = if x < 0.0 { x * slope } else { x };
-                }
+                let prelu = |x: f32, slope| if x < 0.0 { x * slope } else { x };
+                self.vectorizer.map_2(y, x, &self.slopes, prelu);
             }
         });
     }
@@ -67,24 +90,25 @@ impl Operator for F32Prelu {
 /// PReLU on 8-bit operands: a factor per channel and sign.
 #[derive(Debug)]
 pub struct I8Prelu {
-    /// Factors: input scale over output scale, and that times the slope for negative inputs.
-    pub requant: RequantParams,
-    /// The input's zero point.
-    pub zero_point: i8,
-    /// Elements, a multiple of the channels.
-    pub count: usize,
+    requant: RequantParams,
+    zero_point: i8,
+    count: usize,
+    /// Results for every channel and input, where there are more elements than entries.
+    table: Option<Vec<[i8; 256]>>,
 }
 
 impl I8Prelu {
-    /// Results for every channel and input: PReLU of 8 bits is a table.
-    fn table(&self) -> Vec<[i8; 256]> {
+    /// Factors (input scale over output scale, and that times the slope for negative inputs), the input's zero point, and
+    /// the number of elements, a multiple of the channels.
+    pub fn new(requant: RequantParams, zero_point: i8, count: usize) -> Self {
         let entry = |channel, q: usize| {
-            let q = i32::from(q as u8 as i8) - i32::from(self.zero_point);
-            self.requant.apply(channel, q)
+            requant.apply(channel, i32::from(q as u8 as i8) - i32::from(zero_point))
         };
-        (0..self.requant.channels())
-            .map(|channel| std::array::from_fn(|q| entry(channel, q)))
-            .collect()
+        let table = (count >= 256 * requant.channels()).then(|| {
+            let row = |channel| std::array::from_fn(|q| entry(channel, q));
+            (0..requant.channels()).map(row).collect()
+        });
+        Self { requant, zero_point, count, table }
     }
 }
 
@@ -93,23 +117,25 @@ impl Operator for I8Prelu {
         let channels = self.requant.channels();
         let input = elements::<u8>(inputs[0], self.count);
         let output = elements_mut::<i8>(outputs[0], self.count);
-        if self.count < 256 * channels {
-            // Fewer elements than the table would have entries.
+        let Some(table) = &self.table else {
             for (index, (y, &x)) in output.iter_mut().zip(input).enumerate() {
                 let q = i32::from(x as i8) - i32::from(self.zero_point);
                 *y = self.requant.apply(index % channels, q);
             }
             return;
-        }
-        let table = self.table();
+        };
         for_rows(pool, output, channels, LEAST / channels, |first, output| {
             let input = &input[first * channels..];
             for (y, x) in output.chunks_exact_mut(channels).zip(input.chunks_exact(channels)) {
-                for ((y, &x), table) in y.iter_mut().zip(x).zip(&table) {
+                for ((y, &x), table) in y.iter_mut().zip(x).zip(table) {
                     *y = table[usize::from(x)];
                 }
             }
         });
+    }
+
+    fn weight_bytes(&self) -> usize {
+        self.table.as_ref().map_or(0, |table| 256 * table.len())
     }
 }
 

@@ -91,8 +91,14 @@ impl CopyRows {
 impl Operator for CopyRows {
     fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], _pool: &dyn Pool) {
         if let Some((bytes, element)) = &self.fill {
-            for target in outputs[0][..*bytes].chunks_exact_mut(element.len()) {
-                target.copy_from_slice(element);
+            // The filled part doubles, so long copies do most of the work.
+            let target = &mut outputs[0][..*bytes];
+            let mut filled = element.len().min(*bytes);
+            target[..filled].copy_from_slice(&element[..filled]);
+            while filled < *bytes {
+                let more = filled.min(*bytes - filled);
+                target.copy_within(..more, filled);
+                filled += more;
             }
         }
         for (runs, output) in self.results.iter().zip(outputs) {

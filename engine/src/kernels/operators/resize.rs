@@ -2,6 +2,8 @@
 
 use super::{Operator, elements, elements_mut, for_rows};
 use crate::Pool;
+use crate::kernels::isa::CpuFeatures;
+use crate::kernels::vectorize::Vectorizer;
 
 /// Sample positions of one axis: the two neighbours and the weight of the second.
 #[derive(Debug)]
@@ -37,21 +39,30 @@ struct Samples {
     shape: [usize; 4],
     y: Axis,
     x: Axis,
+    vectorizer: Vectorizer,
 }
 
 impl Samples {
-    fn new(shape: [usize; 4], size: [usize; 2], half_pixel_centers: bool, corners: bool) -> Self {
+    fn new(
+        cpu: &CpuFeatures,
+        shape: [usize; 4],
+        size: [usize; 2],
+        half_pixel_centers: bool,
+        corners: bool,
+    ) -> Self {
         let axis = |from, to| Axis::new(from, to, half_pixel_centers, corners);
-        Self { shape, y: axis(shape[1], size[0]), x: axis(shape[2], size[1]) }
+        let (y, x) = (axis(shape[1], size[0]), axis(shape[2], size[1]));
+        Self { shape, y, x, vectorizer: Vectorizer::new(cpu) }
     }
 
-    /// Calls `blend(pixel, [top left, top right, bottom left, bottom right], weight down, weight right)`.
-    fn run<T: bytemuck::Pod + Send + Sync>(
+    /// `blend(weight down, weight right)` gives the function from `top left, top right, bottom left, bottom right` to
+    /// the result.
+    fn run<T: bytemuck::Pod + Send + Sync, F: Fn(T, T, T, T) -> T>(
         &self,
         input: &[u8],
         output: &mut [u8],
         pool: &dyn Pool,
-        blend: impl Fn(&mut [T], [&[T]; 4], f32, f32) + Sync,
+        blend: impl Fn(f32, f32) -> F + Sync,
     ) {
         let [n, h, w, c] = self.shape;
         let (out_h, out_w) = (self.y.0.len(), self.x.0.len());
@@ -63,9 +74,9 @@ impl Samples {
                 let (top, bottom, down) = self.y.0[y];
                 for (pixel, &(left, right, across)) in row.chunks_exact_mut(c).zip(&self.x.0) {
                     let at = |y: usize, x: usize| &input[((image * h + y) * w + x) * c..][..c];
-                    let corners =
-                        [at(top, left), at(top, right), at(bottom, left), at(bottom, right)];
-                    blend(pixel, corners, down, across);
+                    let (a, b) = (at(top, left), at(top, right));
+                    let (c, d) = (at(bottom, left), at(bottom, right));
+                    self.vectorizer.map_4(pixel, a, b, c, d, blend(down, across));
                 }
             }
         });
@@ -78,19 +89,24 @@ pub struct F32Resize(Samples);
 
 impl F32Resize {
     /// From `[n, h, w, c]` to `size`.
-    pub fn new(shape: [usize; 4], size: [usize; 2], half_pixel: bool, corners: bool) -> Self {
-        Self(Samples::new(shape, size, half_pixel, corners))
+    pub fn new(
+        cpu: &CpuFeatures,
+        shape: [usize; 4],
+        size: [usize; 2],
+        half_pixel: bool,
+        corners: bool,
+    ) -> Self {
+        Self(Samples::new(cpu, shape, size, half_pixel, corners))
     }
 }
 
 impl Operator for F32Resize {
     fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
-        self.0.run::<f32>(inputs[0], outputs[0], pool, |pixel, [a, b, c, d], down, across| {
-            let corners = a.iter().zip(b).zip(c.iter().zip(d));
-            for (y, ((&a, &b), (&c, &d))) in pixel.iter_mut().zip(corners) {
+        self.0.run(inputs[0], outputs[0], pool, |down, across| {
+            move |a: f32, b: f32, c: f32, d: f32| {
                 let top = a + across * (b - a);
                 let bottom = c + across * (d - c);
-                *y = top + down * (bottom - top);
+                top + down * (bottom - top)
             }
         });
     }
@@ -103,8 +119,14 @@ pub struct I8Resize(Samples);
 
 impl I8Resize {
     /// From `[n, h, w, c]` to `size`.
-    pub fn new(shape: [usize; 4], size: [usize; 2], half_pixel: bool, corners: bool) -> Self {
-        Self(Samples::new(shape, size, half_pixel, corners))
+    pub fn new(
+        cpu: &CpuFeatures,
+        shape: [usize; 4],
+        size: [usize; 2],
+        half_pixel: bool,
+        corners: bool,
+    ) -> Self {
+        Self(Samples::new(cpu, shape, size, half_pixel, corners))
     }
 }
 
@@ -112,13 +134,12 @@ impl Operator for I8Resize {
     fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
         const ONE: i32 = 1 << 11;
         let fixed = |weight: f32| (weight * ONE as f32).round_ties_even() as i32;
-        self.0.run::<i8>(inputs[0], outputs[0], pool, |pixel, [a, b, c, d], down, across| {
+        self.0.run(inputs[0], outputs[0], pool, |down, across| {
             let (down, across) = (fixed(down), fixed(across));
-            let corners = a.iter().zip(b).zip(c.iter().zip(d));
-            for (y, ((&a, &b), (&c, &d))) in pixel.iter_mut().zip(corners) {
+            move |a: i8, b: i8, c: i8, d: i8| {
                 let top = i32::from(a) * (ONE - across) + i32::from(b) * across;
                 let bottom = i32::from(c) * (ONE - across) + i32::from(d) * across;
-                *y = ((top * (ONE - down) + bottom * down + (1 << 21)) >> 22) as i8;
+                ((top * (ONE - down) + bottom * down + (1 << 21)) >> 22) as i8
             }
         });
     }

@@ -1,0 +1,86 @@
+//! Element-wise loops in plain Rust, compiled once more for vectors that the compiler may not assume.
+//!
+//! These loops need no hand-written kernels: the compiler vectorizes them well once it may use the CPU's vectors. It never
+//! contracts a multiplication and an addition into one operation, so results are the same bits everywhere.
+
+use super::isa::{CpuFeatures, Isa};
+
+/// The instruction set with which loops run. NEON needs no second version on 64-bit ARM, where it is always there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Vectorizer(Isa);
+
+impl Vectorizer {
+    /// The best for `cpu`.
+    pub(super) fn new(cpu: &CpuFeatures) -> Self {
+        let best = [Isa::Avx512, Isa::Avx2].into_iter().find(|&isa| cpu.has(isa));
+        Self(best.unwrap_or(Isa::Portable))
+    }
+}
+
+/// Defines a method that computes each element of `y` from those at its place in the other slices, which are at least as
+/// long. The function must be small enough to be inlined, which is what makes its loop a vector loop.
+macro_rules! define_map {
+    ($name:ident($($x:ident: $t:ident),+)) => {
+        impl Vectorizer {
+            /// `y[i] = f(...)` of the elements `i` of the other slices.
+            pub(super) fn $name<Y, $($t: Copy),+>(
+                self,
+                y: &mut [Y],
+                $($x: &[$t],)+
+                f: impl Fn($($t),+) -> Y,
+            ) {
+                #[inline(always)]
+                fn body<Y, $($t: Copy),+>(y: &mut [Y], $($x: &[$t],)+ f: impl Fn($($t),+) -> Y) {
+                    let count = y.len();
+                    $(let $x = &$x[..count];)+
+                    for i in 0..count {
+                        y[i] = f($($x[i]),+);
+                    }
+                }
+                #[cfg(target_arch = "x86_64")]
+                #[target_feature(enable = "avx2")]
+                fn avx2<Y, $($t: Copy),+>(y: &mut [Y], $($x: &[$t],)+ f: impl Fn($($t),+) -> Y) {
+                    body(y, $($x,)+ f);
+                }
+                #[cfg(target_arch = "x86_64")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                fn avx512<Y, $($t: Copy),+>(y: &mut [Y], $($x: &[$t],)+ f: impl Fn($($t),+) -> Y) {
+                    body(y, $($x,)+ f);
+                }
+                match self.0 {
+                    // SAFETY: `new` was told by `CpuFeatures` that the CPU has these instructions.
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 => unsafe { avx512(y, $($x,)+ f) },
+                    // SAFETY: likewise.
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 => unsafe { avx2(y, $($x,)+ f) },
+                    _ => body(y, $($x,)+ f),
+                }
+            }
+        }
+    };
+}
+
+define_map!(map(a: A));
+define_map!(map_2(a: A, b: B));
+define_map!(map_3(a: A, b: B, c: C));
+define_map!(map_4(a: A, b: B, c: C, d: D));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_is_computed_whole() {
+        for vectorizer in
+            [CpuFeatures::portable(), CpuFeatures::detect()].map(|cpu| Vectorizer::new(&cpu))
+        {
+            for count in 0..200_usize {
+                let a: Vec<i32> = (0..count as i32 + 3).collect();
+                let mut y = vec![0; count];
+                vectorizer.map_4(&mut y, &a, &a, &a, &a, |a, b, c, d| a + 2 * b + 3 * c - d);
+                assert!(y.iter().zip(&a).all(|(&y, &a)| y == 5 * a));
+            }
+        }
+    }
+}
