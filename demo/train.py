@@ -13,10 +13,10 @@ from export import export
 from generate import LANDMARKS, NAMES
 
 HERE = Path(__file__).parent
-PICTURES = 5000
+PICTURES = 10000
 PRESENCE_WEIGHT = 0.02
 RATE = 2e-3
-EPOCHS = {"finder": 25, "landmarks": 20, "one-bit": 20, "gesture": 8}
+EPOCHS = {"finder": 20, "landmarks": 16, "one-bit": 30, "gesture": 8}
 
 
 def schedule(rate, samples, batch, epochs):
