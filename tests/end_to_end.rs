@@ -13,6 +13,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use quantrack_tests::program;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -32,15 +33,6 @@ fn present(path: PathBuf, variable: &str) -> Option<PathBuf> {
     assert!(std::env::var_os("CI").is_none(), "{} is missing", path.display());
     eprintln!("skipped: {} is missing, set {variable}", path.display());
     None
-}
-
-/// A program of this workspace, beside this test's own.
-fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.ancestors().nth(2).unwrap();
-    let program = folder.join(name);
-    assert!(program.is_file(), "{} is missing: cargo build first", program.display());
-    program
 }
 
 /// A pipeline file with less to measure: emulation is slow, and its latencies mean nothing.

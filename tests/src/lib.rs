@@ -1,1 +1,85 @@
 //! Helpers of the end-to-end tests.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// A program of this workspace, beside the running test's own.
+///
+/// # Panics
+/// When it was not built.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join(name);
+    assert!(program.is_file(), "{} is missing: cargo build first", program.display());
+    program
+}
+
+/// The demo pipeline with little to measure, and a store of its own. Everything takes a few seconds.
+#[derive(Debug)]
+pub struct Demo {
+    folder: TempDir,
+}
+
+impl Default for Demo {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Demo {
+    /// A pipeline file in a new folder, and no store yet.
+    ///
+    /// # Panics
+    /// When the folder cannot be written.
+    pub fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut text = std::fs::read_to_string(Self::data().join("demo.toml")).unwrap();
+        for (from, to) in [
+            ("min-samples = 60", "min-samples = 10"),
+            ("max-samples = 200", "max-samples = 10"),
+            ("block = 10", "block = 5"),
+            ("calibration-samples = 40", "calibration-samples = 8"),
+        ] {
+            assert!(text.contains(from), "{from} is no longer in demo.toml");
+            text = text.replace(from, to);
+        }
+        std::fs::write(folder.path().join("quick.toml"), text).unwrap();
+        Self { folder }
+    }
+
+    /// The folder with the demo's models and images.
+    pub fn data() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo")
+    }
+
+    /// The pipeline file.
+    pub fn pipeline(&self) -> PathBuf {
+        self.folder.path().join("quick.toml")
+    }
+
+    /// The folder of the store.
+    pub fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
+    /// The arguments that every command gets.
+    pub fn arguments(&self) -> Vec<String> {
+        let path = |path: PathBuf| path.display().to_string();
+        let mut all = vec!["--pipeline".to_owned(), path(self.pipeline())];
+        all.extend(["--data".to_owned(), path(Self::data())]);
+        all.extend(["--store".to_owned(), path(self.store())]);
+        all.extend(["--agent-bin".to_owned(), path(program("agent"))]);
+        all.extend(["--format", "json"].map(str::to_owned));
+        all
+    }
+
+    /// `orchestrator` with these arguments and those that every command gets. Reports go to the demo's own folder.
+    pub fn orchestrator(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program("orchestrator"));
+        command.args(arguments).args(self.arguments()).current_dir(self.folder.path());
+        command
+    }
+}

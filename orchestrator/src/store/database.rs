@@ -52,14 +52,7 @@ impl Store {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent).map_err(|error| StoreError::from_io(parent, error))?;
         }
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // With WAL this loses nothing when the program is killed, and cannot corrupt on a power cut.
-            .synchronous(SqliteSynchronous::Normal)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
+        let options = if is_read_only(&path) { reading(&path) } else { writing(&path) };
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
             .acquire_timeout(BUSY_TIMEOUT + Duration::from_secs(5))
@@ -117,6 +110,36 @@ impl Store {
     pub(super) fn fault(&self) -> impl Fn(sqlx::Error) -> StoreError + '_ {
         |error| StoreError::from_sqlx(&self.path, error)
     }
+}
+
+fn writing(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // With WAL this loses nothing when the program is killed, and cannot corrupt on a power cut.
+        .synchronous(SqliteSynchronous::Normal)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+/// For a folder in which nothing may be written: SQLite would want its helper files there. Unless some are left from a
+/// program that was killed, it can do without.
+fn reading(path: &Path) -> SqliteConnectOptions {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = Path::new(&log);
+    SqliteConnectOptions::new().filename(path).read_only(true).immutable(!log.exists())
+}
+
+/// Whether the database or files beside it cannot be written.
+pub(super) fn is_read_only(path: &Path) -> bool {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let forbidden = |path: &Path| {
+        let answer = nix::unistd::access(path, nix::unistd::AccessFlags::W_OK);
+        matches!(answer, Err(nix::errno::Errno::EROFS | nix::errno::Errno::EACCES))
+    };
+    forbidden(folder.unwrap_or(Path::new("."))) || forbidden(path)
 }
 
 /// JSON text of a value for a column.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::database::is_read_only;
+
 /// A store that cannot be used. Nothing that was stored before is lost.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -12,6 +14,18 @@ pub enum StoreError {
         path.display()
     )]
     Open {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        detail: String,
+    },
+    /// The operating system failed to read or write it.
+    #[error(
+        "failed to read or write the store {}: {detail}; check the disk, then run the same command \
+         again: it resumes",
+        path.display()
+    )]
+    Io {
         /// The database.
         path: PathBuf,
         /// What SQLite said.
@@ -122,7 +136,11 @@ impl StoreError {
             Some(8) => Self::ReadOnly { path },
             Some(13) => Self::Full { path },
             Some(11 | 26) => Self::Corrupt { detail: detail(), path },
-            Some(10 | 14 | 23) => Self::Open { detail: detail(), path },
+            // A full disk shows up as a failed write of a helper file, too.
+            Some(10) if disk_is_full(&path) => Self::Full { path },
+            Some(10) => Self::Io { detail: detail(), path },
+            Some(14) if is_read_only(&path) => Self::ReadOnly { path },
+            Some(14 | 23) => Self::Open { detail: detail(), path },
             _ => Self::Query { path, source },
         }
     }
@@ -136,4 +154,14 @@ impl StoreError {
             _ => Self::File { path, source },
         }
     }
+}
+
+/// The room that a database needs to go on: its shared memory grows by 32 KiB at a time.
+const LEAST_ROOM: u64 = 32 << 10;
+
+/// Whether the disk of the database has no room to go on.
+fn disk_is_full(database: &Path) -> bool {
+    let folder = database.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let room = nix::sys::statvfs::statvfs(folder.unwrap_or(Path::new(".")));
+    room.is_ok_and(|room| room.blocks_available() * room.fragment_size() < LEAST_ROOM)
 }

@@ -1,0 +1,173 @@
+//! What the whole path does when it is killed, meets a disk that is full or read-only, or another of its kind.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests fail by panicking, and say what they skip"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Output, Stdio};
+
+use quantrack_tests::{Demo, program};
+use serde_json::Value;
+
+/// Emulation or a busy machine must not decide these tests: latencies may be off by as much as they like.
+const TUNE: [&str; 3] = ["tune", "--max-latency-deviation", "100000"];
+
+fn json(output: &Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The rows of the latency table by variant, with when and what was measured.
+fn table(demo: &Demo) -> BTreeMap<String, String> {
+    let shown = json(&demo.orchestrator(&["table", "show"]).output().unwrap());
+    let rows = shown["rows"].as_array().unwrap().iter();
+    let key = |row: &Value| row["variant_sha256"].as_str().unwrap().to_owned();
+    rows.map(|row| (key(row), format!("{} {}", row["measured_at"], row["median_us"]))).collect()
+}
+
+/// Starts `tune` and kills it, so that it can do nothing more, when it says `marker`.
+fn kill_at(demo: &Demo, marker: &str) {
+    let mut command = demo.orchestrator(&TUNE);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        said.push_str(&line);
+        said.push('\n');
+        if line.contains(marker) {
+            child.kill().unwrap();
+            break;
+        }
+    }
+    assert!(!child.wait().unwrap().success(), "it never said {marker:?}: {said}");
+}
+
+#[test]
+fn a_killed_tune_resumes_and_neither_loses_nor_repeats_what_it_measured() {
+    let demo = Demo::new();
+    let mut known = BTreeMap::new();
+    for marker in [
+        "variants: 12 built",
+        "finder: started",
+        "finder: measured",
+        "landmarks: measured",
+        "accuracy: started",
+        "search: started",
+        "verify: started",
+    ] {
+        kill_at(&demo, marker);
+        let now = table(&demo);
+        for (variant, row) in &known {
+            assert_eq!(now.get(variant), Some(row), "{marker}: a row was lost or measured again");
+        }
+        if marker == "landmarks: measured" {
+            assert_eq!(now.len(), 8, "two stages of four variants");
+        }
+        known = now;
+    }
+    assert_eq!(known.len(), 12, "three stages of four variants");
+    let resumed = json(&demo.orchestrator(&TUNE).output().unwrap());
+    assert_eq!(resumed["profile"]["measured"], 0);
+    assert_eq!(resumed["profile"]["reused"], 12);
+    assert_eq!(table(&demo), known);
+    // What was evaluated in pieces is what is evaluated at once.
+    let undisturbed = json(&Demo::new().orchestrator(&["evaluate"]).output().unwrap());
+    assert_eq!(resumed["evaluate"]["rows"], undisturbed["rows"]);
+    assert_eq!(resumed["evaluate"]["end_to_end"], undisturbed["end_to_end"]);
+}
+
+#[test]
+fn two_at_once_on_one_store_do_not_disturb_each_other() {
+    let demo = Demo::new();
+    let spawn = || {
+        let mut command = demo.orchestrator(&TUNE);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [spawn(), spawn()].map(|child| child.wait_with_output().unwrap());
+    let finished = both.iter().filter(|output| output.status.success()).count();
+    assert!(finished >= 1, "{both:?}");
+    for output in both.iter().filter(|output| !output.status.success()) {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        assert!(said.contains("another orchestrator (process") && said.contains("wait"), "{said}");
+    }
+    assert_eq!(table(&demo).len(), 12);
+    // The one that was turned away finds everything done.
+    assert_eq!(json(&demo.orchestrator(&TUNE).output().unwrap())["profile"]["measured"], 0);
+}
+
+/// Runs `orchestrator` with the store on a file system made by `mount`, a shell command that has it in `$1`. `None`,
+/// said aloud, where this user may not mount.
+fn on_mount(demo: &Demo, mount: &str, arguments: &[&str]) -> Option<Output> {
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(demo.store());
+        command
+    };
+    std::fs::create_dir_all(demo.store()).unwrap();
+    if !unshare(mount).output().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: `unshare --mount` and `{mount}` are not allowed here");
+        return None;
+    }
+    let script = format!("{mount} && shift && exec \"$@\"");
+    let mut command = unshare(&script);
+    command.arg(program("orchestrator")).args(arguments).args(demo.arguments());
+    Some(command.output().unwrap())
+}
+
+fn fails(output: &Output, words: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    for word in words {
+        assert!(said.contains(word), "no {word:?} in {said}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_named_and_what_to_do() {
+    let demo = Demo::new();
+    // Not room enough for the variants.
+    let small = "mount -t tmpfs -o size=1m none \"$1\"";
+    let Some(output) = on_mount(&demo, small, &["tune"]) else { return };
+    fails(&output, &["is full", "free some space", "resumes"]);
+    // Not even for the database.
+    let tiny = "mount -t tmpfs -o size=12k none \"$1\"";
+    let Some(output) = on_mount(&demo, tiny, &["tune"]) else { return };
+    fails(&output, &["is full", "free some space"]);
+}
+
+#[test]
+fn a_disk_that_fills_up_while_measuring_loses_nothing() {
+    let demo = Demo::new();
+    json(&demo.orchestrator(&["profile"]).output().unwrap());
+    let before = table(&demo);
+    // The store as it is, with 16 KiB to spare.
+    let crowded = "a=$(mktemp -d) && cp -r \"$1\"/. \"$a\" && size=$(du -sk \"$a\" | cut -f1) && \
+                   mount -t tmpfs -o size=$((size + 16))k none \"$1\" && cp -r \"$a\"/. \"$1\"; rm -r \"$a\"";
+    let Some(output) = on_mount(&demo, crowded, &["profile", "--remeasure"]) else { return };
+    fails(&output, &["is full", "run the same command again"]);
+    assert_eq!(table(&demo), before);
+}
+
+#[test]
+fn a_read_only_store_is_named_and_what_to_do() {
+    let demo = Demo::new();
+    let read_only = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\"";
+    let Some(output) = on_mount(&demo, read_only, &["table", "show"]) else { return };
+    fails(&output, &["read-only", "store.sqlite", "--store"]);
+    json(&demo.orchestrator(&["profile"]).output().unwrap());
+    let Some(output) = on_mount(&demo, read_only, &["table", "show"]) else { return };
+    assert_eq!(
+        json(&output)["rows"].as_array().map(Vec::len),
+        Some(12),
+        "reading needs no writing"
+    );
+    for arguments in [&["profile", "--remeasure"][..], &["tune"]] {
+        let Some(output) = on_mount(&demo, read_only, arguments) else { return };
+        fails(&output, &["read-only", "make it writable", "--store"]);
+    }
+}
