@@ -18,7 +18,7 @@ pub(super) static KERNELS: &[&BinGemm] = &[
     #[cfg(target_arch = "x86_64")]
     &avx2::GEMM_4X4,
     #[cfg(target_arch = "x86_64")]
-    &avx512::GEMM_8X8,
+    &avx512::GEMM_8X16,
     #[cfg(target_arch = "aarch64")]
     &neon::GEMM_4X4,
     #[cfg(target_arch = "arm")]
