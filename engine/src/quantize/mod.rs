@@ -19,6 +19,16 @@ use crate::Level;
 use crate::graph::{Graph, fuse};
 use crate::variant::Variant;
 
+/// Changes whenever a recipe makes another variant of the same model and calibration than before.
+const REVISION: u32 = 2;
+
+/// Identifies what makes variants: part of the key under which a variant is kept, so that none is taken for that of
+/// another quantizer or file format.
+pub fn quantizer_build() -> String {
+    let (version, format) = (env!("CARGO_PKG_VERSION"), crate::variant::FORMAT_VERSION);
+    format!("{version}-q{REVISION}-f{format}")
+}
+
 /// Makes the variant of an imported `graph` at `level` by `recipe`.
 ///
 /// # Errors

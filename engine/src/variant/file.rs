@@ -10,7 +10,7 @@ use crate::graph::{Constant, ConstantData, Encoding, Graph, Node, Op, Value, Val
 use crate::level::Level;
 
 /// Version of the format: of this description and of the meaning of operators and encodings.
-const VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 2;
 /// Key of the description in the container's metadata.
 const KEY: &str = "quantrack";
 
@@ -82,7 +82,7 @@ pub(super) fn write(variant: &Variant) -> Vec<u8> {
         level: node.level,
     };
     let description = Description {
-        version: VERSION,
+        version: FORMAT_VERSION,
         level: variant.level,
         recipe: variant.recipe.clone(),
         exemptions: variant.exemptions.clone(),
@@ -125,8 +125,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Variant, VariantError> {
     }
     let unreadable = |error: serde_json::Error| VariantError::Description(error.to_string());
     let Version { version } = serde_json::from_str(json).map_err(unreadable)?;
-    if version != VERSION {
-        return Err(VariantError::Version { found: version, known: VERSION });
+    if version != FORMAT_VERSION {
+        return Err(VariantError::Version { found: version, known: FORMAT_VERSION });
     }
     let description: Description = serde_json::from_str(json).map_err(unreadable)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(damaged)?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use error::VariantError;
+pub use file::FORMAT_VERSION;
 
 use crate::graph::Graph;
 use crate::level::Level;

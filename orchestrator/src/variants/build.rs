@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use quantrack_engine::kernels::{CpuFeatures, registry};
+use quantrack_engine::kernels::CpuFeatures;
 use quantrack_engine::quantize::{
     CalibrateError, Calibration, Calibrator, QuantizeError, Recipe, UnknownRecipe, quantize,
+    quantizer_build,
 };
 use quantrack_engine::{Pool, RayonPool, Tensor, Variant};
 
@@ -131,7 +132,7 @@ impl Builder<'_> {
         let recipe = recipe(stage, candidate)?;
         let model = self.model(candidate.trained_model.as_ref().unwrap_or(&stage.model))?;
         let inputs = BuildInputs {
-            engine: &registry::engine_build(),
+            quantizer: &quantizer_build(),
             model_sha256: &model.sha256,
             level: candidate.level,
             recipe: &candidate.recipe,

@@ -8,8 +8,8 @@ use crate::digest::hex_digest;
 /// Everything that goes into a variant: equal inputs give equal files.
 #[derive(Clone, Debug, Serialize)]
 pub struct BuildInputs<'a> {
-    /// Version of the engine that quantizes.
-    pub engine: &'a str,
+    /// [`quantizer_build`](quantrack_engine::quantize::quantizer_build).
+    pub quantizer: &'a str,
     /// Digest of the model file.
     pub model_sha256: &'a str,
     /// The level.
@@ -35,7 +35,7 @@ mod tests {
     #[test]
     fn every_input_counts() {
         let inputs = BuildInputs {
-            engine: "1",
+            quantizer: "1",
             model_sha256: "m",
             level: Level::Int8,
             recipe: "minmax",
@@ -43,7 +43,7 @@ mod tests {
         };
         let keys = [
             inputs.key(),
-            BuildInputs { engine: "2", ..inputs.clone() }.key(),
+            BuildInputs { quantizer: "2", ..inputs.clone() }.key(),
             BuildInputs { model_sha256: "n", ..inputs.clone() }.key(),
             BuildInputs { level: Level::Bin1, ..inputs.clone() }.key(),
             BuildInputs { recipe: "percentile-99.99", ..inputs.clone() }.key(),
