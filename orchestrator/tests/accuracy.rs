@@ -1,10 +1,6 @@
 //! The real hand-gesture pipeline on all evaluation photographs: at fp32 against the reference pipeline image by image,
 //! and at int8.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "tests fail by panicking, and say what they measured"
-)]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking, and say what they measured")]
 
 mod support;
 
