@@ -81,9 +81,10 @@ pub async fn measure(
 ) -> Result<Shown, Failure> {
     let data = context.data()?;
     let mut images = CalibrationImages::open(pipeline, &data)?;
+    // Labels that cannot be used are told before anything takes long.
+    let evaluator = Evaluator::open(pipeline, &data, args.host_threads)?;
     let variants = variants::build(pipeline, &data, &mut images, store, &context.progress).await?;
     tokio::task::block_in_place(|| {
-        let evaluator = Evaluator::open(pipeline, &data, args.host_threads)?;
         let mut stored = StoredEvaluator::new(&evaluator, store, &pipeline.name, &variants);
         let assignments = assignments(pipeline, &variants, &args.assignment)?;
         let total = (variants.len() + assignments.len()) as u64;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{evaluate, profile, report, search, verify};
 use crate::assignment::SearchRecord;
 use crate::context::Context;
+use crate::evaluate::Evaluator;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::latency_table;
 use crate::output::duration_us;
@@ -66,6 +67,8 @@ pub async fn tune(
     pipeline: &Pipeline,
     store: &Store,
 ) -> Result<Shown, Failure> {
+    // Labels that cannot be used are told before hours of measuring, not after.
+    drop(Evaluator::open(pipeline, &context.data()?, 0)?);
     let profile = profile::measure(&args.profile, context, pipeline, store).await?;
     let evaluate = evaluate::measure(&evaluate::Args::default(), context, pipeline, store).await?;
     let search = search::measure(&search::Args::default(), context, pipeline, store).await?;

@@ -156,6 +156,15 @@ impl Builder<'_> {
         let calibrated = (index, path.clone());
         if recipe != Recipe::Direct && !self.calibrated.contains_key(&calibrated) {
             let samples = source.samples(index)?;
+            if samples.is_empty() {
+                let error = anyhow::anyhow!(
+                    "the stages before {} find nothing in any calibration image, at fp32",
+                    stage.name
+                );
+                return Err(context(Failure::usage(error)).next(
+                    "name calibration images under [data] in which there is something to find",
+                ));
+            }
             let calibration = calibrate(self.model(&path)?, &samples);
             let calibration = calibration.map_err(|e| context(Failure::usage(e)))?;
             self.calibrated.insert(calibrated.clone(), calibration);

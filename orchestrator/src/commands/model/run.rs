@@ -66,7 +66,10 @@ pub(super) fn run(args: &Args, context: &Context) -> CommandResult {
     let calibration = match &args.calibration {
         Some(path) => {
             let samples = read_samples(&model.graph, path).map_err(Failure::usage)?;
-            Some(calibrate(&model, &samples).map_err(Failure::usage)?)
+            let context = |failure: Failure| {
+                failure.context(format!("failed to calibrate with {}", path.display()))
+            };
+            Some(calibrate(&model, &samples).map_err(|error| context(Failure::usage(error)))?)
         }
         None => None,
     };
