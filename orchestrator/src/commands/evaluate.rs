@@ -7,7 +7,9 @@ use quantrack_engine::Level;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::evaluate::{CalibrationImages, EndToEndRow, Evaluator, SensitivityRow, StoredEvaluator};
+use crate::evaluate::{
+    CalibrationImages, EndToEndRow, Evaluator, SensitivityRow, StoredEvaluator, details_text,
+};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::output::text_table;
 use crate::spec::Pipeline;
@@ -156,9 +158,19 @@ fn human(shown: &Shown) -> String {
             percent(row.score.value),
             interval(row.score.ci95),
             row.score.samples.to_string(),
+            details_text(&row.score.details),
         ]
     });
-    let header = ["stage", "level", "recipe", "metric", ">value", ">95 % interval", ">images"];
+    let header = [
+        "stage",
+        "level",
+        "recipe",
+        "metric",
+        ">value",
+        ">95 % interval",
+        ">images",
+        "compared with fp32",
+    ];
     let alone = text_table(&header, rows);
     let mut stages: Vec<&str> = shown.rows.iter().map(|row| row.stage.as_str()).collect();
     stages.dedup();

@@ -1,5 +1,6 @@
 //! `report`: what was measured and chosen, as HTML and Markdown.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -7,7 +8,7 @@ use serde::Serialize;
 use super::search::{board, rows};
 use crate::assignment::SearchRecord;
 use crate::context::Context;
-use crate::evaluate::SensitivityRow;
+use crate::evaluate::{SensitivityRow, details_text};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::report::{self, Report, Sources, collect};
 use crate::spec::Pipeline;
@@ -78,14 +79,22 @@ pub async fn write(
         .await?;
     let known: Vec<&str> = rows.iter().map(|row| row.sha256.as_str()).collect();
     let evaluations = store.evaluations::<serde_json::Value>(&pipeline.name).await?;
-    let sensitivity = evaluations
-        .into_iter()
-        .filter(|evaluation| evaluation.stage.is_some())
-        .filter_map(|evaluation| serde_json::from_value::<SensitivityRow>(evaluation.body).ok())
-        .filter(|row| known.contains(&row.variant_sha256.as_str()));
-    let mut sensitivity: Vec<report::SensitivityRow> = sensitivity.map(sensitivity_row).collect();
+    // Evaluations on other images may be there as well: of each variant the newest counts.
+    let mut newest: HashMap<(String, String), SensitivityRow> = HashMap::new();
+    for evaluation in evaluations.into_iter().filter(|evaluation| evaluation.stage.is_some()) {
+        match serde_json::from_value::<SensitivityRow>(evaluation.body) {
+            Ok(row) if known.contains(&row.variant_sha256.as_str()) => {
+                newest.insert((row.stage.clone(), row.variant_sha256.clone()), row);
+            }
+            // A variant that the pipeline no longer has, or a row of another version.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let mut sensitivity: Vec<report::SensitivityRow> =
+        newest.into_values().map(sensitivity_row).collect();
     let position = |row: &report::SensitivityRow| {
-        (pipeline.stages.iter().position(|stage| stage.name == row.stage), row.level)
+        let stage = pipeline.stages.iter().position(|stage| stage.name == row.stage);
+        (stage, row.level, row.recipe.clone())
     };
     sensitivity.sort_by_key(position);
     let report = collect(Sources {
@@ -122,6 +131,7 @@ fn sensitivity_row(row: SensitivityRow) -> report::SensitivityRow {
         value: row.score.value,
         ci95: Some(row.score.ci95),
         samples: row.score.samples,
+        details: details_text(&row.score.details),
     }
 }
 

@@ -10,7 +10,7 @@ use super::chain::{Chain, Picture};
 use super::{EndToEnd, EvaluateError, Journal, LoadedVariant, PrefixCache, SampleResult, Score};
 use crate::dataset::Dataset;
 use crate::digest::hex_digest;
-use crate::glue::Finding;
+use crate::glue::{Finding, compare};
 use crate::spec::Pipeline;
 
 /// Memory for what stages found, in bytes.
@@ -58,7 +58,7 @@ impl Evaluator {
         check_labels(&chain, &dataset)?;
         let glue: Vec<&str> = pipeline.stages.iter().map(|stage| stage.glue.as_str()).collect();
         let surroundings =
-            [registry::engine_build(), dataset.digest()?, glue.join(","), "v1".to_owned()];
+            [registry::engine_build(), dataset.digest()?, glue.join(","), "v2".to_owned()];
         Ok(Self {
             chain,
             dataset,
@@ -103,7 +103,8 @@ impl Evaluator {
             let found = self.chain.find(picture, assignment, &self.cache)?;
             let label = self.label(found.as_deref())?;
             let right = label.as_ref() == Some(&picture.sample().row.label);
-            Ok(SampleResult { value: Some(f64::from(u8::from(right))), label })
+            let value = Some(f64::from(u8::from(right)));
+            Ok(SampleResult { value, label, parts: Vec::new() })
         })
     }
 
@@ -127,13 +128,14 @@ impl Evaluator {
             let find =
                 |variants: &[Arc<LoadedVariant>]| self.chain.find(picture, variants, &self.cache);
             if stage > 0 && find(&reference[..stage])?.is_none() {
-                return Ok(SampleResult { value: None, label: None });
+                return Ok(SampleResult { value: None, label: None, parts: Vec::new() });
             }
             let (found, expected) = (find(&candidate)?, find(&reference)?);
             let value = glue
                 .agreement(found.as_deref(), expected.as_deref())
                 .map_err(|source| self.chain.glue_error(stage, source))?;
-            Ok(SampleResult { value: Some(value), label: None })
+            let parts = compare(found.as_deref(), expected.as_deref());
+            Ok(SampleResult { value: Some(value), label: None, parts })
         })?;
         Ok(Score::new(glue.metric(), &results))
     }

@@ -24,6 +24,6 @@ pub use evaluator::Evaluator;
 pub use interval::{bootstrap_mean, interval, wilson};
 pub use journal::{Journal, NoJournal, StoreJournal};
 pub use loaded::LoadedVariant;
-pub use result::{EndToEnd, SampleResult, Score};
+pub use result::{Detail, EndToEnd, SampleResult, Score, details_text};
 pub use stored::{EndToEndRow, SensitivityRow, StoredEvaluator};
 pub use trace::{StageTrace, Trace};

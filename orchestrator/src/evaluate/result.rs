@@ -1,8 +1,12 @@
 //! What evaluations say.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::interval::{interval, wilson};
+use crate::glue::{Part, Quantity};
 use crate::search::Accuracy;
 
 /// What an evaluation says about one image.
@@ -12,6 +16,63 @@ pub struct SampleResult {
     pub value: Option<f64>,
     /// The class found, end to end.
     pub label: Option<String>,
+    /// How a stage's finding compares with that of fp32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// A quantity in which a stage is compared with fp32, over all images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Detail {
+    /// The quantity.
+    pub quantity: Quantity,
+    /// Its value: a share or a ratio, and decibels for the SQNR; `None` where nothing differs, which is no number of
+    /// decibels.
+    pub value: Option<f64>,
+}
+
+impl Detail {
+    /// Every quantity that some image has a part in.
+    fn all(results: &[SampleResult]) -> Vec<Self> {
+        let mut sums: BTreeMap<Quantity, (f64, f64)> = BTreeMap::new();
+        for part in results.iter().flat_map(|result| &result.parts) {
+            let (sum, of) = sums.entry(part.quantity).or_default();
+            *sum += part.sum;
+            *of += part.of;
+        }
+        let value = |(quantity, (sum, of)): (Quantity, (f64, f64))| match quantity {
+            Quantity::SqnrDb if of == 0.0 => Some(Self { quantity, value: None }),
+            Quantity::SqnrDb if sum == 0.0 => None,
+            Quantity::SqnrDb => Some(Self { quantity, value: Some(10.0 * (sum / of).log10()) }),
+            _ if of == 0.0 => None,
+            _ => Some(Self { quantity, value: Some(sum / of) }),
+        };
+        sums.into_iter().filter_map(value).collect()
+    }
+}
+
+impl fmt::Display for Detail {
+    /// As in "recall 98.5 %".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(value) = self.value else { return f.write_str("SQNR unlimited") };
+        let percent = 100.0 * value;
+        match self.quantity {
+            Quantity::Recall => write!(f, "recall {percent:.1} %"),
+            Quantity::Precision => write!(f, "precision {percent:.1} %"),
+            Quantity::MeanIou => write!(f, "mean IoU {value:.3}"),
+            Quantity::HandsFound => write!(f, "hands found {percent:.1} %"),
+            Quantity::NormalizedMeanError => write!(f, "NME {percent:.2} %"),
+            Quantity::Agreement => write!(f, "agreement {percent:.1} %"),
+            Quantity::Cosine => write!(f, "cosine {value:.4}"),
+            Quantity::SqnrDb => write!(f, "SQNR {value:.1} dB"),
+        }
+    }
+}
+
+/// As in "recall 98.5 %, precision 100.0 %".
+pub fn details_text(details: &[Detail]) -> String {
+    let texts: Vec<String> = details.iter().map(Detail::to_string).collect();
+    texts.join(", ")
 }
 
 /// A stage's own metric, averaged over the images.
@@ -25,6 +86,9 @@ pub struct Score {
     pub ci95: (f64, f64),
     /// Images that count: those in which the stages before, at fp32, found something.
     pub samples: u64,
+    /// How the variant compares with fp32 in the terms of its field.
+    #[serde(default)]
+    pub details: Vec<Detail>,
 }
 
 impl Score {
@@ -33,7 +97,8 @@ impl Score {
         let values: Vec<f64> = results.iter().filter_map(|result| result.value).collect();
         let value = values.iter().sum::<f64>() / values.len().max(1) as f64;
         let samples = values.len() as u64;
-        Self { metric: metric.to_owned(), value, ci95: interval(&values), samples }
+        let details = Detail::all(results);
+        Self { metric: metric.to_owned(), value, ci95: interval(&values), samples, details }
     }
 }
 
@@ -72,7 +137,7 @@ mod tests {
     use super::*;
 
     fn results(values: &[Option<f64>]) -> Vec<SampleResult> {
-        values.iter().map(|&value| SampleResult { value, label: None }).collect()
+        values.iter().map(|&value| SampleResult { value, label: None, parts: Vec::new() }).collect()
     }
 
     #[test]
@@ -82,6 +147,26 @@ mod tests {
         assert_eq!((score.value, score.samples), (0.5, 3));
         let end_to_end = EndToEnd::new("top1", &results);
         assert_eq!((end_to_end.correct, end_to_end.total, end_to_end.value), (1, 4, 0.25));
+    }
+
+    #[test]
+    fn quantities_are_ratios_of_sums_over_all_images() {
+        let image = |parts: &[(Quantity, f64, f64)]| SampleResult {
+            value: Some(1.0),
+            label: None,
+            parts: parts.iter().map(|&(quantity, sum, of)| Part { quantity, sum, of }).collect(),
+        };
+        let score = Score::new(
+            "m",
+            &[
+                image(&[(Quantity::SqnrDb, 90.0, 0.5), (Quantity::Recall, 1.0, 3.0)]),
+                image(&[(Quantity::SqnrDb, 10.0, 0.5), (Quantity::Recall, 1.0, 1.0)]),
+                image(&[(Quantity::MeanIou, 0.0, 0.0)]),
+            ],
+        );
+        assert_eq!(details_text(&score.details), "recall 50.0 %, SQNR 20.0 dB");
+        let same = Score::new("m", &[image(&[(Quantity::SqnrDb, 90.0, 0.0)])]);
+        assert_eq!(same.details, [Detail { quantity: Quantity::SqnrDb, value: None }]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! MediaPipe's hand landmarks.
 
-use quantrack_engine::vision::{self, RotatedSquare, metrics};
+use quantrack_engine::vision::{self, Point, RotatedSquare, metrics};
 
 use super::ports::Ports;
 use super::{Finding, Glue, GlueError, Hand, Inputs, Outputs, Scene};
@@ -106,13 +106,18 @@ pub(super) fn landmarks_agree(
         (Some(found), Some(reference)) => (found.hand()?, reference.hand()?),
         _ => return Ok(0.0),
     };
-    let extent = |axis: usize| {
-        let values = reference.landmarks.iter().map(|point| point[axis]);
-        values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
-    };
-    let size = extent(0).max(extent(1));
+    let size = extent(&reference.landmarks);
     if !(size.is_finite() && size > 0.0) {
         return Ok(f64::from(u8::from(found.landmarks == reference.landmarks)));
     }
     Ok(metrics::correct_keypoints(&found.landmarks, &reference.landmarks, size, TOLERANCE)?)
+}
+
+/// The longer side of the box about these points.
+pub(super) fn extent(landmarks: &[Point]) -> f64 {
+    let along = |axis: usize| {
+        let values = landmarks.iter().map(|point| point[axis]);
+        values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
+    };
+    along(0).max(along(1))
 }

@@ -4,6 +4,7 @@
 //! A glue is chosen by its name in the pipeline file, and bound once to the inputs and outputs of the stage's model
 //! ([`bind`]); then it is pure. All variants of a stage have the model's inputs and outputs, so they share its glue.
 
+mod compare;
 mod demo;
 mod error;
 mod finding;
@@ -16,6 +17,7 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 
+pub use compare::{Part, Quantity, compare};
 pub use error::GlueError;
 pub use finding::{Class, Finding, Hand, Regions};
 pub use ports::{Port, Ports};

@@ -2,6 +2,7 @@
 
 use quantrack_engine::vision::{self, SsdDecoder};
 
+use super::compare::SAME_BOX;
 use super::ports::Ports;
 use super::{Finding, Glue, GlueError, Inputs, Outputs, Regions, Scene};
 
@@ -83,7 +84,7 @@ pub(super) fn same_region(
         (None, None) => true,
         (Some(found), Some(reference)) => {
             match (found.regions()?.bounds.first(), reference.regions()?.bounds.first()) {
-                (Some(found), Some(reference)) => found.iou(reference) >= 0.5,
+                (Some(found), Some(reference)) => found.iou(reference) >= SAME_BOX,
                 _ => false,
             }
         }

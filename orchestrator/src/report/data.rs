@@ -177,6 +177,8 @@ pub struct SensitivityRow {
     pub ci95: Option<(f64, f64)>,
     /// Samples behind it.
     pub samples: u64,
+    /// How it compares with fp32 in the terms of its field, as in "recall 98.5 %".
+    pub details: String,
 }
 
 /// An assignment that was evaluated end to end.

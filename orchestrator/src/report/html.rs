@@ -210,7 +210,7 @@ fn sensitivity_section(report: &Report) -> Markup {
             p.soft { "Not measured: run " code { "orchestrator evaluate" } "." }
         } @else {
             div.scroll { table {
-                thead { tr { th.l { "stage" } th.l { "level" } th.l { "recipe" } th.l { "metric" } th { "value" } th { "95 % interval" } th { "samples" } } }
+                thead { tr { th.l { "stage" } th.l { "level" } th.l { "recipe" } th.l { "metric" } th { "value" } th { "95 % interval" } th { "samples" } th.l { "compared with fp32" } } }
                 tbody { @for (index, row) in report.sensitivity.iter().enumerate() {
                     @let first = index > 0 && report.sensitivity[index - 1].stage != row.stage;
                     (sensitivity_row(row, first))
@@ -228,7 +228,7 @@ fn sensitivity_row(row: &SensitivityRow, first: bool) -> Markup {
             td.l { (row.stage) } td.l { (row.level) } td.l { (row.recipe) } td.l { (row.metric) }
             td.heat style=(format!("background:hsl({hue:.0} 70% 50%/.22)")) { (format!("{:.3}", row.value)) }
             td { @if let Some((low, high)) = row.ci95 { (format!("{low:.3} – {high:.3}")) } @else { "–" } }
-            td { (row.samples) }
+            td { (row.samples) } td.l { (row.details) }
         }
     }
 }

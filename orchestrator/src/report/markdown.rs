@@ -181,15 +181,15 @@ fn write_sensitivity(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "## Sensitivity: one stage changed, all others at fp32\n")?;
     writeln!(
         out,
-        "| stage | level | recipe | metric | value | 95 % interval |\n|---|---|---|---|--:|---|"
+        "| stage | level | recipe | metric | value | 95 % interval | compared with fp32 |\n|---|---|---|---|--:|---|---|"
     )?;
     for row in &report.sensitivity {
         let interval =
             row.ci95.map_or_else(|| "–".to_owned(), |(low, high)| format!("{low:.3} – {high:.3}"));
         writeln!(
             out,
-            "| {} | {} | {} | {} | {:.3} | {} |",
-            row.stage, row.level, row.recipe, row.metric, row.value, interval
+            "| {} | {} | {} | {} | {:.3} | {} | {} |",
+            row.stage, row.level, row.recipe, row.metric, row.value, interval, row.details
         )?;
     }
     writeln!(out)

@@ -58,6 +58,7 @@ fn sensitivity() -> Vec<SensitivityRow> {
         value,
         ci95,
         samples: 200,
+        details: "recall 98.5 %".to_owned(),
     };
     vec![
         row(Level::Int8, "minmax", 0.985, Some((0.957, 0.995))),
@@ -152,9 +153,13 @@ fn what_the_board_does_not_tell_is_unknown_never_fine() {
 #[test]
 fn the_markdown_tells_the_same_story() {
     let text = markdown(&sample());
-    for expected in
-        ["5.31x faster than fp32", "| landmarks | **bin1** |", "188 of 200 right", "**chosen**"]
-    {
+    for expected in [
+        "5.31x faster than fp32",
+        "| landmarks | **bin1** |",
+        "188 of 200 right",
+        "**chosen**",
+        "recall 98.5 %",
+    ] {
         assert!(text.contains(expected), "{expected} is missing in\n{text}");
     }
     // Every line of a Markdown table has as many cells as its header.
