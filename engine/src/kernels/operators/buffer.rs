@@ -20,6 +20,11 @@ impl Buffer {
         Self { lines: vec![bytemuck::Zeroable::zeroed(); lines] }
     }
 
+    /// Bytes without the slack.
+    pub fn capacity(&self) -> usize {
+        size_of_val(&self.lines[..]).saturating_sub(SLACK)
+    }
+
     /// All bytes, slack included.
     pub fn bytes(&self) -> &[u8] {
         bytemuck::cast_slice(&self.lines)

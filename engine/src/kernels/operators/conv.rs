@@ -6,6 +6,8 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::geometry::{ConvShape, Geometry};
+use super::scratch::Scratch;
+use super::widen::{HalfPanels, widened};
 use super::{Operator, elements, elements_mut, split};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
@@ -141,7 +143,7 @@ pub struct F32Conv {
 #[derive(Debug)]
 enum FloatPanels {
     F32(Panels<f32>),
-    F16 { panels: Vec<Vec<f16>> },
+    F16(HalfPanels),
 }
 
 impl F32Conv {
@@ -167,9 +169,9 @@ impl F32Conv {
             slopes
         });
         let count = columns / kernel.tile.nr;
-        let narrow = |panel| panels.panel(panel).iter().map(|&x| f16::from_f32(x)).collect();
         let weights = if half {
-            FloatPanels::F16 { panels: (0..count).map(narrow).collect() }
+            let all: Vec<f32> = (0..count).flat_map(|panel| panels.panel(panel)).copied().collect();
+            FloatPanels::F16(HalfPanels::new(&all, kernel.tile.nr, all.len() / count))
         } else {
             FloatPanels::F32(panels)
         };
@@ -178,14 +180,15 @@ impl F32Conv {
 
     fn run_f32(&self, input: &[f32], output: &mut [f32], pool: &dyn Pool) {
         let padding = vec![0.0; self.walk.depth + SLACK / 4];
-        let widened = match &self.weights {
-            FloatPanels::F32(_) => Vec::new(),
-            FloatPanels::F16 { panels } => panels.iter().map(|panel| panel.to_f32_vec()).collect(),
+        let mut wide = match &self.weights {
+            FloatPanels::F32(_) => Scratch::new(0),
+            FloatPanels::F16(panels) => panels.widened(),
         };
+        let wide: &[f32] = bytemuck::cast_slice(wide.buffer().bytes());
         self.walk.run(input, &padding, output, pool, |job| {
             let w = match &self.weights {
                 FloatPanels::F32(panels) => panels.panel(job.panel),
-                FloatPanels::F16 { .. } => &widened[job.panel],
+                FloatPanels::F16(panels) => &wide[job.panel * panels.stride()..],
             };
             let first = job.panel * self.kernel.tile.nr;
             let args = F32GemmArgs {
@@ -218,11 +221,13 @@ impl Operator for F32Conv {
                 let input = elements(inputs[0], in_count);
                 self.run_f32(input, elements_mut(outputs[0], out_count), pool);
             }
-            FloatPanels::F16 { .. } => {
-                let input = elements::<f16>(inputs[0], in_count).to_f32_vec();
-                let mut output = vec![0.0; out_count];
-                self.run_f32(&input, &mut output, pool);
-                elements_mut::<f16>(outputs[0], out_count).convert_from_f32_slice(&output);
+            FloatPanels::F16(_) => {
+                let mut input = widened(elements(inputs[0], in_count));
+                let input = elements(input.buffer().bytes(), in_count);
+                let mut output = Scratch::new(4 * out_count);
+                let output = elements_mut(output.buffer().bytes_mut(), out_count);
+                self.run_f32(input, output, pool);
+                elements_mut::<f16>(outputs[0], out_count).convert_from_f32_slice(output);
             }
         }
     }
@@ -234,7 +239,7 @@ impl Operator for F32Conv {
     fn weight_bytes(&self) -> usize {
         match &self.weights {
             FloatPanels::F32(panels) => panels.bytes(),
-            FloatPanels::F16 { panels } => panels.iter().map(|panel| 2 * panel.len()).sum(),
+            FloatPanels::F16(panels) => panels.bytes(),
         }
     }
 }

@@ -4,6 +4,8 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::geometry::{ConvShape, Geometry};
+use super::scratch::Scratch;
+use super::widen::{HalfPanels, widened};
 use super::{Operator, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
@@ -45,7 +47,7 @@ pub struct F32DepthwiseConv {
 #[derive(Debug)]
 enum Weights {
     F32(Panels<f32>),
-    F16(Vec<f16>),
+    F16(HalfPanels),
 }
 
 impl F32DepthwiseConv {
@@ -70,7 +72,10 @@ impl F32DepthwiseConv {
             slopes
         });
         let weights = if half {
-            Weights::F16(packed.panel(0).iter().map(|&x| f16::from_f32(x)).collect())
+            let nr = kernel.tile.nr;
+            let stride = nr * (1 + shape.taps());
+            let blocks = &packed.panel(0)[..stride * shape.in_c.div_ceil(nr)];
+            Weights::F16(HalfPanels::new(blocks, nr, stride))
         } else {
             Weights::F32(packed)
         };
@@ -119,11 +124,14 @@ impl Operator for F32DepthwiseConv {
                 self.run_f32(input, packed.panel(0), output, pool);
             }
             Weights::F16(weights) => {
-                let mut input = elements::<f16>(inputs[0], in_count).to_f32_vec();
-                input.resize(in_count + SLACK / 4, 0.0);
-                let mut output = vec![0.0; out_count];
-                self.run_f32(&input, &weights.to_f32_vec(), &mut output, pool);
-                elements_mut::<f16>(outputs[0], out_count).convert_from_f32_slice(&output);
+                let mut input = widened(elements(inputs[0], in_count));
+                let input = elements(input.buffer().bytes(), in_count + SLACK / 4);
+                let mut weights = weights.widened();
+                let weights = bytemuck::cast_slice(weights.buffer().bytes());
+                let mut output = Scratch::new(4 * out_count);
+                let output = elements_mut(output.buffer().bytes_mut(), out_count);
+                self.run_f32(input, weights, output, pool);
+                elements_mut::<f16>(outputs[0], out_count).convert_from_f32_slice(output);
             }
         }
     }
@@ -135,7 +143,7 @@ impl Operator for F32DepthwiseConv {
     fn weight_bytes(&self) -> usize {
         match &self.weights {
             Weights::F32(packed) => packed.bytes(),
-            Weights::F16(weights) => 2 * weights.len(),
+            Weights::F16(weights) => weights.bytes(),
         }
     }
 }

@@ -15,6 +15,7 @@ mod movement;
 mod pool;
 mod reduce;
 mod resize;
+mod scratch;
 mod signs;
 mod softmax;
 mod transcendental;
