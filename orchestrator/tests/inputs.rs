@@ -134,6 +134,18 @@ fn unknown_levels_and_stages_are_named() {
 }
 
 #[test]
+fn parallel_stages_that_cannot_be_handed_on_together_are_refused() {
+    let spoilt = Spoilt::new();
+    let second = "[[stage]]\nname = \"second\"\nmodel = \"models/finder.tflite\"\n\
+                  glue = \"demo-finder\"\nlevels = [\"fp32\"]\n\n[[stage]]\nname = \"landmarks\"";
+    spoilt.replace("demo.toml", "[[stage]]\nname = \"landmarks\"", second);
+    let composition = "name = \"demo\"\n\
+                       composition = [{ parallel = [\"finder\", \"second\"] }, \"landmarks\", \"gesture\"]";
+    spoilt.replace("demo.toml", "name = \"demo\"", composition);
+    spoilt.refused(&[], &["landmarks", "parallel", "gives regions", "one after the other"]);
+}
+
+#[test]
 fn calibration_in_which_nothing_is_found_is_said() {
     let spoilt = Spoilt::new();
     let folder = spoilt.path("images/calibration");

@@ -11,15 +11,22 @@ use crate::glue::Finding;
 pub struct PrefixKey {
     /// Index of the sample.
     sample: usize,
+    /// The stage that found it.
+    stage: usize,
     /// Digest of the digests of the variants.
     prefix: String,
 }
 
 impl PrefixKey {
-    /// The key of `sample` after the stages that run the variants with these digests, in order.
-    pub fn new<'a>(sample: usize, variants: impl IntoIterator<Item = &'a str>) -> Self {
+    /// The key of what `stage` finds in `sample` when it and the stages that it depends on run the variants with these
+    /// digests, in order.
+    pub fn new<'a>(
+        sample: usize,
+        stage: usize,
+        variants: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         let joined: Vec<&str> = variants.into_iter().collect();
-        Self { sample, prefix: hex_digest(joined.join("\n").as_bytes()) }
+        Self { sample, stage, prefix: hex_digest(joined.join("\n").as_bytes()) }
     }
 }
 
@@ -96,8 +103,8 @@ mod tests {
     #[test]
     fn another_variant_anywhere_in_the_prefix_misses() {
         let cache = PrefixCache::new(1 << 20);
-        cache.put(PrefixKey::new(3, ["a", "b"]), found("x"));
-        assert_eq!(cache.get(&PrefixKey::new(3, ["a", "b"])), Some(found("x")));
+        cache.put(PrefixKey::new(3, 0, ["a", "b"]), found("x"));
+        assert_eq!(cache.get(&PrefixKey::new(3, 0, ["a", "b"])), Some(found("x")));
         let others: [(usize, &[&str]); 6] = [
             (2, &["a", "b"]),
             (3, &["c", "b"]),
@@ -107,15 +114,15 @@ mod tests {
             (3, &["ab"]),
         ];
         for (sample, variants) in others {
-            assert_eq!(cache.get(&PrefixKey::new(sample, variants.iter().copied())), None);
+            assert_eq!(cache.get(&PrefixKey::new(sample, 0, variants.iter().copied())), None);
         }
     }
 
     #[test]
     fn an_ended_chain_is_remembered_too() {
         let cache = PrefixCache::new(1 << 20);
-        cache.put(PrefixKey::new(0, ["a"]), None);
-        assert_eq!(cache.get(&PrefixKey::new(0, ["a"])), Some(None));
+        cache.put(PrefixKey::new(0, 0, ["a"]), None);
+        assert_eq!(cache.get(&PrefixKey::new(0, 0, ["a"])), Some(None));
     }
 
     proptest::proptest! {
@@ -123,7 +130,7 @@ mod tests {
         fn the_bound_holds_and_the_newest_stays(samples in proptest::collection::vec(0_usize..50, 1..200)) {
             let cache = PrefixCache::new(10 * bytes(&found("x")));
             for sample in samples {
-                cache.put(PrefixKey::new(sample, ["v"]), found("x"));
+                cache.put(PrefixKey::new(sample, 0, ["v"]), found("x"));
                 assert!(cache.len() <= 10);
             }
             assert!(!cache.is_empty());

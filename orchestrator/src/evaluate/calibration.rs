@@ -1,11 +1,10 @@
 //! What the stages see of the calibration images.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::chain::{Chain, Picture};
+use super::chain::{Chain, Given, Picture};
 use super::{EvaluateError, PrefixCache};
 use crate::dataset::Dataset;
 use crate::exit::Failure;
@@ -42,15 +41,13 @@ impl CalibrationImages {
     /// # Errors
     /// When an image cannot be decoded, or glue does not fit.
     pub fn inputs(&self, stage: usize) -> Result<Vec<Inputs>, EvaluateError> {
-        let mut before = self.chain.baseline();
-        before.truncate(stage);
+        let baseline = self.chain.baseline();
         let one = |(index, sample)| {
             let picture = Picture::new(sample, index);
-            let found = self.chain.find(&picture, &before, &self.cache)?;
-            if stage > 0 && found.is_none() {
-                return Ok(Vec::new());
+            match self.chain.given(&picture, stage, &baseline, &self.cache)? {
+                Given::Nothing => Ok(Vec::new()),
+                given => self.chain.prepare(&picture, stage, given.previous()),
             }
-            self.chain.prepare(&picture, stage, found.as_ref().map(Arc::as_ref))
         };
         let samples = self.dataset.samples.par_iter().enumerate();
         let inputs: Result<Vec<Vec<Inputs>>, EvaluateError> =

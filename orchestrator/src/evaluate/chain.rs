@@ -26,6 +26,29 @@ struct Link {
 #[derive(Debug)]
 pub struct Chain {
     links: Vec<Link>,
+    /// By stage those that feed it, all of them earlier ones.
+    sources: Vec<Vec<usize>>,
+}
+
+/// What a stage is given.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Given {
+    /// The image: it is a first stage.
+    Image,
+    /// What the stages before found.
+    Found(Arc<Finding>),
+    /// Nothing: a stage before found nothing, which ends the chain for this image.
+    Nothing,
+}
+
+impl Given {
+    /// What was found before; `None` for a first stage.
+    pub(super) fn previous(&self) -> Option<&Finding> {
+        match self {
+            Self::Found(finding) => Some(finding),
+            Self::Image | Self::Nothing => None,
+        }
+    }
 }
 
 /// An image of a data set that is decoded when first needed.
@@ -71,7 +94,8 @@ impl Chain {
                 .map_err(|source| EvaluateError::Glue { stage: stage.name.clone(), source })?;
             links.push(Link { name: stage.name.clone(), glue, baseline });
         }
-        Ok(Self { links })
+        let (sources, _) = pipeline.composition.sources(links.len());
+        Ok(Self { links, sources })
     }
 
     /// Number of stages.
@@ -99,36 +123,82 @@ impl Chain {
         self.links.iter().map(|link| Arc::clone(&link.baseline)).collect()
     }
 
-    /// What the stages that run `variants` find, the first stage first; deeper stages are not run. Findings that the
-    /// cache knows are taken from it.
+    /// Which stages feed which, as text: what a stage finds depends on it.
+    pub fn wiring(&self) -> String {
+        format!("{:?}", self.sources)
+    }
+
+    /// What the last of the stages that run `variants` finds, the first stage first; deeper stages are not run. Findings
+    /// that the cache knows are taken from it.
     pub(super) fn find(
         &self,
         picture: &Picture<'_>,
         variants: &[Arc<LoadedVariant>],
         cache: &PrefixCache,
     ) -> Result<Option<Arc<Finding>>, EvaluateError> {
-        let keys: Vec<PrefixKey> = (1..=variants.len())
-            .map(|depth| {
-                PrefixKey::new(picture.index, variants[..depth].iter().map(|v| v.sha256()))
-            })
-            .collect();
-        let mut found = None;
-        let mut start = 0;
-        for (stage, key) in keys.iter().enumerate().rev() {
-            if let Some(known) = cache.get(key) {
-                (found, start) = (known, stage + 1);
-                break;
-            }
+        let Some(stage) = variants.len().checked_sub(1) else { return Ok(None) };
+        let mut involved = vec![false; variants.len()];
+        self.involve(stage, &mut involved);
+        let used =
+            variants.iter().zip(involved).filter_map(|(variant, used)| used.then_some(variant));
+        let key = PrefixKey::new(picture.index, stage, used.map(|variant| variant.sha256()));
+        if let Some(known) = cache.get(&key) {
+            return Ok(known);
         }
-        for (stage, key) in keys.iter().enumerate().skip(start) {
-            if stage > 0 && found.is_none() {
-                return Ok(None);
-            }
-            let next = self.step(picture, stage, &variants[stage], found.as_deref())?;
-            found = next.map(Arc::new);
-            cache.put(key.clone(), found.clone());
-        }
+        let found = match self.given(picture, stage, variants, cache)? {
+            Given::Nothing => None,
+            given => self.step(picture, stage, &variants[stage], &given)?,
+        };
+        let found = found.map(Arc::new);
+        cache.put(key, found.clone());
         Ok(found)
+    }
+
+    /// Marks `stage` and all that it depends on.
+    fn involve(&self, stage: usize, involved: &mut [bool]) {
+        involved[stage] = true;
+        for &source in &self.sources[stage] {
+            self.involve(source, involved);
+        }
+    }
+
+    /// What `stage` is given when the stages before it run `variants`.
+    pub(super) fn given(
+        &self,
+        picture: &Picture<'_>,
+        stage: usize,
+        variants: &[Arc<LoadedVariant>],
+        cache: &PrefixCache,
+    ) -> Result<Given, EvaluateError> {
+        let found = self.sources[stage]
+            .iter()
+            .map(|&source| self.find(picture, &variants[..=source], cache))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.join(stage, &found)
+    }
+
+    /// What `stage` is given when the stages that feed it found this, in order.
+    pub(super) fn join(
+        &self,
+        stage: usize,
+        found: &[Option<Arc<Finding>>],
+    ) -> Result<Given, EvaluateError> {
+        let Some(found) = found.iter().cloned().collect::<Option<Vec<_>>>() else {
+            return Ok(Given::Nothing);
+        };
+        Ok(match found.as_slice() {
+            [] => Given::Image,
+            [one] => Given::Found(Arc::clone(one)),
+            several => {
+                let joined = Finding::join(several.iter().map(Arc::as_ref));
+                Given::Found(Arc::new(joined.map_err(|source| self.glue_error(stage, source))?))
+            }
+        })
+    }
+
+    /// The stages that feed `stage`.
+    pub(super) fn sources(&self, stage: usize) -> &[usize] {
+        &self.sources[stage]
     }
 
     fn step(
@@ -136,8 +206,9 @@ impl Chain {
         picture: &Picture<'_>,
         stage: usize,
         variant: &LoadedVariant,
-        previous: Option<&Finding>,
+        given: &Given,
     ) -> Result<Option<Finding>, EvaluateError> {
+        let previous = given.previous();
         let inferences = self.prepare(picture, stage, previous)?;
         let outputs = inferences.iter().map(|inputs| self.infer(stage, variant, inputs));
         let outputs: Vec<Outputs> = outputs.collect::<Result<_, _>>()?;

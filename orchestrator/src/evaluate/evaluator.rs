@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quantrack_engine::kernels::registry;
 use rayon::prelude::*;
 
-use super::chain::{Chain, Picture};
+use super::chain::{Chain, Given, Picture};
 use super::{EndToEnd, EvaluateError, Journal, LoadedVariant, PrefixCache, SampleResult, Score};
 use crate::dataset::Dataset;
 use crate::digest::hex_digest;
@@ -57,8 +57,13 @@ impl Evaluator {
         check_metrics(pipeline, &chain)?;
         check_labels(&chain, &dataset)?;
         let glue: Vec<&str> = pipeline.stages.iter().map(|stage| stage.glue.as_str()).collect();
-        let surroundings =
-            [registry::engine_build(), dataset.digest()?, glue.join(","), "v2".to_owned()];
+        let surroundings = [
+            registry::engine_build(),
+            dataset.digest()?,
+            glue.join(","),
+            chain.wiring(),
+            "v2".to_owned(),
+        ];
         Ok(Self {
             chain,
             dataset,
@@ -127,7 +132,8 @@ impl Evaluator {
         let results = self.over_images(&key, journal, |picture| {
             let find =
                 |variants: &[Arc<LoadedVariant>]| self.chain.find(picture, variants, &self.cache);
-            if stage > 0 && find(&reference[..stage])?.is_none() {
+            let given = self.chain.given(picture, stage, &reference, &self.cache)?;
+            if matches!(given, Given::Nothing) {
                 return Ok(SampleResult { value: None, label: None, parts: Vec::new() });
             }
             let (found, expected) = (find(&candidate)?, find(&reference)?);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::chain::Picture;
+use super::chain::{Given, Picture};
 use super::{EvaluateError, Evaluator, LoadedVariant};
 use crate::glue::{Finding, Inputs, Outputs};
 
@@ -13,8 +13,8 @@ pub struct StageTrace {
     pub inputs: Vec<Inputs>,
     /// Outputs of each inference.
     pub outputs: Vec<Outputs>,
-    /// What the stage before found.
-    previous: Option<Arc<Finding>>,
+    /// What it was given.
+    given: Option<Given>,
 }
 
 /// One image through an assignment.
@@ -22,7 +22,7 @@ pub struct StageTrace {
 pub struct Trace {
     /// Index of the sample.
     pub sample: usize,
-    /// One per stage; empty from where the chain ended.
+    /// One per stage; empty where the chain ended before it.
     pub stages: Vec<StageTrace>,
     /// The class found.
     pub label: Option<String>,
@@ -41,19 +41,23 @@ impl Evaluator {
         let chain = self.chain();
         let picture = Picture::new(&self.dataset().samples[sample], sample);
         let mut stages = vec![StageTrace::default(); chain.len()];
-        let mut previous: Option<Arc<Finding>> = None;
+        let mut findings: Vec<Option<Arc<Finding>>> = vec![None; chain.len()];
         for (stage, variant) in assignment.iter().enumerate() {
-            if stage > 0 && previous.is_none() {
-                break;
+            let before: Vec<_> =
+                chain.sources(stage).iter().map(|&source| findings[source].clone()).collect();
+            let given = chain.join(stage, &before)?;
+            if matches!(given, Given::Nothing) {
+                continue;
             }
-            let inputs = chain.prepare(&picture, stage, previous.as_deref())?;
+            let inputs = chain.prepare(&picture, stage, given.previous())?;
             let outputs = inputs.iter().map(|inputs| chain.infer(stage, variant, inputs));
             let outputs: Vec<Outputs> = outputs.collect::<Result<_, _>>()?;
-            let found = chain.interpret(&picture, stage, previous.as_deref(), &outputs)?;
-            stages[stage] = StageTrace { inputs, outputs, previous };
-            previous = found.map(Arc::new);
+            findings[stage] =
+                chain.interpret(&picture, stage, given.previous(), &outputs)?.map(Arc::new);
+            stages[stage] = StageTrace { inputs, outputs, given: Some(given) };
         }
-        Ok(Trace { sample, stages, label: self.label(previous.as_deref())? })
+        let last = findings.last().and_then(Option::as_deref);
+        Ok(Trace { sample, stages, label: self.label(last)? })
     }
 
     /// The class that the last stage's `outputs`, from elsewhere, mean for a traced image.
@@ -69,7 +73,7 @@ impl Evaluator {
             return Ok(None);
         };
         let picture = Picture::new(&self.dataset().samples[trace.sample], trace.sample);
-        let previous = last.previous.as_deref();
+        let previous = last.given.as_ref().and_then(Given::previous);
         let found = self.chain().interpret(&picture, self.chain().len() - 1, previous, outputs)?;
         self.label(found.as_ref())
     }

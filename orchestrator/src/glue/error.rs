@@ -33,6 +33,15 @@ pub enum GlueError {
         /// What there is.
         found: &'static str,
     },
+    /// Parallel stages found what cannot be handed on together.
+    #[error(
+        "the stages before it are parallel and one of them gives {found}: only tensors can be handed on together; \
+         put these stages one after the other in the composition, or give all of them glue that yields tensors"
+    )]
+    Join {
+        /// What one of them gives.
+        found: &'static str,
+    },
     /// A finding that cannot be compared.
     #[error("findings of different kinds cannot be compared: {0} and {1}")]
     Incomparable(&'static str, &'static str),

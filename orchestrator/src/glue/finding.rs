@@ -58,6 +58,21 @@ impl Finding {
         }
     }
 
+    /// What parallel stages found, as one: all their tensors, in the order of the composition.
+    ///
+    /// # Errors
+    /// When they found anything but tensors: no glue takes several of those.
+    pub fn join<'a>(branches: impl Iterator<Item = &'a Self>) -> Result<Self, GlueError> {
+        let mut all = Vec::new();
+        for branch in branches {
+            match branch {
+                Self::Tensors(tensors) => all.extend(tensors.iter().cloned()),
+                other => return Err(GlueError::Join { found: other.kind() }),
+            }
+        }
+        Ok(Self::Tensors(all))
+    }
+
     /// Memory that it takes, in bytes, roughly: what a cache counts.
     pub fn bytes(&self) -> usize {
         let content = match self {

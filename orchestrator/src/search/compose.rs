@@ -68,6 +68,33 @@ impl Composition {
         }
     }
 
+    /// Which stages feed each of `stages` stages, in order; none: it sees the image. With them, the stages that the
+    /// composition ends with. Parts of a chain are fed by the part before them, branches by what comes before all of them.
+    pub fn sources(&self, stages: usize) -> (Vec<Vec<usize>>, Vec<usize>) {
+        let mut sources = vec![Vec::new(); stages];
+        let ends = self.feed(&[], &mut sources);
+        (sources, ends)
+    }
+
+    /// Notes that `before` feed this part; returns the stages that it ends with.
+    fn feed(&self, before: &[usize], sources: &mut [Vec<usize>]) -> Vec<usize> {
+        match self {
+            Self::Stage { stage, .. } => {
+                if let Some(of_stage) = sources.get_mut(*stage) {
+                    *of_stage = before.to_vec();
+                }
+                vec![*stage]
+            }
+            Self::Chain(parts) => {
+                let first = before.to_vec();
+                parts.iter().fold(first, |before, part| part.feed(&before, sources))
+            }
+            Self::Parallel(parts) => {
+                parts.iter().flat_map(|part| part.feed(before, sources)).collect()
+            }
+        }
+    }
+
     /// Latency of the pipeline in microseconds, given that of each stage.
     pub fn latency_us(&self, stage_us: &[f64]) -> f64 {
         match self {
@@ -93,6 +120,21 @@ mod tests {
         ]);
         tree.validate(4).unwrap();
         assert_eq!(tree.latency_us(&[100.0, 40.0, 30.0, 20.0]), 25.0 + 50.0);
+    }
+
+    #[test]
+    fn branches_see_what_comes_before_and_the_next_part_sees_all_branches() {
+        let leaf = |stage| Composition::Stage { stage, rate: 1.0 };
+        let tree = Composition::Chain(vec![
+            leaf(0),
+            Composition::Parallel(vec![leaf(1), Composition::Chain(vec![leaf(2), leaf(3)])]),
+            leaf(4),
+        ]);
+        let (sources, ends) = tree.sources(5);
+        assert_eq!(sources, [vec![], vec![0], vec![0], vec![2], vec![1, 3]]);
+        assert_eq!(ends, [4]);
+        assert_eq!(Composition::Parallel(vec![leaf(0), leaf(1)]).sources(2).1, [0, 1]);
+        assert_eq!(Composition::chain(2).sources(2), (vec![vec![], vec![0]], vec![1]));
     }
 
     #[test]

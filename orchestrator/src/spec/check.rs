@@ -298,7 +298,29 @@ fn composition(
         };
         source.error(at, named)
     })?;
+    runs_in_order(&tree, stages).map_err(|message| source.error(at, message))?;
     Ok(tree)
+}
+
+/// Stages run in the order of the file, and the last one answers.
+fn runs_in_order(tree: &Composition, stages: &[Stage]) -> Result<(), String> {
+    let (sources, ends) = tree.sources(stages.len());
+    for (stage, before) in sources.iter().enumerate() {
+        if let Some(&late) = before.iter().find(|&&source| source > stage) {
+            return Err(format!(
+                "the composition feeds the stage {:?} from {:?}, which stands after it; move its [[stage]] up",
+                stages[stage].name, stages[late].name
+            ));
+        }
+    }
+    if ends.len() > 1 {
+        let names: Vec<&str> = ends.iter().map(|&end| stages[end].name.as_str()).collect();
+        return Err(format!(
+            "the composition ends in parallel stages ({}); end it with the one that names the class",
+            names.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// The parts as a composition, or the name that is no stage.

@@ -120,18 +120,26 @@ fn objectives_have_what_they_need() {
 
 #[test]
 fn compositions_nest_and_carry_rates() {
-    let text = SMALL
-        .replace(
-            "name = \"small\"",
-            "name = \"small\"\ncomposition = [{ parallel = [\"a\", \"b\"] }]",
-        )
-        .replacen("glue = \"tensor\"", "glue = \"tensor\"\nrate = 0.25", 1);
+    let with = |list: &str| format!("name = \"small\"\ncomposition = {list}");
+    let third =
+        "[[stage]]\nname = \"c\"\nmodel = \"c.tflite\"\nglue = \"tensor\"\nlevels = [\"fp32\"]";
+    let three = |list: &str| SMALL.replace("name = \"small\"", &with(list)) + third;
+    let text = three("[{ parallel = [\"a\", \"b\"] }, \"c\"]").replacen(
+        "glue = \"tensor\"",
+        "glue = \"tensor\"\nrate = 0.25",
+        1,
+    );
     let leaf = |stage, rate| Composition::Stage { stage, rate };
+    let parallel = Composition::Parallel(vec![leaf(0, 0.25), leaf(1, 1.0)]);
     assert_eq!(
         parse("p.toml", &text).unwrap().composition,
-        Composition::Chain(vec![Composition::Parallel(vec![leaf(0, 0.25), leaf(1, 1.0)])])
+        Composition::Chain(vec![parallel, leaf(2, 1.0)])
     );
-    let with = |list: &str| format!("name = \"small\"\ncomposition = {list}");
+    let refused = |list: &str| parse("p.toml", &three(list)).unwrap_err().to_string();
+    let message = refused("[\"a\", { parallel = [\"b\", \"c\"] }]");
+    assert!(message.contains("ends in parallel stages (b, c)"), "{message}");
+    let message = refused("[\"b\", \"a\", \"c\"]");
+    assert!(message.contains("feeds the stage \"a\" from \"b\", which stands after"), "{message}");
     let name = "name = \"small\"";
     assert!(complaint(name, &with("[\"a\"]"), 3).contains("stage \"b\" 0 times"));
     assert!(complaint(name, &with("[\"a\", \"c\"]"), 3).contains("\"c\", which is no stage"));

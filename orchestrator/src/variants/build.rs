@@ -69,7 +69,8 @@ pub async fn build(
     let samples_digest = source.digest()?;
     let mut builder = Builder { data, models: HashMap::new(), calibrated: HashMap::new() };
     // A stage's samples are made by the stages before it.
-    let mut upstream = samples_digest;
+    let (sources, _) = pipeline.composition.sources(pipeline.stages.len());
+    let mut upstream = format!("{samples_digest}\n{sources:?}");
     let mut variants = Vec::with_capacity(total);
     let mut built = 0;
     for (index, stage) in pipeline.stages.iter().enumerate() {
