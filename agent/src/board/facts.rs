@@ -3,13 +3,14 @@
 use serde::Serialize;
 
 use super::cpu::parse_cpuinfo;
+use super::dmi;
 use super::features::{detect, isa_name};
 use super::root::Root;
 
 /// What does not change while the board is up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BoardFacts {
-    /// As in "Raspberry Pi 3 Model B Rev 1.2"; "unknown" when nothing says.
+    /// As in "Raspberry Pi 3 Model B Rev 1.2" or "Dell Inc. PowerEdge R6525"; "unknown" when nothing says.
     pub model: String,
     /// Device-tree names, most specific first, as in "raspberrypi,3-model-b".
     pub compatible: Vec<String>,
@@ -44,13 +45,15 @@ impl BoardFacts {
         let cpu = parse_cpuinfo(&root.read("/proc/cpuinfo").unwrap_or_default());
         let tree = |name: &str| root.read(&format!("/proc/device-tree/{name}"));
         let compatible = tree("compatible").unwrap_or_default();
-        let product = || root.read("/sys/class/dmi/id/product_name");
         let midr = root.read("/sys/devices/system/cpu/cpu0/regs/identification/midr_el1");
         let kernel = |name: &str| root.read(&format!("/proc/sys/kernel/{name}"));
         let memory = root.read("/proc/meminfo").and_then(|text| meminfo(&text, "MemTotal"));
         let os = root.read("/etc/os-release").and_then(|text| pretty_name(&text));
         Self {
-            model: tree("model").or(cpu.model).or_else(product).unwrap_or_else(unknown),
+            model: tree("model")
+                .or(cpu.model)
+                .or_else(|| dmi::product(root))
+                .unwrap_or_else(unknown),
             compatible: compatible
                 .split('\0')
                 .map(str::to_owned)

@@ -5,10 +5,12 @@
 
 mod conditions;
 mod cpu;
+mod dmi;
 mod facts;
 mod features;
 mod root;
 mod throttle;
+mod tool;
 
 pub use conditions::Conditions;
 pub use cpu::{Cpu, parse_cpuinfo};

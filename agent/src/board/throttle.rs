@@ -1,8 +1,10 @@
 //! Throttling and under-voltage, from whichever source tells.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use super::root::{Root, read_text};
+use super::tool::answer;
 
 /// The bits of `vcgencmd get_throttled` (Raspberry Pi documentation, "vcgencmd").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,16 +55,16 @@ fn from_vcgencmd(root: &Root) -> Option<u32> {
     parse_hex(vcgencmd(root, &["get_throttled"])?.strip_prefix("throttled=")?)
 }
 
-/// The answer of `vcgencmd`, which is asked only about the machine itself.
+/// How long the firmware may take to answer; it takes milliseconds.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The answer of `vcgencmd`, which is asked only about the machine itself. Where it hangs, as it does when the firmware
+/// does, nothing is known.
 pub(super) fn vcgencmd(root: &Root, arguments: &[&str]) -> Option<String> {
     if root.imitates() {
         return None;
     }
-    let mut command = Command::new("vcgencmd");
-    let output =
-        command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| text.trim().to_owned())
+    answer(Command::new("vcgencmd").args(arguments), TIMEOUT)
 }
 
 fn from_sysfs(root: &Root) -> Option<u32> {

@@ -60,7 +60,7 @@ fn human(shown: &Shown) -> String {
         bits => format!("bits {bits:#x}"),
     });
     let lines = [
-        ("board", format!("{} at {}", board.model, shown.address)),
+        ("board", format!("{} at {}", board.name(), shown.address)),
         ("fingerprint", shown.fingerprint.clone()),
         ("cpu", format!("{} cores {}, {}", board.cores, board.cpu, board.cpu_id)),
         ("features", board.features.join(" ")),

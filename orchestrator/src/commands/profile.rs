@@ -65,7 +65,7 @@ pub async fn measure(
     let mut images = CalibrationImages::open(pipeline, &data)?;
     let variants = variants::build(pipeline, &data, &mut images, store, &context.progress).await?;
     let device = context.connect().await?;
-    tracing::info!("measuring on {} at {}", device.facts().model, device.address());
+    tracing::info!("measuring on {} at {}", device.facts().name(), device.address());
     let profiled =
         profile(&device, store, pipeline, &variants, args.remeasure, &context.progress).await?;
     let Profiled { measured, reused, without, wide } = profiled;
@@ -94,7 +94,11 @@ fn human(shown: &Shown) -> String {
     let mut text = latency_table::human(&shown.rows);
     text.push_str(&format!(
         "\n{} ({}), {}: {} variants measured, {} from the table",
-        facts.model, shown.device.address, facts.cpu, shown.measured, shown.reused
+        facts.name(),
+        shown.device.address,
+        facts.cpu,
+        shown.measured,
+        shown.reused
     ));
     for stage in &shown.wide_intervals {
         text.push_str(&format!("\n{stage}: the interval is wider than asked; give it more time"));

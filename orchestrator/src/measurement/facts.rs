@@ -53,6 +53,14 @@ impl BoardFacts {
         digest[..16].to_owned()
     }
 
+    /// What to call the board: its model, or its processor where nothing tells the model, as in virtual machines.
+    pub fn name(&self) -> String {
+        match self.model.as_str() {
+            "" | "unknown" => format!("a machine with {}", self.cpu),
+            model => model.to_owned(),
+        }
+    }
+
     /// Operating system, kernel and userland width, for people.
     pub fn system(&self) -> String {
         format!("{}, Linux {}, {}-bit userland", self.os, self.kernel_release, self.userland_bits)

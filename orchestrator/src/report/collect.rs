@@ -63,7 +63,7 @@ fn device(record: &DeviceRecord) -> Device {
     let facts = &record.facts;
     Device {
         address: record.address.clone(),
-        model: facts.model.clone(),
+        model: facts.name(),
         cpu: facts.cpu.clone(),
         cores: facts.cores,
         memory_bytes: facts.memory_bytes,
