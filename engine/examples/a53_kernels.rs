@@ -1,0 +1,161 @@
+//! One layer between markers, for the Cortex-A53 cycle estimate in `docs/performance.md`. 64- and 32-bit ARM only:
+//!
+//! ```sh
+//! cargo build --release --target aarch64-unknown-linux-musl -p quantrack-engine --example a53_kernels
+//! a53_kernels                # the names of the cases
+//! a53_kernels gemm-256-int8  # runs one; prints its kernel and its multiply-accumulates
+//! ```
+//!
+//! An estimator counts the instructions between `hint #0x60` and `hint #0x61`: a whole operator on packed weights, with the
+//! pointers that it sets up, after one run that is not counted.
+#![expect(clippy::print_stdout, reason = "an example shows its results")]
+
+use std::error::Error;
+
+use quantrack_engine::Serial;
+use quantrack_engine::graph::{Padding, Window};
+use quantrack_engine::kernels::operators::{
+    BinConv, Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, Operator,
+};
+use quantrack_engine::kernels::{CpuFeatures, RequantParams};
+
+#[cfg(target_arch = "aarch64")]
+std::arch::global_asm!("a53_begin:", "hint #0x60", "ret", "a53_end:", "hint #0x61", "ret");
+#[cfg(target_arch = "arm")]
+std::arch::global_asm!(
+    ".arm",
+    ".type a53_begin, %function",
+    "a53_begin:",
+    ".inst 0xe320f060",
+    "bx lr",
+    ".type a53_end, %function",
+    "a53_end:",
+    ".inst 0xe320f061",
+    "bx lr",
+);
+
+#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+// SAFETY: both are functions without arguments, results and effects.
+unsafe extern "C" {
+    safe fn a53_begin();
+    safe fn a53_end();
+}
+#[cfg(not(any(target_arch = "aarch64", target_arch = "arm")))]
+fn a53_begin() {}
+#[cfg(not(any(target_arch = "aarch64", target_arch = "arm")))]
+fn a53_end() {}
+
+/// A layer: output pixels are `height` x `width`, stride 1.
+struct Case {
+    name: &'static str,
+    height: usize,
+    width: usize,
+    kernel: usize,
+    in_c: usize,
+    out_c: usize,
+    depthwise: bool,
+}
+
+const CASES: &[Case] = &[
+    dense("gemm-256", 256, 1, 1, 256, 256),
+    dense("conv1x1-128-28", 28, 28, 1, 128, 128),
+    dense("conv3x3-256-14", 14, 14, 3, 256, 256),
+    dense("conv3x3-64-56", 56, 56, 3, 64, 64),
+    dense("fc-1024", 1, 1, 1, 1024, 1024),
+    depthwise("depthwise3x3-128-28", 28, 3, 128),
+    depthwise("depthwise5x5-128-28", 28, 5, 128),
+];
+
+const fn dense(
+    name: &'static str,
+    height: usize,
+    width: usize,
+    kernel: usize,
+    in_c: usize,
+    out_c: usize,
+) -> Case {
+    Case { name, height, width, kernel, in_c, out_c, depthwise: false }
+}
+
+const fn depthwise(name: &'static str, extent: usize, kernel: usize, channels: usize) -> Case {
+    let (height, width, in_c, out_c) = (extent, extent, channels, channels);
+    Case { name, height, width, kernel, in_c, out_c, depthwise: true }
+}
+
+impl Case {
+    fn shape(&self) -> ConvShape {
+        let before = (self.kernel - 1) / 2;
+        let padding = Padding { top: before, bottom: before, left: before, right: before };
+        let window = Window { kernel: [self.kernel; 2], padding, ..Window::default() };
+        let (in_h, in_w, in_c, out_c) = (self.height, self.width, self.in_c, self.out_c);
+        ConvShape { batch: 1, in_h, in_w, in_c, out_h: in_h, out_w: in_w, out_c, window }
+    }
+
+    /// Multiply-accumulates, padding included.
+    fn macs(&self) -> usize {
+        let per_channel = self.height * self.width * self.kernel * self.kernel * self.in_c;
+        if self.depthwise { per_channel } else { per_channel * self.out_c }
+    }
+
+    fn operator(&self, level: &str) -> Option<Box<dyn Operator>> {
+        let cpu = &features();
+        let shape = &self.shape();
+        let (depth, out_c) = (if self.depthwise { 1 } else { self.in_c }, self.out_c);
+        let count = out_c * shape.taps() * depth;
+        let bounds = (0.0, f32::INFINITY);
+        let reals = || vec![0.01; count];
+        let bytes = || vec![3_i8; count];
+        let (zeros, ints) = (vec![0.0; out_c], vec![0; out_c]);
+        let requant = RequantParams::from_real(&vec![1e-3; out_c], None, 0, -128, 127);
+        Some(match (level, self.depthwise) {
+            ("fp32", false) => {
+                Box::new(F32Conv::new(cpu, shape, &reals(), &zeros, None, bounds, false))
+            }
+            ("int8", false) => Box::new(I8Conv::new(cpu, shape, &bytes(), &ints, 0, requant)),
+            ("bin1", false) => {
+                let words = vec![0x5555; out_c * shape.taps() * self.in_c.div_ceil(64)];
+                Box::new(BinConv::new(cpu, shape, &words, &ints, requant))
+            }
+            ("fp32", true) => {
+                Box::new(F32DepthwiseConv::new(cpu, shape, &reals(), &zeros, None, bounds, false))
+            }
+            ("int8", true) => {
+                Box::new(I8DepthwiseConv::new(cpu, shape, &bytes(), &ints, 0, requant))
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// The emulated board's: an A53 has NEON and, at 32 bits, VFPv4.
+fn features() -> CpuFeatures {
+    const NEON_AND_VFPV4: u64 = 1 << 12 | 1 << 16;
+    if cfg!(target_arch = "arm") {
+        CpuFeatures::from_armv7_hwcap(NEON_AND_VFPV4)
+    } else {
+        CpuFeatures::detect()
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Some(wanted) = std::env::args().nth(1) else {
+        for case in CASES {
+            let levels =
+                if case.depthwise { &["fp32", "int8"][..] } else { &["fp32", "int8", "bin1"] };
+            levels.iter().for_each(|level| println!("{}-{level}", case.name));
+        }
+        return Ok(());
+    };
+    let (name, level) = wanted.rsplit_once('-').ok_or("expected CASE-LEVEL")?;
+    let case = CASES.iter().find(|case| case.name == name).ok_or("no such case; see the list")?;
+    let operator = case.operator(level).ok_or("the case does not run at this level")?;
+    let shape = case.shape();
+    let input = Buffer::new(4 * shape.in_pixels() * shape.in_c);
+    let mut output = Buffer::new(4 * shape.out_pixels() * shape.out_c);
+    operator.run(&[input.bytes()], &mut [output.bytes_mut()], &Serial);
+    a53_begin();
+    operator.run(&[input.bytes()], &mut [output.bytes_mut()], &Serial);
+    a53_end();
+    println!("{wanted} {} {}", operator.kernel(), case.macs());
+    Ok(())
+}
