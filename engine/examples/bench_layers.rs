@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use quantrack_engine::Serial;
 use quantrack_engine::graph::{Padding, Window};
 use quantrack_engine::kernels::operators::{
-    BinConv, Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, Operator,
+    BinConv, Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, IntegerWeights,
+    Operator,
 };
 use quantrack_engine::kernels::{CpuFeatures, RequantParams};
 
@@ -37,7 +38,7 @@ fn requant(channels: usize) -> RequantParams {
     RequantParams::from_real(&vec![1e-3; channels], None, 0, -128, 127)
 }
 
-/// Operators of a dense layer: fp32, int8, bin1.
+/// Operators of a dense layer: fp32, int8, int4, bin1.
 fn dense(cpu: &CpuFeatures, shape: &ConvShape) -> Vec<Box<dyn Operator>> {
     let (count, out_c) = (shape.out_c * shape.taps(), shape.out_c);
     let bounds = (f32::NEG_INFINITY, f32::INFINITY);
@@ -47,7 +48,8 @@ fn dense(cpu: &CpuFeatures, shape: &ConvShape) -> Vec<Box<dyn Operator>> {
     let (zeros, ints) = (vec![0.0; out_c], vec![0; out_c]);
     vec![
         Box::new(F32Conv::new(cpu, shape, &reals, &zeros, None, bounds, false)),
-        Box::new(I8Conv::new(cpu, shape, &bytes, &ints, 0, requant(out_c))),
+        Box::new(I8Conv::new(cpu, shape, IntegerWeights::Eight(&bytes), &ints, 0, requant(out_c))),
+        Box::new(I8Conv::new(cpu, shape, IntegerWeights::Four(&bytes), &ints, 0, requant(out_c))),
         Box::new(BinConv::new(cpu, shape, &words, &ints, requant(out_c))),
     ]
 }

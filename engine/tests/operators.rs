@@ -5,7 +5,8 @@ use bytemuck::Pod;
 use proptest::prelude::*;
 use quantrack_engine::graph::{Padding, Window};
 use quantrack_engine::kernels::operators::{
-    BinConv, Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, Operator,
+    BinConv, Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, IntegerWeights,
+    Operator,
 };
 use quantrack_engine::kernels::{CpuFeatures, RequantParams};
 use quantrack_engine::{Pool, RayonPool, Serial};
@@ -184,11 +185,12 @@ proptest! {
     }
 
     #[test]
-    fn int8_convolutions_equal_loops(shape in shapes(), seed: u64, zero_point: i8) {
+    fn integer_convolutions_equal_loops(shape in shapes(), seed: u64, zero_point: i8, four: bool) {
         let mut next = sequence(seed);
         let (depth, count) = (shape.in_c, shape.taps());
         let input = many(&mut next, shape.in_pixels() * depth, byte);
-        let weights = many(&mut next, shape.out_c * count * depth, byte);
+        let weight = |bits| if four { byte(bits) % 8 } else { byte(bits) };
+        let weights = many(&mut next, shape.out_c * count * depth, weight);
         let bias = many(&mut next, shape.out_c, |bits| bits as i32 >> 12);
         let requant = requant(&mut next, shape.out_c);
         let mut expected = Vec::new();
@@ -206,7 +208,11 @@ proptest! {
             }
         }
         for cpu in instruction_sets() {
-            let conv = I8Conv::new(&cpu, &shape, &weights, &bias, zero_point, requant.clone());
+            let weights = match four {
+                true => IntegerWeights::Four(&weights),
+                false => IntegerWeights::Eight(&weights),
+            };
+            let conv = I8Conv::new(&cpu, &shape, weights, &bias, zero_point, requant.clone());
             check(&conv, &input, &expected)?;
         }
     }

@@ -20,6 +20,8 @@ pub enum Encoding {
     /// row of channels starts on a new 64-bit word; unused bits of its last word are 0. What ±1 stands for is
     /// folded into the consumers' scales and biases.
     Bits,
+    /// 4-bit integers, -7..=7: weights, only in constants.
+    Int4,
     /// 32-bit integers: indices, only in constants.
     I32,
 }
@@ -43,6 +45,9 @@ pub enum ConstantData {
     F16(Vec<half::f16>),
     /// 8-bit integers, symmetric: `real = scales[c] * q`, `q` in -127..=127.
     I8(Vec<i8>),
+    /// 4-bit integers, symmetric: `real = scales[c] * q`, `q` in -7..=7. Two's complement, two to a byte, the first in the
+    /// low bits; those of a last byte that holds one are 0.
+    I4(Vec<u8>),
     /// Signs, packed like [`Encoding::Bits`]: `real = scales[c] * (2 * bit - 1)`.
     Bits(Vec<u64>),
     /// 32-bit integers: indices, and quantized biases and thresholds in accumulator units.
@@ -58,6 +63,20 @@ impl Constant {
     /// Integer elements.
     pub fn i32(values: Vec<i32>) -> Self {
         Self { data: ConstantData::I32(values), scales: Vec::new() }
+    }
+
+    /// 4-bit elements, each -7..=7, and their scales.
+    pub fn i4(values: &[i8], scales: Vec<f32>) -> Self {
+        let nibble = |value: Option<&i8>| value.map_or(0, |&value| value as u8 & 15);
+        let pair = |pair: &[i8]| nibble(pair.first()) | nibble(pair.get(1)) << 4;
+        Self { data: ConstantData::I4(values.chunks(2).map(pair).collect()), scales }
+    }
+
+    /// The first `count` elements when they have 4 bits.
+    pub fn to_i4(&self, count: usize) -> Option<Vec<i8>> {
+        let ConstantData::I4(bytes) = &self.data else { return None };
+        let pairs = bytes.iter().flat_map(|&byte| [(byte << 4) as i8 >> 4, byte as i8 >> 4]);
+        Some(pairs.take(count).collect())
     }
 
     /// The elements when they are fp32.
@@ -82,6 +101,7 @@ impl Constant {
             ConstantData::F32(v) => v.len() * 4,
             ConstantData::F16(v) => v.len() * 2,
             ConstantData::I8(v) => v.len(),
+            ConstantData::I4(v) => v.len(),
             ConstantData::Bits(v) => v.len() * 8,
             ConstantData::I32(v) => v.len() * 4,
         };

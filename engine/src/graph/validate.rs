@@ -149,13 +149,15 @@ fn value_fault(value: &Value) -> Option<String> {
         return Some(format!("has a scale of {scale}"));
     }
     let Some(constant) = &value.constant else {
-        return (value.encoding == Encoding::I32).then(|| "computes with integers".to_owned());
+        let constant_only = matches!(value.encoding, Encoding::I32 | Encoding::Int4);
+        return constant_only.then(|| format!("computes with {:?}", value.encoding));
     };
     let rows = value.shape.last().map(|&channels| (elements / channels, channels));
     let (length, wanted) = match (&constant.data, value.encoding) {
         (ConstantData::F32(data), Encoding::F32) => (data.len(), elements),
         (ConstantData::F16(data), Encoding::F16) => (data.len(), elements),
         (ConstantData::I8(data), Encoding::Int8 { .. }) => (data.len(), elements),
+        (ConstantData::I4(data), Encoding::Int4) => (data.len(), elements.div_ceil(2)),
         (ConstantData::I32(data), Encoding::I32) => (data.len(), elements),
         (ConstantData::Bits(data), Encoding::Bits) => {
             (data.len(), rows.map_or(0, |(rows, channels)| rows * channels.div_ceil(64)))
@@ -164,6 +166,10 @@ fn value_fault(value: &Value) -> Option<String> {
     };
     if length != wanted {
         return Some(format!("holds {length} elements instead of {wanted}"));
+    }
+    // Kernels sum up products of 4 bits in 16, which has room for -7..=7.
+    if constant.to_i4(elements).is_some_and(|values| values.contains(&-8)) {
+        return Some("holds -8 among 4-bit weights".to_owned());
     }
     let scales = &constant.scales;
     let per_channel = scales.len() <= 1 || value.shape.contains(&scales.len());
@@ -226,7 +232,7 @@ mod tests {
         let int8 = |scale| Encoding::Int8 { scale, zero_point: 0 };
         assert!(fault(|g| g.values[1].encoding = int8(f32::NAN)).contains("scale"));
         assert!(fault(|g| g.values[1].encoding = int8(0.0)).contains("scale"));
-        assert!(fault(|g| g.values[1].encoding = Encoding::I32).contains("integers"));
+        assert!(fault(|g| g.values[1].encoding = Encoding::I32).contains("I32"));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod bin_gemm;
 mod f32_depthwise;
 mod f32_gemm;
+mod i4_gemm;
 mod i8_depthwise;
 mod i8_gemm;
 pub mod isa;

@@ -33,6 +33,7 @@ pub fn self_test(features: &CpuFeatures, cases: usize) -> Vec<SelfTestResult> {
     let mut results = Vec::new();
     check(&mut results, features, cases, "f32_gemm", registry::f32_gemm(), f32_gemm);
     check(&mut results, features, cases, "i8_gemm", registry::i8_gemm(), i8_gemm);
+    check(&mut results, features, cases, "i4_gemm", registry::i4_gemm(), i4_gemm);
     check(&mut results, features, cases, "bin_gemm", registry::bin_gemm(), bin_gemm);
     check(&mut results, features, cases, "f32_depthwise", registry::f32_depthwise(), f32_depthwise);
     check(&mut results, features, cases, "i8_depthwise", registry::i8_depthwise(), i8_depthwise);
@@ -212,13 +213,42 @@ fn f32_gemm(kernel: &F32Gemm, random: &mut Random) -> Result<(), String> {
 }
 
 fn i8_gemm(kernel: &I8Gemm, random: &mut Random) -> Result<(), String> {
-    let tile = kernel.tile;
-    let (rows, cols) = (random.one_to(tile.mr), random.one_to(tile.nr));
     let (channels, taps) = (random.one_to(67), random.taps());
-    let a = Rows::new(rows * taps, channels, |n| random.i8s(n));
-    let (bias, weights) = (random.i32s(cols), random.i8s(cols * taps * channels));
+    let cols = random.one_to(kernel.tile.nr);
+    let weights = random.i8s(cols * taps * channels);
+    integer_gemm(kernel, pack::i8_gemm, &weights, [channels, taps, cols], random)
+}
+
+/// Often the extremes, which fill narrow accumulators soonest.
+fn i4_gemm(kernel: &I8Gemm, random: &mut Random) -> Result<(), String> {
+    let (channels, taps) = (random.one_to(330), random.taps());
+    let cols = random.one_to(kernel.tile.nr);
+    let (extreme, sign) = (random.coin(), random.coin());
+    let weights = random.i8s(cols * taps * channels).into_iter();
+    let narrow = |w: i8| match (extreme, sign) {
+        (true, true) => 7,
+        (true, false) => -7,
+        _ => w % 8,
+    };
+    let weights: Vec<i8> = weights.map(narrow).collect();
+    integer_gemm(kernel, pack::i4_gemm, &weights, [channels, taps, cols], random)
+}
+
+fn integer_gemm(
+    kernel: &I8Gemm,
+    pack: pack::PackIntegers,
+    weights: &[i8],
+    [channels, taps, cols]: [usize; 3],
+    random: &mut Random,
+) -> Result<(), String> {
+    let tile = kernel.tile;
+    let rows = random.one_to(tile.mr);
+    let lowest = random.below(4) == 0;
+    let a =
+        Rows::new(rows * taps, channels, |n| if lowest { vec![i8::MIN; n] } else { random.i8s(n) });
+    let bias = random.i32s(cols);
     let requant = random.requant(cols);
-    let panel = pack::i8_gemm(tile, &weights, &bias, taps, channels);
+    let panel = pack(tile, weights, &bias, taps, channels);
     let pointers = a.pointers(taps, tile.mr, rows);
     let stride = cols + 3;
     let mut c = vec![77_i8; rows * stride];

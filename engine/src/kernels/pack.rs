@@ -84,6 +84,10 @@ pub(crate) fn f32_gemm(
     panels
 }
 
+/// Packs integer weights `[columns, taps, channels]` and biases `[columns]` for tiles: the last two numbers are taps and
+/// channels.
+pub(crate) type PackIntegers = fn(Tile, &[i8], &[i32], usize, usize) -> Panels<i8>;
+
 /// 8-bit weights `[columns, taps, channels]` and 32-bit biases `[columns]`.
 pub(crate) fn i8_gemm(
     tile: Tile,
@@ -100,6 +104,31 @@ pub(crate) fn i8_gemm(
     }
     for_each_weight(tile, columns, taps, channels, |panel, index, source| {
         panels.panel_mut::<i8>(panel)[4 * tile.nr + index] = weights[source];
+    });
+    panels
+}
+
+/// 4-bit weights `[columns, taps, channels]`, each -7..=7, and 32-bit biases `[columns]`: biases, then per tap and group of
+/// `kr` channels `[[w; kr / 2]; nr]` bytes, whose low nibbles are the first half of the group and high nibbles the second.
+pub(crate) fn i4_gemm(
+    tile: Tile,
+    weights: &[i8],
+    bias: &[i32],
+    taps: usize,
+    channels: usize,
+) -> Panels<i8> {
+    let columns = bias.len();
+    let bytes = tile.nr * (4 + taps * channels.next_multiple_of(tile.kr) / 2);
+    let mut panels = Panels::new(columns.div_ceil(tile.nr), bytes);
+    for (column, &bias) in bias.iter().enumerate() {
+        panels.panel_mut::<i32>(column / tile.nr)[column % tile.nr] = bias;
+    }
+    let half = tile.kr / 2;
+    for_each_weight(tile, columns, taps, channels, |panel, index, source| {
+        // `index` counts single weights: take it apart into group and column, and place within the group.
+        let (place, k) = (index / tile.kr, index % tile.kr);
+        let byte = &mut panels.panel_mut::<i8>(panel)[4 * tile.nr + place * half + k % half];
+        *byte |= if k < half { weights[source] & 15 } else { weights[source] << 4 };
     });
     panels
 }

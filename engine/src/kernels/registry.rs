@@ -2,10 +2,10 @@
 
 use super::isa::{CpuFeatures, Isa};
 use super::micro::{BinGemm, F32Depthwise, F32Gemm, I8Depthwise, I8Gemm, MicroKernel, Tile};
-use super::{bin_gemm, f32_depthwise, f32_gemm, i8_depthwise, i8_gemm};
+use super::{bin_gemm, f32_depthwise, f32_gemm, i4_gemm, i8_depthwise, i8_gemm};
 
 /// Changes whenever a kernel computes something else or at another speed than before under the same name.
-const REVISION: u32 = 4;
+const REVISION: u32 = 5;
 
 /// fp32 matrix-product tiles.
 pub fn f32_gemm() -> &'static [&'static F32Gemm] {
@@ -15,6 +15,11 @@ pub fn f32_gemm() -> &'static [&'static F32Gemm] {
 /// 8-bit matrix-product tiles.
 pub fn i8_gemm() -> &'static [&'static I8Gemm] {
     i8_gemm::KERNELS
+}
+
+/// Tiles of 8-bit activations and 4-bit weights.
+pub fn i4_gemm() -> &'static [&'static I8Gemm] {
+    i4_gemm::KERNELS
 }
 
 /// One-bit matrix-product tiles.
@@ -40,6 +45,7 @@ pub fn all() -> Vec<(&'static str, Isa)> {
     [
         names(f32_gemm()),
         names(i8_gemm()),
+        names(i4_gemm()),
         names(bin_gemm()),
         names(f32_depthwise()),
         names(i8_depthwise()),
@@ -88,7 +94,7 @@ mod tests {
     fn names_are_unique_and_every_family_has_a_portable_kernel() {
         let mut names: Vec<&str> = all().into_iter().map(|(name, _)| name).collect();
         let portable = all().iter().filter(|(_, isa)| *isa == Isa::Portable).count();
-        assert_eq!(portable, 5);
+        assert_eq!(portable, 6);
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -8,7 +8,7 @@ use crate::kernels::operators::{
     BinConv, Concat, ConvShape, Convert, CopyRows, F32AveragePool, F32Binary, F32Conv,
     F32DepthwiseConv, F32MaxPool, F32Prelu, F32Reduce, F32Resize, F32Signs, F32Softmax, F32Unary,
     Gather, I8Add, I8AveragePool, I8Conv, I8DepthwiseConv, I8MaxPool, I8Mean, I8Mul, I8Prelu,
-    I8Resize, I8Signs, I8Softmax, I8Table, Operands, Operator, Widened, logistic,
+    I8Resize, I8Signs, I8Softmax, I8Table, IntegerWeights, Operands, Operator, Widened, logistic,
 };
 use crate::kernels::{CpuFeatures, RequantParams};
 
@@ -25,6 +25,7 @@ pub(super) fn value_bytes(value: &Value) -> usize {
     let last = value.shape.last().copied().unwrap_or(1);
     match value.encoding {
         Encoding::Bits => value.elements() / last * last.div_ceil(64) * 8,
+        Encoding::Int4 => value.elements().div_ceil(2),
         encoding => value.elements() * element_bytes(encoding),
     }
 }
@@ -33,7 +34,7 @@ fn element_bytes(encoding: Encoding) -> usize {
     match encoding {
         Encoding::F32 | Encoding::I32 => 4,
         Encoding::F16 => 2,
-        Encoding::Int8 { .. } | Encoding::Bits => 1,
+        Encoding::Int8 { .. } | Encoding::Int4 | Encoding::Bits => 1,
     }
 }
 
@@ -43,6 +44,7 @@ pub(super) fn constant_bytes(constant: &Constant) -> &[u8] {
         ConstantData::F32(data) => bytemuck::cast_slice(data),
         ConstantData::F16(data) => bytemuck::cast_slice(data),
         ConstantData::I8(data) => bytemuck::cast_slice(data),
+        ConstantData::I4(data) => data,
         ConstantData::Bits(data) => bytemuck::cast_slice(data),
         ConstantData::I32(data) => bytemuck::cast_slice(data),
     }
@@ -415,8 +417,14 @@ impl Context<'_> {
         input: (f32, i8),
     ) -> Result<Box<dyn Operator>> {
         let requant = self.requant(f64::from(input.0), activation)?;
-        let (shape, weights) = (self.product_shape(window)?, self.i8_weights()?);
-        boxed(I8Conv::new(self.cpu, &shape, weights, self.i32s(2)?, input.1, requant))
+        let (shape, bias) = (self.product_shape(window)?, self.i32s(2)?);
+        let weights = self.value(1)?;
+        let nibbles = self.constant(1)?.to_i4(weights.elements());
+        let weights = match &nibbles {
+            Some(weights) => IntegerWeights::Four(weights),
+            None => IntegerWeights::Eight(self.i8_weights()?),
+        };
+        boxed(I8Conv::new(self.cpu, &shape, weights, bias, input.1, requant))
     }
 
     fn i8_binary(

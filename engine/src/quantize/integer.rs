@@ -1,10 +1,10 @@
-//! int8, and bin1 with int8 around it.
+//! int8, and int4 and bin1 with int8 around them.
 
 use super::calibrate::Calibration;
 use super::recipe::Recipe;
 use super::rewrite::Rewriter;
 use super::sign::{self, SignLayer};
-use super::weights::{asymmetric, int8, quantize_operand, symmetric};
+use super::weights::{Symmetric, asymmetric, eight_bits, four_bits, int8, quantize_operand};
 use crate::Level;
 use crate::graph::{
     Activation, BinaryOp, Constant, Encoding, Graph, Node, Op, ReduceOp, UnaryOp, ValueId,
@@ -16,7 +16,7 @@ const MIN_BIN_CHANNELS: usize = 32;
 /// The encoding of probabilities.
 const PROBABILITY: (f32, i8) = (1.0 / 256.0, -128);
 
-/// Rewrites `graph` to `level` (int8 or bin1).
+/// Rewrites `graph` to `level` (int8, int4 or bin1).
 pub(super) fn quantize(
     graph: Graph,
     level: Level,
@@ -42,6 +42,16 @@ pub(super) fn quantize(
                 Err(reason) => pass.rewriter.exempt(node, Level::Int8, &reason),
             }
         }
+        // Activations of int4 have 8 bits, so operators without weights are at home there.
+        if level == Level::Int4 && roles.weighted[index] {
+            match eight_bit_reason(node, index, &roles) {
+                None => {
+                    pass.int4(node, calibration);
+                    continue;
+                }
+                Some(reason) => pass.rewriter.exempt(node, Level::Int8, reason),
+            }
+        }
         pass.int8(node);
     }
     let (graph, exemptions) = pass.rewriter.finish();
@@ -62,6 +72,18 @@ fn needs_fp32(node: &Node, preparation: bool) -> Option<String> {
     let computes = matches!(node.op, Op::Binary { .. } | Op::Reduce { .. });
     (preparation && computes)
         .then(|| "prepares the input before the first layer with weights".to_owned())
+}
+
+/// Why the weights of a layer stay at 8 bits at int4, if they do.
+fn eight_bit_reason(node: &Node, index: usize, roles: &Roles) -> Option<&'static str> {
+    match node.op {
+        Op::DepthwiseConv2d { .. } => {
+            Some("a depthwise layer has few weights, and each of them counts")
+        }
+        _ if roles.is_stem(index) => Some("the stem: everything depends on it"),
+        _ if roles.is_head(index) => Some("a head: its results are the model's"),
+        _ => None,
+    }
 }
 
 /// Where nodes stand in the model.
@@ -229,14 +251,39 @@ impl Pass {
         let input_scale = self.encodings[node.inputs[0]].0;
         let (channels, per_output) = (bias.len(), weights.len() / bias.len().max(1));
         let channel = |index: usize| if depthwise { index % channels } else { index / per_output };
-        let quantized = symmetric(&weights, &bias, input_scale, channel);
-        let x = self.operand(node.inputs[0]);
-        let encoding = Encoding::Int8 { scale: 1.0, zero_point: 0 };
-        let mut inputs = vec![x];
+        let quantized = eight_bits(&weights, &bias, input_scale, channel);
+        self.parameters(node, Encoding::Int8 { scale: 1.0, zero_point: 0 }, quantized)
+    }
+
+    /// The operands of a layer with these weights.
+    fn parameters(
+        &mut self,
+        node: &Node,
+        encoding: Encoding,
+        quantized: Symmetric,
+    ) -> Vec<ValueId> {
+        let mut inputs = vec![self.operand(node.inputs[0])];
         inputs.push(self.parameter(node.inputs[1], encoding, quantized.weights));
         inputs.push(self.parameter(node.inputs[2], Encoding::I32, quantized.bias));
         inputs.extend(self.slopes(node));
         inputs
+    }
+
+    /// A layer with 4-bit weights and 8-bit activations.
+    fn int4(&mut self, node: &Node, calibration: &Calibration) {
+        let (weights, bias) = (self.f32s(node.inputs[1]), self.f32s(node.inputs[2]));
+        let statistics = calibration.of(node.inputs[0]).channels();
+        let in_channels = self.rewriter.source.values[node.inputs[1]].shape.last().copied();
+        let means: Vec<f32> = match in_channels {
+            Some(count) if count == statistics.len() => statistics.iter().map(|s| s.0).collect(),
+            _ => Vec::new(),
+        };
+        let input_scale = self.encodings[node.inputs[0]].0;
+        let quantized = four_bits(&weights, &bias, input_scale, &means);
+        let inputs = self.parameters(node, Encoding::Int4, quantized);
+        let encodings = std::mem::take(&mut self.encodings);
+        self.rewriter.node(node, inputs, |id| int8(encodings[id]), Level::Int4);
+        self.encodings = encodings;
     }
 
     fn parameter(&mut self, id: ValueId, encoding: Encoding, constant: Constant) -> ValueId {

@@ -21,7 +21,7 @@ pub enum Range {
 pub enum Recipe {
     /// fp32 as imported, fp16 by rounding.
     Direct,
-    /// int8 with ranges from calibration.
+    /// int8 and int4 with ranges of activations from calibration.
     Ranges(Range),
     /// bin1 from fp32 weights: signs around each channel's centre.
     SignCenter,
@@ -32,7 +32,7 @@ pub enum Recipe {
 /// A name that is no recipe's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown recipe {0:?}: use direct (fp32, fp16), minmax or percentile-99.99 (int8), sign-center or trained (bin1)"
+    "unknown recipe {0:?}: use direct (fp32, fp16), minmax or percentile-99.99 (int8, int4), sign-center or trained (bin1)"
 )]
 pub struct UnknownRecipe(pub String);
 
@@ -72,13 +72,13 @@ impl Recipe {
     pub(super) fn check(&self, level: Level) -> Result<(), QuantizeError> {
         let known = match level {
             Level::Fp32 | Level::Fp16 => "direct",
-            Level::Int8 => "minmax, percentile-99.99",
+            Level::Int8 | Level::Int4 => "minmax, percentile-99.99",
             Level::Bin1 => "sign-center, trained",
-            Level::Int4 | Level::Int2 => return Err(QuantizeError::LevelNotAvailable { level }),
+            Level::Int2 => return Err(QuantizeError::LevelNotAvailable { level }),
         };
         let fits = match self {
             Self::Direct => level <= Level::Fp16,
-            Self::Ranges(_) => level == Level::Int8,
+            Self::Ranges(_) => matches!(level, Level::Int8 | Level::Int4),
             Self::SignCenter | Self::Trained => level == Level::Bin1,
         };
         if fits {
@@ -98,7 +98,7 @@ impl Recipe {
 
 /// The levels that some recipe reaches, from most to fewest bits.
 pub fn supported_levels() -> Vec<Level> {
-    vec![Level::Fp32, Level::Fp16, Level::Int8, Level::Bin1]
+    vec![Level::Fp32, Level::Fp16, Level::Int8, Level::Int4, Level::Bin1]
 }
 
 /// The recipe of a level when none is named.

@@ -10,7 +10,7 @@ use crate::graph::{Constant, ConstantData, Encoding, Graph, Node, Op, Value, Val
 use crate::level::Level;
 
 /// Version of the format: of this description and of the meaning of operators and encodings.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 /// Key of the description in the container's metadata.
 const KEY: &str = "quantrack";
 
@@ -60,6 +60,7 @@ fn stored(data: &ConstantData) -> (Dtype, &[u8], usize) {
         ConstantData::F32(v) => (Dtype::F32, bytemuck::cast_slice(v), v.len()),
         ConstantData::F16(v) => (Dtype::F16, bytemuck::cast_slice(v), v.len()),
         ConstantData::I8(v) => (Dtype::I8, bytemuck::cast_slice(v), v.len()),
+        ConstantData::I4(v) => (Dtype::U8, v, v.len()),
         ConstantData::I32(v) => (Dtype::I32, bytemuck::cast_slice(v), v.len()),
         ConstantData::Bits(v) => (Dtype::U64, bytemuck::cast_slice(v), v.len()),
     }
@@ -163,6 +164,7 @@ fn read_value(
             (Encoding::F32, Dtype::F32) => ConstantData::F32(copied(bytes)),
             (Encoding::F16, Dtype::F16) => ConstantData::F16(copied(bytes)),
             (Encoding::Int8 { .. }, Dtype::I8) => ConstantData::I8(copied(bytes)),
+            (Encoding::Int4, Dtype::U8) => ConstantData::I4(bytes.to_vec()),
             (Encoding::I32, Dtype::I32) => ConstantData::I32(copied(bytes)),
             (Encoding::Bits, Dtype::U64) => ConstantData::Bits(copied(bytes)),
             _ => return Err(wrong()),

@@ -244,7 +244,16 @@ impl Operator for F32Conv {
     }
 }
 
-/// Integer arithmetic on 8-bit operands.
+/// Weights of an integer layer, one to a byte.
+#[derive(Clone, Copy, Debug)]
+pub enum IntegerWeights<'a> {
+    /// -128..=127.
+    Eight(&'a [i8]),
+    /// -7..=7, which are packed two to a byte.
+    Four(&'a [i8]),
+}
+
+/// Integer arithmetic on 8-bit activations and weights of 8 or 4 bits.
 #[derive(Debug)]
 pub struct I8Conv {
     walk: Walk,
@@ -260,14 +269,18 @@ impl I8Conv {
     pub fn new(
         cpu: &CpuFeatures,
         shape: &ConvShape,
-        weights: &[i8],
+        weights: IntegerWeights<'_>,
         bias: &[i32],
         input_zero_point: i8,
         requant: RequantParams,
     ) -> Self {
         assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
         assert_eq!(requant.channels(), shape.out_c, "a factor per output channel");
-        let kernel = registry::select(registry::i8_gemm(), cpu, shape.out_pixels(), shape.out_c);
+        let (weights, kernels, pack): (_, _, pack::PackIntegers) = match weights {
+            IntegerWeights::Eight(weights) => (weights, registry::i8_gemm(), pack::i8_gemm),
+            IntegerWeights::Four(weights) => (weights, registry::i4_gemm(), pack::i4_gemm),
+        };
+        let kernel = registry::select(kernels, cpu, shape.out_pixels(), shape.out_c);
         let folded: Vec<i32> = weights
             .chunks_exact(shape.taps() * shape.in_c)
             .zip(bias)
@@ -276,7 +289,7 @@ impl I8Conv {
                 bias.wrapping_sub(sum.wrapping_mul(i32::from(input_zero_point)))
             })
             .collect();
-        let panels = pack::i8_gemm(kernel.tile, weights, &folded, shape.taps(), shape.in_c);
+        let panels = pack(kernel.tile, weights, &folded, shape.taps(), shape.in_c);
         let walk = Walk::new(shape, kernel.tile, shape.in_c);
         Self { walk, kernel, panels, requant, input_zero_point }
     }

@@ -23,7 +23,7 @@ mod widen;
 
 pub use binary::{F32Binary, I8Add, I8Mul, Operands};
 pub use buffer::Buffer;
-pub use conv::{BinConv, F32Conv, I8Conv};
+pub use conv::{BinConv, F32Conv, I8Conv, IntegerWeights};
 pub use convert::Convert;
 pub use depthwise::{F32DepthwiseConv, I8DepthwiseConv};
 pub use elementwise::{F32Prelu, F32Unary, I8Prelu, I8Table};
