@@ -15,7 +15,8 @@ use std::error::Error;
 use quantrack_engine::Serial;
 use quantrack_engine::graph::{Padding, Window};
 use quantrack_engine::kernels::operators::{
-    BinConv, Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, Operator,
+    BinConv, Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, IntegerWeights,
+    Operator,
 };
 use quantrack_engine::kernels::{CpuFeatures, RequantParams};
 
@@ -111,7 +112,21 @@ impl Case {
             ("fp32", false) => {
                 Box::new(F32Conv::new(cpu, shape, &reals(), &zeros, None, bounds, false))
             }
-            ("int8", false) => Box::new(I8Conv::new(cpu, shape, &bytes(), &ints, 0, requant)),
+            ("int8", false) => {
+                let weights = bytes();
+                Box::new(I8Conv::new(
+                    cpu,
+                    shape,
+                    IntegerWeights::Eight(&weights),
+                    &ints,
+                    0,
+                    requant,
+                ))
+            }
+            ("int4", false) => {
+                let weights = bytes();
+                Box::new(I8Conv::new(cpu, shape, IntegerWeights::Four(&weights), &ints, 0, requant))
+            }
             ("bin1", false) => {
                 let words = vec![0x5555; out_c * shape.taps() * self.in_c.div_ceil(64)];
                 Box::new(BinConv::new(cpu, shape, &words, &ints, requant))
@@ -140,8 +155,10 @@ fn features() -> CpuFeatures {
 fn main() -> Result<(), Box<dyn Error>> {
     let Some(wanted) = std::env::args().nth(1) else {
         for case in CASES {
-            let levels =
-                if case.depthwise { &["fp32", "int8"][..] } else { &["fp32", "int8", "bin1"] };
+            let levels = match case.depthwise {
+                true => &["fp32", "int8"][..],
+                false => &["fp32", "int8", "int4", "bin1"],
+            };
             levels.iter().for_each(|level| println!("{}-{level}", case.name));
         }
         return Ok(());
