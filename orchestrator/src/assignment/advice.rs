@@ -48,17 +48,24 @@ fn sentence(problem: &Problem, relaxation: &Relaxation) -> String {
     }
 }
 
-/// What the certificate promises.
-pub fn guarantee(certificate: &Certificate, evaluations: usize) -> String {
+/// What the certificate promises about the assignment that was found, or about there being none.
+pub fn guarantee(certificate: &Certificate, evaluations: usize, found: bool) -> String {
     let covered = duration_us(certificate.covered_to_us);
-    match certificate.guarantee {
-        Guarantee::AssumptionFree => format!(
-            "Optimal with nothing assumed about accuracy: {evaluations} assignments were evaluated end to end, every \
-             one that could be better (up to {covered}) among them."
+    match (certificate.guarantee, found) {
+        (Guarantee::AssumptionFree, true) => format!(
+            "Optimal, with nothing assumed about accuracy: everything predicted to take up to {covered} was \
+             evaluated end to end or is excluded by a threshold, {evaluations} assignments in all."
         ),
-        Guarantee::Incomplete => format!(
-            "The limit on evaluations ended the search: the best of the {evaluations} assignments evaluated; slower \
-             than {covered} nothing was looked at."
+        (Guarantee::AssumptionFree, false) => format!(
+            "Certain, with nothing assumed about accuracy: {evaluations} assignments were evaluated end to end, and \
+             thresholds exclude the others."
+        ),
+        (Guarantee::Incomplete, true) => format!(
+            "Not proven optimal: the limit on evaluations ended the search after {evaluations}. Of assignments \
+             predicted to take up to {covered} none is better; slower ones were not all looked at."
+        ),
+        (Guarantee::Incomplete, false) => format!(
+            "Not proven: the limit on evaluations ended the search after {evaluations}; raise --max-evaluations."
         ),
     }
 }

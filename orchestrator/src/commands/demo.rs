@@ -29,7 +29,8 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     context.options.data = Some(folder);
     let args = tune::Args {
         profile: profile::Args::default(),
-        verify: verify::Args::default(),
+        // A machine that somebody works on is no board: its clock and load change all the time.
+        verify: verify::Args { max_latency_deviation: 100.0, ..verify::Args::default() },
         report: report::Args { out: args.out },
     };
     tune::run(args, &context).await

@@ -93,11 +93,10 @@ fn human(shown: &Shown) -> String {
     let facts = &shown.device.facts;
     let mut text = latency_table::human(&shown.rows);
     text.push_str(&format!(
-        "\n{} ({}), {}: {} variants measured, {} from the table",
+        "\n{} variants measured on {} at {}, {} from the table",
+        shown.measured,
         facts.name(),
         shown.device.address,
-        facts.cpu,
-        shown.measured,
         shown.reused
     ));
     for stage in &shown.wide_intervals {

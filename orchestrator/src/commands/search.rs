@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::evaluate::{CalibrationImages, Evaluator, StoredEvaluator};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::output::{duration_us, text_table};
-use crate::search::Evaluated;
+use crate::search::{Evaluated, Guarantee};
 use crate::spec::Pipeline;
 use crate::store::{ArtifactKind, DeviceRecord, Store, TableFilter, TableRow};
 use crate::variants;
@@ -29,7 +29,11 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let store = context.store().await?;
     let record = measure(&args, context, &pipeline, &store).await?;
     context.print("search", &record, human)?;
-    Ok(if record.assignment.is_some() { Exit::Ok } else { Exit::TargetMissed })
+    Ok(match (&record.assignment, record.certificate.guarantee) {
+        (Some(_), _) => Exit::Ok,
+        (None, Guarantee::AssumptionFree) => Exit::TargetMissed,
+        (None, Guarantee::Incomplete) => Exit::Inconclusive,
+    })
 }
 
 /// Searches the table of the board that the options choose, and keeps the record.
@@ -148,32 +152,49 @@ pub fn human(record: &SearchRecord) -> String {
     });
     let mut text = match &record.found {
         Some(found) => {
-            let accuracy = found.accuracy;
-            let baseline = record.baseline.accuracy;
+            let (accuracy, baseline) = (found.accuracy, record.baseline.accuracy);
+            let asked = record.certificate.min_correct.map_or(String::new(), |least| {
+                format!("; {} are asked", percentage(least, baseline.total))
+            });
             format!(
-                "{}\n\nPredicted {} instead of {} at fp32: {:.2} times faster.\n{} of {} right, fp32 has {}.\n",
+                "{}\n\nPredicted {} instead of {} at fp32: {:.2} times faster.\n\
+                 {} of {} right ({}), fp32 has {} ({}){asked}.\n",
                 text_table(&header, stages),
                 duration_us(found.latency_us),
                 duration_us(record.baseline_latency_us),
                 record.baseline_latency_us / found.latency_us,
                 accuracy.correct,
                 accuracy.total,
-                baseline.correct
+                percentage(accuracy.correct, accuracy.total),
+                baseline.correct,
+                percentage(baseline.correct, baseline.total),
             )
+        }
+        None if record.advice.is_empty() => {
+            "No assignment was found that meets the thresholds.\n".to_owned()
         }
         None => {
             let advice: Vec<String> = record.advice.iter().map(|a| format!("  - {a}")).collect();
             format!("No assignment meets the thresholds. To get one:\n{}\n", advice.join("\n"))
         }
     };
-    text.push_str(&format!("{}\n\n", guarantee(&record.certificate, record.evaluations)));
+    let sentence = guarantee(&record.certificate, record.evaluations, record.found.is_some());
+    text.push_str(&format!("{sentence}\n\nFor comparison, all stages at one level\n"));
     let row = |(level, evaluated): &(quantrack_engine::Level, Evaluated)| {
         vec![
-            format!("all {level}"),
+            level.to_string(),
             duration_us(evaluated.latency_us),
             format!("{} of {}", evaluated.accuracy.correct, evaluated.accuracy.total),
+            percentage(evaluated.accuracy.correct, evaluated.accuracy.total),
         ]
     };
-    text.push_str(&text_table(&["uniform", ">latency", ">right"], record.uniform.iter().map(row)));
+    text.push_str(&text_table(
+        &["level", ">latency", ">right", ">accuracy"],
+        record.uniform.iter().map(row),
+    ));
     text
+}
+
+fn percentage(correct: u64, total: u64) -> String {
+    format!("{:.1} %", 100.0 * correct as f64 / total.max(1) as f64)
 }

@@ -85,7 +85,7 @@ pub fn human(shown: &Shown) -> String {
     let verified = match &shown.verify {
         None => "Not verified: there is no assignment.".to_owned(),
         Some(record) => format!(
-            "{} of {} images equal the host's outputs on the board; {} measured, {} predicted.\n{}",
+            "{} of {} images equal the host's outputs; {} measured, {} predicted.\n{}",
             record.equal_outputs,
             record.samples,
             duration_us(record.measured_us),
@@ -94,7 +94,8 @@ pub fn human(shown: &Shown) -> String {
         ),
     };
     format!(
-        "{}\n\n{}\n{verified}\nReport: {}",
+        "Measured on {}\n{}\n\nChosen\n{}\n\nOn the board\n{verified}\n\nReport: {}",
+        shown.profile.device.facts.name(),
         latency_table::human(&shown.profile.rows),
         search::human(&shown.search),
         shown.report.html.display()

@@ -55,7 +55,10 @@ impl LocalAgent {
             detail,
         };
         let state = TempDir::with_prefix("quantrack-agent-").map_err(|e| fault(e.to_string()))?;
+        // What it says is ours to say, unless somebody asks it.
+        let log = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
         let mut child = Command::new(&program)
+            .env("RUST_LOG", log)
             .args(["serve", "--listen", "127.0.0.1:0", "--exit-with-parent", "--state-dir"])
             .arg(state.path())
             .stdin(Stdio::piped())

@@ -123,7 +123,7 @@ fn verdict(search: &SearchRecord) -> Verdict {
         accuracy: (found.accuracy.correct, found.accuracy.total),
         baseline_accuracy: (baseline.accuracy.correct, baseline.accuracy.total),
         evaluations: (search.evaluations, assignments(&search.problem)),
-        guarantee: guarantee(&search.certificate, search.evaluations),
+        guarantee: guarantee(&search.certificate, search.evaluations, true),
     })
 }
 

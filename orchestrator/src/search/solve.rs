@@ -167,6 +167,9 @@ impl Walk {
                 walk.best = Some(candidate);
             }
         }
+        if walk.ran_out && walk.best.is_none() {
+            walk.best = fastest_that_passes(log, min_correct, excluded);
+        }
         if walk.best.is_none() {
             walk.relax.extend(match (most_accurate, anywhere, min_correct) {
                 (Some(best), _, Some(min_correct)) => Some(relax_accuracy(best, min_correct)),
@@ -178,6 +181,26 @@ impl Walk {
         }
         Ok(walk)
     }
+}
+
+/// Of what was evaluated: when the evaluations run out early, that may be the baseline.
+fn fastest_that_passes<F>(
+    log: &Log<'_, F>,
+    min_correct: Option<u64>,
+    excluded: &[(usize, usize)],
+) -> Option<Evaluated> {
+    let limit_us = log.problem.max_latency_us.unwrap_or(f64::INFINITY);
+    let passes = |seen: &&Evaluated| {
+        seen.latency_us <= limit_us
+            && min_correct.is_none_or(|least| seen.accuracy.correct >= least)
+            && !seen
+                .picks
+                .iter()
+                .enumerate()
+                .any(|(stage, &pick)| excluded.contains(&(stage, pick)))
+    };
+    let passing = log.trace.iter().filter(passes);
+    passing.min_by(|a, b| a.latency_us.total_cmp(&b.latency_us)).cloned()
 }
 
 fn keep_most_accurate(best: &mut Option<Evaluated>, candidate: &Evaluated) {

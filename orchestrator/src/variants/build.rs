@@ -65,7 +65,8 @@ pub async fn build(
     bars: &ProgressBars,
 ) -> Result<Vec<StageVariant>, Failure> {
     let total: usize = pipeline.stages.iter().map(|stage| stage.candidates.len()).sum();
-    let bar = bars.bar("variants", total as u64);
+    // Nothing is said when there is nothing to build.
+    let mut bar = None;
     let samples_digest = source.digest()?;
     let mut builder = Builder { data, models: HashMap::new(), calibrated: HashMap::new() };
     // A stage's samples are made by the stages before it.
@@ -79,11 +80,13 @@ pub async fn build(
                 .as_bytes(),
         );
         for candidate in &stage.candidates {
-            bar.say(format!("{} {candidate}", stage.name));
             let key = builder.key(stage, candidate, &upstream)?;
             let record = match store.built_variant(&key).await? {
                 Some(record) => record,
                 None => {
+                    let bar = bar.get_or_insert_with(|| bars.bar("variants", total as u64));
+                    bar.set(variants.len() as u64, total as u64);
+                    bar.say(format!("{} {candidate}", stage.name));
                     built += 1;
                     // Everything in here computes; the store is not touched.
                     let (record, bytes) = tokio::task::block_in_place(|| {
@@ -94,13 +97,14 @@ pub async fn build(
                 }
             };
             variants.push(StageVariant { stage: stage.name.clone(), record });
-            bar.step();
         }
     }
     let named: Vec<(String, VariantRecord)> =
         variants.iter().map(|v| (v.stage.clone(), v.record.clone())).collect();
     store.save_candidates(&pipeline.name, &named).await?;
-    bar.done(&format!("{built} built, {} from before", total - built));
+    if let Some(bar) = bar {
+        bar.done(&format!("{built} built, {} from before", total - built));
+    }
     Ok(variants)
 }
 
