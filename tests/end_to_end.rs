@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use quantrack_tests::program;
+use quantrack_tests::{levels, program};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -98,7 +98,11 @@ impl Lab {
         assert!(output.status.success(), "{}: {said}", output.status);
         let result: Value = serde_json::from_slice(&output.stdout).unwrap();
         let rows = result["profile"]["rows"].as_array().unwrap();
-        assert_eq!(rows.len(), 16, "four stages at four levels: {rows:?}");
+        assert_eq!(
+            rows.len(),
+            levels(PIPELINE).iter().sum::<usize>(),
+            "every stage at every level: {rows:?}"
+        );
         assert!(rows.iter().all(|row| row["median_us"].as_f64().unwrap() > 0.0));
 
         let search = &result["search"];
@@ -142,7 +146,8 @@ fn the_whole_path_on_this_machine_and_on_both_emulated_architectures() {
         let Some(agent) = present(agent, variable) else { continue };
         let agent = std::path::absolute(agent).unwrap();
         let result = lab.tune(&emulated(lab.folder.path(), emulator, &agent));
-        assert_eq!(result["profile"]["measured"], 16, "another board has rows of its own");
+        let all: usize = levels(PIPELINE).iter().sum();
+        assert_eq!(result["profile"]["measured"], all, "another board has rows of its own");
         let target = result["profile"]["device"]["facts"]["target"].as_str().unwrap();
         assert!(target.starts_with(&emulator[5..8]), "{target} under {emulator}");
     }

@@ -17,6 +17,12 @@ pub fn program(name: &str) -> PathBuf {
     program
 }
 
+/// How many levels the stages of a pipeline file have, stage by stage.
+pub fn levels(pipeline: &str) -> Vec<usize> {
+    let lines = pipeline.lines().filter(|line| line.starts_with("levels = "));
+    lines.map(|line| line.matches('"').count() / 2).collect()
+}
+
 /// The demo pipeline with little to measure, and a store of its own. Everything takes a few seconds.
 #[derive(Debug)]
 pub struct Demo {
@@ -63,6 +69,14 @@ impl Demo {
     /// The folder of the store.
     pub fn store(&self) -> PathBuf {
         self.folder.path().join("store")
+    }
+
+    /// How many variants each stage has.
+    ///
+    /// # Panics
+    /// When the pipeline file cannot be read.
+    pub fn variants(&self) -> Vec<usize> {
+        levels(&std::fs::read_to_string(self.pipeline()).unwrap())
     }
 
     /// The arguments that every command gets.
