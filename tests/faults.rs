@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use quantrack_tests::{Demo, program};
 use serde_json::Value;
@@ -31,7 +32,11 @@ fn table(demo: &Demo) -> BTreeMap<String, String> {
 
 /// Starts `tune` and kills it, so that it can do nothing more, when it says `marker`.
 fn kill_at(demo: &Demo, marker: &str) {
-    let mut command = demo.orchestrator(&TUNE);
+    kill(demo.orchestrator(&TUNE), marker);
+}
+
+/// Starts `command` and kills it when it says `marker`.
+fn kill(mut command: Command, marker: &str) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = String::new();
     for line in BufReader::new(child.stderr.take().unwrap()).lines() {
@@ -80,6 +85,21 @@ fn a_killed_tune_resumes_and_neither_loses_nor_repeats_what_it_measured() {
     let undisturbed = json(&Demo::new().orchestrator(&["evaluate"]).output().unwrap());
     assert_eq!(resumed["evaluate"]["rows"], undisturbed["rows"]);
     assert_eq!(resumed["evaluate"]["end_to_end"], undisturbed["end_to_end"]);
+}
+
+#[test]
+fn the_agent_of_a_killed_tune_ends_and_leaves_nothing_behind() {
+    let demo = Demo::new();
+    let temporary = tempfile::TempDir::new().unwrap();
+    let mut command = demo.orchestrator(&TUNE);
+    command.env("TMPDIR", temporary.path());
+    kill(command, "finder: measured");
+    let started = Instant::now();
+    let left = || std::fs::read_dir(temporary.path()).unwrap().count();
+    while left() > 0 {
+        assert!(started.elapsed() < Duration::from_secs(30), "its agent's folder is still there");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

@@ -124,6 +124,16 @@ struct Store {
 }
 
 impl Blobs {
+    /// Removes the store in `state_dir`, and that directory if nothing else is in it.
+    ///
+    /// # Errors
+    /// When something is gone already, or cannot be removed.
+    pub fn remove(state_dir: &Path) -> std::io::Result<()> {
+        std::fs::remove_dir_all(state_dir.join("blobs"))?;
+        std::fs::remove_dir_all(state_dir.join("incoming"))?;
+        std::fs::remove_dir(state_dir)
+    }
+
     /// Opens the store in `state_dir`, with the blobs that are there. Half-received ones are deleted.
     ///
     /// # Errors

@@ -40,7 +40,7 @@ pub(super) struct Args {
     /// Emulator to start workers with, for an agent that runs under user-mode emulation itself, as in /usr/bin/qemu-arm.
     #[arg(long, env = "QUANTRACK_WORKER_EMULATOR", value_name = "FILE")]
     worker_emulator: Option<PathBuf>,
-    /// End when standard input does, as it does when the parent dies.
+    /// End when standard input does, as it does when the parent dies, and leave no variants behind.
     #[arg(long)]
     exit_with_parent: bool,
 }
@@ -86,6 +86,12 @@ async fn listen(args: &Args) -> anyhow::Result<ExitCode> {
     }
     tracing::info!("listening on {address}, variants in {}", state_dir.display());
     service::serve(listener, agent, ended).await?;
+    if args.exit_with_parent {
+        // A parent that lives may have been faster.
+        if let Err(error) = Blobs::remove(&state_dir) {
+            tracing::debug!("{} stays: {error}", state_dir.display());
+        }
+    }
     tracing::info!("ended");
     Ok(ExitCode::SUCCESS)
 }
