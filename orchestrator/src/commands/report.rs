@@ -98,7 +98,7 @@ pub async fn write(
     };
     sensitivity.sort_by_key(position);
     let report = collect(Sources {
-        made_at,
+        made_at: minutes(&made_at),
         device: &device,
         rows: &rows,
         search: &search,
@@ -159,6 +159,14 @@ fn verified_stage(check: &StageCheck) -> report::VerifiedStage {
         stage: check.stage.clone(),
         equal: (check.equal, check.inferences),
         latency_us: latency.map(|one| (one.predicted_us, one.measured_us, one.within)),
+    }
+}
+
+/// "2026-01-02 03:04 UTC" from the store's "2026-01-02T03:04:05.678Z".
+fn minutes(time: &str) -> String {
+    match (time.get(..10), time.get(11..16)) {
+        (Some(day), Some(minute)) => format!("{day} {minute} UTC"),
+        _ => time.to_owned(),
     }
 }
 

@@ -299,7 +299,7 @@ fn latency_cells(latency: Option<&LatencyCheck>) -> [String; 4] {
     [
         output::duration_us(check.predicted_us),
         output::duration_us(check.measured_us),
-        format!("{:+.0} %", 100.0 * check.deviation()),
+        format!("{:+.1} %", 100.0 * check.deviation()),
         if check.within { "within".to_owned() } else { "OUTSIDE".to_owned() },
     ]
 }

@@ -1,6 +1,7 @@
 //! The report as one HTML file: no scripts, no references to anything outside.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+use quantrack_engine::Level;
 
 use super::data::{
     BoardConditions, Choice, Device, Exempt, LatencyRow, Report, SensitivityRow, Verdict,
@@ -194,11 +195,21 @@ fn interval(low: f64, high: f64, median: f64) -> String {
     )
 }
 
+/// How many layers run at which other level; why is told where the pointer rests.
 fn exempt(groups: &[Exempt]) -> Markup {
+    let mut levels: Vec<Level> = groups.iter().map(|group| group.level).collect();
+    levels.sort();
+    levels.dedup();
+    let of = |level: Level| groups.iter().filter(move |group| group.level == level);
+    let layers = |level: Level| of(level).map(|group| group.layers).sum::<usize>();
+    let reasons = |level: Level| {
+        let lines = of(level).map(|group| format!("{}: {}", group.layers, group.reason));
+        lines.collect::<Vec<_>>().join("\n")
+    };
     markup! {
-        @for (index, group) in groups.iter().enumerate() {
-            @if index > 0 { "; " }
-            span title=(group.reason) { (group.layers) " at " (group.level) }
+        @for (index, &level) in levels.iter().enumerate() {
+            @if index > 0 { ", " }
+            span title=(reasons(level)) { (layers(level)) " at " (level) }
         }
     }
 }

@@ -38,15 +38,16 @@ impl Axes {
         HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
     }
 
-    /// 1, 2 and 5 times the powers of ten within the range.
+    /// 1, 2 and 5 times the powers of ten within the range; where those are few, even steps.
     fn x_ticks(&self) -> Vec<f64> {
         let (low, high) = (self.x.0.exp(), self.x.1.exp());
         let first = low.log10().floor() as i32;
         let last = high.log10().ceil() as i32;
-        (first..=last)
+        let round: Vec<f64> = (first..=last)
             .flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)))
             .filter(|&us| us >= low && us <= high)
-            .collect()
+            .collect();
+        if round.len() >= 3 { round } else { even_ticks(low, high) }
     }
 
     fn y_ticks(&self) -> Vec<f64> {
@@ -55,6 +56,16 @@ impl Axes {
         let last = (self.y.1.min(1.0) / step + 1e-9).floor() as i32;
         (first..=last).map(|tick| f64::from(tick) * step).collect()
     }
+}
+
+/// Three to seven multiples of 1, 2 or 5 times a power of ten within the range.
+fn even_ticks(low: f64, high: f64) -> Vec<f64> {
+    let power = 10_f64.powf(((high - low) / 4.0).log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power);
+    let fits = |step: &f64| (high / step).floor() - (low / step).ceil() + 1.0 <= 7.0;
+    let step = steps.into_iter().find(fits).unwrap_or(high - low);
+    let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
+    (first..=last).map(|tick| tick as f64 * step).collect()
 }
 
 /// The plot; empty when nothing was evaluated.
@@ -103,7 +114,8 @@ fn tick_duration(us: f64) -> String {
         us if us < 1e6 => (us / 1e3, "ms"),
         us => (us / 1e6, "s"),
     };
-    format!("{value} {unit}")
+    // Even steps are not exact in binary.
+    format!("{} {unit}", (value * 1e6).round() / 1e6)
 }
 
 fn thresholds(report: &Report, axes: &Axes) -> Markup {
@@ -210,6 +222,13 @@ mod tests {
     fn ticks_lie_within_the_range() {
         let axes = Axes { x: (900.0_f64.ln(), 60_000.0_f64.ln()), y: (0.7, 1.02) };
         assert_eq!(axes.x_ticks(), [1e3, 2e3, 5e3, 1e4, 2e4, 5e4]);
+        let narrow = Axes { x: (650.0_f64.ln(), 1_350.0_f64.ln()), y: (0.7, 1.02) };
+        assert_eq!(narrow.x_ticks(), [700.0, 800.0, 900.0, 1000.0, 1100.0, 1200.0, 1300.0]);
+        for (low, high) in [(10_000.0, 10_400.0), (1.1, 1.9), (0.21, 0.3), (2.1e6, 4.7e6)] {
+            let ticks = even_ticks(low, high);
+            assert!((3..=7).contains(&ticks.len()), "{low} to {high}: {ticks:?}");
+            assert!(ticks.iter().all(|&tick| tick >= low && tick <= high));
+        }
         let ticks = axes.y_ticks();
         assert_eq!(ticks.len(), 7);
         assert!((ticks[0] - 0.7).abs() < 1e-9 && (ticks[6] - 1.0).abs() < 1e-9);

@@ -144,6 +144,19 @@ fn the_page_is_self_contained_and_escapes_names() {
 }
 
 #[test]
+fn layers_at_another_level_are_counted_once_with_all_reasons() {
+    let mut report = sample();
+    report.table.truncate(1);
+    report.table[0].exempt.push(Exempt {
+        level: Level::Int8,
+        layers: 3,
+        reason: "depthwise".to_owned(),
+    });
+    let page = html(&report);
+    assert!(page.contains("<span title=\"2: stem\n3: depthwise\">5 at int8</span>"), "{page}");
+}
+
+#[test]
 fn what_the_board_does_not_tell_is_unknown_never_fine() {
     let page = html(&sample());
     let throttled = page.split("throttled").nth(1).unwrap();
