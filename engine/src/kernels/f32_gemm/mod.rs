@@ -22,7 +22,7 @@ pub(super) static KERNELS: &[&F32Gemm] = &[
     #[cfg(target_arch = "x86_64")]
     &avx512::GEMM_12X32,
     #[cfg(target_arch = "aarch64")]
-    &neon::GEMM_6X8,
+    &neon::GEMM_10X8,
     #[cfg(target_arch = "arm")]
     &neon_v7::GEMM_4X8,
 ];

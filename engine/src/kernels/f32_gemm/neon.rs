@@ -1,90 +1,423 @@
-//! fp32 tiles for 64-bit ARM.
+//! fp32 tiles for 64-bit ARM, scheduled for the in-order Cortex-A53.
 
-use std::arch::aarch64::{
-    float32x4_t, vbslq_f32, vcltzq_f32, vdupq_n_f32, vfmaq_lane_f32, vfmaq_n_f32, vld1_f32,
-    vld1q_f32, vmaxq_f32, vminq_f32, vmulq_f32, vst1q_f32,
-};
+use std::arch::asm;
 
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{F32Gemm, F32GemmArgs, MicroKernel, Tile};
 
-/// Six rows by eight columns: 12 accumulators, 4 registers of weights, and rows read two channels at a time so
-/// that one 64-bit load feeds four fused multiply-adds.
-pub(crate) static GEMM_6X8: F32Gemm = MicroKernel {
-    name: "f32_gemm_6x8_neon",
+/// Ten rows by eight columns: 20 accumulators, and five registers of rows and four of weights for two channels.
+///
+/// On an A53 a 128-bit load takes two cycles in which nothing else issues, and a vector load may not fall on the fourth
+/// cycle after a fused multiply-add. So operands come as halves, `ldr d` paired with the `ins` of the half that `ldr x`
+/// fetched beside a multiply-add, every fourth cycle: two channels take 40 multiply-adds, 9 such cycles and one more to
+/// leave the rhythm, 50 cycles for 160 products.
+pub(crate) static GEMM_10X8: F32Gemm = MicroKernel {
+    name: "f32_gemm_10x8_neon",
     isa: Isa::Neon,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_6x8,
+    run: gemm_10x8,
 };
 
-const MR: usize = 6;
+const MR: usize = 10;
 const NR: usize = 8;
 
 /// # Safety
 /// As [`MicroKernel::run`].
 #[target_feature(enable = "neon")]
-unsafe fn gemm_6x8(args: &F32GemmArgs) {
+unsafe fn gemm_10x8(args: &F32GemmArgs) {
+    let whole = args.rows == MR && args.cols == NR;
+    let mut part = [0.0_f32; MR * NR];
+    let (c, stride) = if whole { (args.c, args.c_stride) } else { (part.as_mut_ptr(), NR) };
     // SAFETY: the caller vouches for `args`: `a` has taps * MR pointers to `channels` elements, `w` a whole panel,
-    // `c` `rows` rows of `cols` elements, `slopes` is null or NR elements. NEON is part of the architecture.
-    unsafe {
-        let mut w = args.w.add(NR);
-        let bias = [vld1q_f32(args.w), vld1q_f32(args.w.add(4))];
-        let mut acc = [bias; MR];
-        for tap in 0..args.taps {
-            let rows: [*const f32; MR] = std::array::from_fn(|r| *args.a.add(tap * MR + r));
-            let mut k = 0;
-            while k + 2 <= args.channels {
-                let (w0, w1) = (vld1q_f32(w), vld1q_f32(w.add(4)));
-                let (w2, w3) = (vld1q_f32(w.add(8)), vld1q_f32(w.add(12)));
-                for (acc, row) in acc.iter_mut().zip(rows) {
-                    let a = vld1_f32(row.add(k));
-                    acc[0] = vfmaq_lane_f32::<0>(acc[0], w0, a);
-                    acc[1] = vfmaq_lane_f32::<0>(acc[1], w1, a);
-                    acc[0] = vfmaq_lane_f32::<1>(acc[0], w2, a);
-                    acc[1] = vfmaq_lane_f32::<1>(acc[1], w3, a);
-                }
-                w = w.add(2 * NR);
-                k += 2;
+    // `slopes` is null or NR elements; `c` is the caller's whole tile, or `part`.
+    unsafe { tile_10x8(args, c, stride) };
+    if !whole {
+        for (r, row) in part.chunks_exact(NR).enumerate().take(args.rows) {
+            // SAFETY: the caller's `c` has `rows` rows of `cols` elements.
+            unsafe {
+                let c = args.c.add(r * args.c_stride);
+                std::ptr::copy_nonoverlapping(row.as_ptr(), c, args.cols);
             }
-            if k < args.channels {
-                let (w0, w1) = (vld1q_f32(w), vld1q_f32(w.add(4)));
-                for (acc, row) in acc.iter_mut().zip(rows) {
-                    let a = *row.add(k);
-                    acc[0] = vfmaq_n_f32(acc[0], w0, a);
-                    acc[1] = vfmaq_n_f32(acc[1], w1, a);
-                }
-                w = w.add(NR);
-            }
-        }
-        for (r, acc) in acc.iter().enumerate().take(args.rows) {
-            store_row(args, acc, args.c.add(r * args.c_stride));
         }
     }
 }
 
+/// Computes a whole tile to `c`, whose rows are `stride` elements apart.
+///
+/// The loop is pipelined: a pass multiplies the second channel of a pair, loads the next pair, and multiplies its
+/// first channel. At the end of a tap it goes on with the pointers of the next.
+///
 /// # Safety
-/// `c` is writable for `args.cols` elements; `args.slopes` is null or NR elements.
-#[inline]
+/// As [`MicroKernel::run`], with `MR` rows of `NR` elements writable at `c`.
 #[target_feature(enable = "neon")]
-unsafe fn store_row(args: &F32GemmArgs, acc: &[float32x4_t; 2], c: *mut f32) {
-    // SAFETY: as above; the whole vectors go to `c` only when all NR columns are wanted.
+unsafe fn tile_10x8(args: &F32GemmArgs, c: *mut f32, stride: usize) {
+    let bounds = [args.min, args.max];
+    // x0..x9: rows; x10: their table; x11: taps left; x12: weights; x13: offset into the rows; x20: passes left;
+    // x21: pairs of channels per tap; x22: whether a channel remains; v0..v4: rows, two each; v5..v8: weights of the
+    // first and the second channel; v12..v31: accumulators.
+    //
+    // SAFETY: reads rows, weights and slopes within the extents the caller vouches for: pairs below 2 * pairs, then
+    // the last channel alone, and a next pair only where one is left. Writes the tile.
     unsafe {
-        let mut row = *acc;
-        for (half, x) in row.iter_mut().enumerate() {
-            if !args.slopes.is_null() {
-                let scaled = vmulq_f32(*x, vld1q_f32(args.slopes.add(4 * half)));
-                *x = vbslq_f32(vcltzq_f32(*x), scaled, *x);
-            }
-            *x = vminq_f32(vmaxq_f32(*x, vdupq_n_f32(args.min)), vdupq_n_f32(args.max));
-        }
-        if args.cols == NR {
-            vst1q_f32(c, row[0]);
-            vst1q_f32(c.add(4), row[1]);
-        } else {
-            let mut tail = [0.0_f32; NR];
-            vst1q_f32(tail.as_mut_ptr(), row[0]);
-            vst1q_f32(tail.as_mut_ptr().add(4), row[1]);
-            std::ptr::copy_nonoverlapping(tail.as_ptr(), c, args.cols);
-        }
+        asm!(
+            "ldp q12, q13, [x12], #32",
+            "mov v14.16b, v12.16b",
+            "mov v15.16b, v13.16b",
+            "mov v16.16b, v12.16b",
+            "mov v17.16b, v13.16b",
+            "mov v18.16b, v12.16b",
+            "mov v19.16b, v13.16b",
+            "mov v20.16b, v12.16b",
+            "mov v21.16b, v13.16b",
+            "mov v22.16b, v12.16b",
+            "mov v23.16b, v13.16b",
+            "mov v24.16b, v12.16b",
+            "mov v25.16b, v13.16b",
+            "mov v26.16b, v12.16b",
+            "mov v27.16b, v13.16b",
+            "mov v28.16b, v12.16b",
+            "mov v29.16b, v13.16b",
+            "mov v30.16b, v12.16b",
+            "mov v31.16b, v13.16b",
+            "2:",
+            "ldp x0, x1, [x10], #16",
+            "ldp x2, x3, [x10], #16",
+            "ldp x4, x5, [x10], #16",
+            "ldp x6, x7, [x10], #16",
+            "ldp x8, x9, [x10], #16",
+            "mov x13, #0",
+            "cbz x21, 6f",
+            "ldr d0, [x0]",
+            "ldr x14, [x1]",
+            "mov v0.d[1], x14",
+            "ldr d1, [x2]",
+            "ldr x15, [x3]",
+            "mov v1.d[1], x15",
+            "ldr d2, [x4]",
+            "ldr x14, [x5]",
+            "mov v2.d[1], x14",
+            "ldr d3, [x6]",
+            "ldr x15, [x7]",
+            "mov v3.d[1], x15",
+            "ldr d4, [x8]",
+            "ldr x14, [x9]",
+            "mov v4.d[1], x14",
+            "ldp q5, q6, [x12]",
+            "ldr q7, [x12, #32]",
+            "ldr d8, [x12, #48]",
+            "ldr x17, [x12, #56]",
+            "add x12, x12, #32",
+            "fmla v12.4s, v5.4s, v0.s[0]",
+            "fmla v14.4s, v5.4s, v0.s[2]",
+            "fmla v16.4s, v5.4s, v1.s[0]",
+            "fmla v18.4s, v5.4s, v1.s[2]",
+            "fmla v20.4s, v5.4s, v2.s[0]",
+            "fmla v22.4s, v5.4s, v2.s[2]",
+            "fmla v24.4s, v5.4s, v3.s[0]",
+            "fmla v26.4s, v5.4s, v3.s[2]",
+            "fmla v28.4s, v5.4s, v4.s[0]",
+            "fmla v30.4s, v5.4s, v4.s[2]",
+            "fmla v13.4s, v6.4s, v0.s[0]",
+            "fmla v15.4s, v6.4s, v0.s[2]",
+            "fmla v17.4s, v6.4s, v1.s[0]",
+            "fmla v19.4s, v6.4s, v1.s[2]",
+            "fmla v21.4s, v6.4s, v2.s[0]",
+            "fmla v23.4s, v6.4s, v2.s[2]",
+            "fmla v25.4s, v6.4s, v3.s[0]",
+            "fmla v27.4s, v6.4s, v3.s[2]",
+            "fmla v29.4s, v6.4s, v4.s[0]",
+            "fmla v31.4s, v6.4s, v4.s[2]",
+            "subs x20, x21, #1",
+            "b.eq 4f",
+            "3:",
+            "add x12, x12, #64",
+            "add x13, x13, #8",
+            "fmla v12.4s, v7.4s, v0.s[1]",
+            "subs x20, x20, #1",
+            "fmla v14.4s, v7.4s, v0.s[3]",
+            "ldr x14, [x12, #-24]",
+            "fmla v16.4s, v7.4s, v1.s[1]",
+            "ldr d5, [x12, #-32]",
+            "mov v8.d[1], x17",
+            "fmla v18.4s, v7.4s, v1.s[3]",
+            "ldr x15, [x12, #-8]",
+            "fmla v20.4s, v7.4s, v2.s[1]",
+            "fmla v22.4s, v7.4s, v2.s[3]",
+            "ldr d6, [x12, #-16]",
+            "mov v5.d[1], x14",
+            "fmla v13.4s, v8.4s, v0.s[1]",
+            "ldr x16, [x1, x13]",
+            "fmla v15.4s, v8.4s, v0.s[3]",
+            "fmla v17.4s, v8.4s, v1.s[1]",
+            "ldr d0, [x0, x13]",
+            "mov v6.d[1], x15",
+            "fmla v19.4s, v8.4s, v1.s[3]",
+            "ldr x14, [x3, x13]",
+            "fmla v24.4s, v7.4s, v3.s[1]",
+            "fmla v21.4s, v8.4s, v2.s[1]",
+            "ldr d1, [x2, x13]",
+            "mov v0.d[1], x16",
+            "fmla v23.4s, v8.4s, v2.s[3]",
+            "ldr x15, [x5, x13]",
+            "fmla v26.4s, v7.4s, v3.s[3]",
+            "fmla v25.4s, v8.4s, v3.s[1]",
+            "ldr d2, [x4, x13]",
+            "mov v1.d[1], x14",
+            "fmla v27.4s, v8.4s, v3.s[3]",
+            "ldr x16, [x7, x13]",
+            "fmla v28.4s, v7.4s, v4.s[1]",
+            "fmla v30.4s, v7.4s, v4.s[3]",
+            "ldr d3, [x6, x13]",
+            "mov v2.d[1], x15",
+            "fmla v29.4s, v8.4s, v4.s[1]",
+            "ldr x14, [x9, x13]",
+            "fmla v31.4s, v8.4s, v4.s[3]",
+            "fmla v12.4s, v5.4s, v0.s[0]",
+            "ldr d4, [x8, x13]",
+            "mov v3.d[1], x16",
+            "fmla v14.4s, v5.4s, v0.s[2]",
+            "ldr x15, [x12, #8]",
+            "fmla v16.4s, v5.4s, v1.s[0]",
+            "fmla v18.4s, v5.4s, v1.s[2]",
+            "ldr d7, [x12, #0]",
+            "mov v4.d[1], x14",
+            "fmla v13.4s, v6.4s, v0.s[0]",
+            "ldr x17, [x12, #24]",
+            "fmla v15.4s, v6.4s, v0.s[2]",
+            "fmla v17.4s, v6.4s, v1.s[0]",
+            "ldr d8, [x12, #16]",
+            "mov v7.d[1], x15",
+            "fmla v19.4s, v6.4s, v1.s[2]",
+            "fmla v20.4s, v5.4s, v2.s[0]",
+            "fmla v21.4s, v6.4s, v2.s[0]",
+            "fmla v22.4s, v5.4s, v2.s[2]",
+            "fmla v23.4s, v6.4s, v2.s[2]",
+            "fmla v24.4s, v5.4s, v3.s[0]",
+            "fmla v26.4s, v5.4s, v3.s[2]",
+            "fmla v25.4s, v6.4s, v3.s[0]",
+            "fmla v27.4s, v6.4s, v3.s[2]",
+            "fmla v28.4s, v5.4s, v4.s[0]",
+            "fmla v29.4s, v6.4s, v4.s[0]",
+            "fmla v30.4s, v5.4s, v4.s[2]",
+            "fmla v31.4s, v6.4s, v4.s[2]",
+            "b.ne 3b",
+            "4:",
+            "cbnz x22, 5f",
+            "subs x11, x11, #1",
+            "b.eq 7f",
+            "ldp x0, x1, [x10], #16",
+            "ldp x2, x3, [x10], #16",
+            "ldp x4, x5, [x10], #16",
+            "ldp x6, x7, [x10], #16",
+            "ldp x8, x9, [x10], #16",
+            "mov x13, #-8",
+            "mov x20, x21",
+            "b 3b",
+            // The tap's last second channel when one more remains (5), or the tile's (7).
+            "7:",
+            "mov x11, #1",
+            "5:",
+            "mov v8.d[1], x17",
+            "fmla v12.4s, v7.4s, v0.s[1]",
+            "fmla v14.4s, v7.4s, v0.s[3]",
+            "fmla v16.4s, v7.4s, v1.s[1]",
+            "fmla v18.4s, v7.4s, v1.s[3]",
+            "fmla v20.4s, v7.4s, v2.s[1]",
+            "fmla v22.4s, v7.4s, v2.s[3]",
+            "fmla v24.4s, v7.4s, v3.s[1]",
+            "fmla v26.4s, v7.4s, v3.s[3]",
+            "fmla v28.4s, v7.4s, v4.s[1]",
+            "fmla v30.4s, v7.4s, v4.s[3]",
+            "fmla v13.4s, v8.4s, v0.s[1]",
+            "fmla v15.4s, v8.4s, v0.s[3]",
+            "fmla v17.4s, v8.4s, v1.s[1]",
+            "fmla v19.4s, v8.4s, v1.s[3]",
+            "fmla v21.4s, v8.4s, v2.s[1]",
+            "fmla v23.4s, v8.4s, v2.s[3]",
+            "fmla v25.4s, v8.4s, v3.s[1]",
+            "fmla v27.4s, v8.4s, v3.s[3]",
+            "fmla v29.4s, v8.4s, v4.s[1]",
+            "fmla v31.4s, v8.4s, v4.s[3]",
+            "add x12, x12, #32",
+            "add x13, x13, #8",
+            "cbz x22, 8f",
+            "6:",
+            "ldp q5, q6, [x12], #32",
+            "ldr s0, [x0, x13]",
+            "ldr s1, [x1, x13]",
+            "ldr s2, [x2, x13]",
+            "ldr s3, [x3, x13]",
+            "ldr s4, [x4, x13]",
+            "ldr s7, [x5, x13]",
+            "ldr s8, [x6, x13]",
+            "ldr s9, [x7, x13]",
+            "ldr s10, [x8, x13]",
+            "ldr s11, [x9, x13]",
+            "fmla v12.4s, v5.4s, v0.s[0]",
+            "fmla v14.4s, v5.4s, v1.s[0]",
+            "fmla v16.4s, v5.4s, v2.s[0]",
+            "fmla v18.4s, v5.4s, v3.s[0]",
+            "fmla v20.4s, v5.4s, v4.s[0]",
+            "fmla v22.4s, v5.4s, v7.s[0]",
+            "fmla v24.4s, v5.4s, v8.s[0]",
+            "fmla v26.4s, v5.4s, v9.s[0]",
+            "fmla v28.4s, v5.4s, v10.s[0]",
+            "fmla v30.4s, v5.4s, v11.s[0]",
+            "fmla v13.4s, v6.4s, v0.s[0]",
+            "fmla v15.4s, v6.4s, v1.s[0]",
+            "fmla v17.4s, v6.4s, v2.s[0]",
+            "fmla v19.4s, v6.4s, v3.s[0]",
+            "fmla v21.4s, v6.4s, v4.s[0]",
+            "fmla v23.4s, v6.4s, v7.s[0]",
+            "fmla v25.4s, v6.4s, v8.s[0]",
+            "fmla v27.4s, v6.4s, v9.s[0]",
+            "fmla v29.4s, v6.4s, v10.s[0]",
+            "fmla v31.4s, v6.4s, v11.s[0]",
+            "8:",
+            "subs x11, x11, #1",
+            "b.ne 2b",
+            "cbz x25, 9f",
+            "ldp q0, q1, [x25]",
+            "fmul v2.4s, v12.4s, v0.4s",
+            "fcmlt v3.4s, v12.4s, #0.0",
+            "fmul v4.4s, v13.4s, v1.4s",
+            "fcmlt v5.4s, v13.4s, #0.0",
+            "fmul v6.4s, v14.4s, v0.4s",
+            "fcmlt v7.4s, v14.4s, #0.0",
+            "fmul v8.4s, v15.4s, v1.4s",
+            "fcmlt v9.4s, v15.4s, #0.0",
+            "bit v12.16b, v2.16b, v3.16b",
+            "bit v13.16b, v4.16b, v5.16b",
+            "bit v14.16b, v6.16b, v7.16b",
+            "bit v15.16b, v8.16b, v9.16b",
+            "fmul v2.4s, v16.4s, v0.4s",
+            "fcmlt v3.4s, v16.4s, #0.0",
+            "fmul v4.4s, v17.4s, v1.4s",
+            "fcmlt v5.4s, v17.4s, #0.0",
+            "fmul v6.4s, v18.4s, v0.4s",
+            "fcmlt v7.4s, v18.4s, #0.0",
+            "fmul v8.4s, v19.4s, v1.4s",
+            "fcmlt v9.4s, v19.4s, #0.0",
+            "bit v16.16b, v2.16b, v3.16b",
+            "bit v17.16b, v4.16b, v5.16b",
+            "bit v18.16b, v6.16b, v7.16b",
+            "bit v19.16b, v8.16b, v9.16b",
+            "fmul v2.4s, v20.4s, v0.4s",
+            "fcmlt v3.4s, v20.4s, #0.0",
+            "fmul v4.4s, v21.4s, v1.4s",
+            "fcmlt v5.4s, v21.4s, #0.0",
+            "fmul v6.4s, v22.4s, v0.4s",
+            "fcmlt v7.4s, v22.4s, #0.0",
+            "fmul v8.4s, v23.4s, v1.4s",
+            "fcmlt v9.4s, v23.4s, #0.0",
+            "bit v20.16b, v2.16b, v3.16b",
+            "bit v21.16b, v4.16b, v5.16b",
+            "bit v22.16b, v6.16b, v7.16b",
+            "bit v23.16b, v8.16b, v9.16b",
+            "fmul v2.4s, v24.4s, v0.4s",
+            "fcmlt v3.4s, v24.4s, #0.0",
+            "fmul v4.4s, v25.4s, v1.4s",
+            "fcmlt v5.4s, v25.4s, #0.0",
+            "fmul v6.4s, v26.4s, v0.4s",
+            "fcmlt v7.4s, v26.4s, #0.0",
+            "fmul v8.4s, v27.4s, v1.4s",
+            "fcmlt v9.4s, v27.4s, #0.0",
+            "bit v24.16b, v2.16b, v3.16b",
+            "bit v25.16b, v4.16b, v5.16b",
+            "bit v26.16b, v6.16b, v7.16b",
+            "bit v27.16b, v8.16b, v9.16b",
+            "fmul v2.4s, v28.4s, v0.4s",
+            "fcmlt v3.4s, v28.4s, #0.0",
+            "fmul v4.4s, v29.4s, v1.4s",
+            "fcmlt v5.4s, v29.4s, #0.0",
+            "fmul v6.4s, v30.4s, v0.4s",
+            "fcmlt v7.4s, v30.4s, #0.0",
+            "fmul v8.4s, v31.4s, v1.4s",
+            "fcmlt v9.4s, v31.4s, #0.0",
+            "bit v28.16b, v2.16b, v3.16b",
+            "bit v29.16b, v4.16b, v5.16b",
+            "bit v30.16b, v6.16b, v7.16b",
+            "bit v31.16b, v8.16b, v9.16b",
+            "9:",
+            "ld1r {{v0.4s}}, [x26], #4",
+            "ld1r {{v1.4s}}, [x26]",
+            "fmax v12.4s, v12.4s, v0.4s",
+            "fmax v13.4s, v13.4s, v0.4s",
+            "fmax v14.4s, v14.4s, v0.4s",
+            "fmax v15.4s, v15.4s, v0.4s",
+            "fmax v16.4s, v16.4s, v0.4s",
+            "fmax v17.4s, v17.4s, v0.4s",
+            "fmax v18.4s, v18.4s, v0.4s",
+            "fmax v19.4s, v19.4s, v0.4s",
+            "fmax v20.4s, v20.4s, v0.4s",
+            "fmax v21.4s, v21.4s, v0.4s",
+            "fmax v22.4s, v22.4s, v0.4s",
+            "fmax v23.4s, v23.4s, v0.4s",
+            "fmax v24.4s, v24.4s, v0.4s",
+            "fmax v25.4s, v25.4s, v0.4s",
+            "fmax v26.4s, v26.4s, v0.4s",
+            "fmax v27.4s, v27.4s, v0.4s",
+            "fmax v28.4s, v28.4s, v0.4s",
+            "fmax v29.4s, v29.4s, v0.4s",
+            "fmax v30.4s, v30.4s, v0.4s",
+            "fmax v31.4s, v31.4s, v0.4s",
+            "fmin v12.4s, v12.4s, v1.4s",
+            "fmin v13.4s, v13.4s, v1.4s",
+            "fmin v14.4s, v14.4s, v1.4s",
+            "fmin v15.4s, v15.4s, v1.4s",
+            "stp q12, q13, [x23]",
+            "add x23, x23, x24",
+            "fmin v16.4s, v16.4s, v1.4s",
+            "fmin v17.4s, v17.4s, v1.4s",
+            "stp q14, q15, [x23]",
+            "add x23, x23, x24",
+            "fmin v18.4s, v18.4s, v1.4s",
+            "fmin v19.4s, v19.4s, v1.4s",
+            "stp q16, q17, [x23]",
+            "add x23, x23, x24",
+            "fmin v20.4s, v20.4s, v1.4s",
+            "fmin v21.4s, v21.4s, v1.4s",
+            "stp q18, q19, [x23]",
+            "add x23, x23, x24",
+            "fmin v22.4s, v22.4s, v1.4s",
+            "fmin v23.4s, v23.4s, v1.4s",
+            "stp q20, q21, [x23]",
+            "add x23, x23, x24",
+            "fmin v24.4s, v24.4s, v1.4s",
+            "fmin v25.4s, v25.4s, v1.4s",
+            "stp q22, q23, [x23]",
+            "add x23, x23, x24",
+            "fmin v26.4s, v26.4s, v1.4s",
+            "fmin v27.4s, v27.4s, v1.4s",
+            "stp q24, q25, [x23]",
+            "add x23, x23, x24",
+            "fmin v28.4s, v28.4s, v1.4s",
+            "fmin v29.4s, v29.4s, v1.4s",
+            "stp q26, q27, [x23]",
+            "add x23, x23, x24",
+            "fmin v30.4s, v30.4s, v1.4s",
+            "fmin v31.4s, v31.4s, v1.4s",
+            "stp q28, q29, [x23]",
+            "add x23, x23, x24",
+            "stp q30, q31, [x23]",
+            inout("x10") args.a => _,
+            inout("x11") args.taps => _,
+            inout("x12") args.w => _,
+            in("x21") args.channels / 2,
+            in("x22") args.channels % 2,
+            inout("x23") c => _,
+            in("x24") 4 * stride,
+            in("x25") args.slopes,
+            inout("x26") bounds.as_ptr() => _,
+            out("x0") _, out("x1") _, out("x2") _, out("x3") _, out("x4") _,
+            out("x5") _, out("x6") _, out("x7") _, out("x8") _, out("x9") _,
+            out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _, out("x20") _,
+            out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _, out("v7") _,
+            out("v8") _, out("v9") _, out("v10") _, out("v11") _, out("v12") _, out("v13") _, out("v14") _, out("v15") _,
+            out("v16") _, out("v17") _, out("v18") _, out("v19") _, out("v20") _, out("v21") _, out("v22") _,
+            out("v23") _, out("v24") _, out("v25") _, out("v26") _, out("v27") _, out("v28") _, out("v29") _,
+            out("v30") _, out("v31") _,
+            options(nostack),
+        );
     }
 }
