@@ -102,7 +102,7 @@ pub struct I8GemmArgs {
     pub taps: usize,
     /// `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
     pub a: *const *const i8,
-    /// The packed panel (biases are i32), 64-byte aligned.
+    /// The packed panel (biases are i32; weights -127..=127), 64-byte aligned, readable for [`SLACK`] bytes past its end.
     pub w: *const i8,
     /// First element of the tile.
     pub c: *mut i8,

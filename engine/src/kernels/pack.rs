@@ -21,7 +21,8 @@ struct Line([u64; 8]);
 impl<T: bytemuck::Pod> Panels<T> {
     fn new(panels: usize, panel_bytes: usize) -> Self {
         let stride = panel_bytes.div_ceil(size_of::<Line>());
-        let lines = vec![bytemuck::Zeroable::zeroed(); panels * stride];
+        // Kernels load ahead: a spare line makes the last panel readable past its end.
+        let lines = vec![bytemuck::Zeroable::zeroed(); panels * stride + 1];
         Self { lines, stride, element: PhantomData }
     }
 

@@ -5,7 +5,7 @@ use super::micro::{BinGemm, F32Depthwise, F32Gemm, I8Depthwise, I8Gemm, MicroKer
 use super::{bin_gemm, f32_depthwise, f32_gemm, i4_gemm, i8_depthwise, i8_gemm};
 
 /// Changes whenever a kernel computes something else or at another speed than before under the same name.
-const REVISION: u32 = 5;
+const REVISION: u32 = 6;
 
 /// fp32 matrix-product tiles.
 pub fn f32_gemm() -> &'static [&'static F32Gemm] {
@@ -53,8 +53,13 @@ pub fn all() -> Vec<(&'static str, Isa)> {
     .concat()
 }
 
-/// The kernel for an operator with `rows` output pixels and `columns` output channels: of those that the CPU can run, one
-/// of the best instruction set, and of these the one that loads the fewest operands on this shape.
+/// Cycles of a Cortex-A53 for a step of a kernel (`kr` channels of a whole tile), by the estimator of
+/// `docs/performance.md`. Kernels that are not listed are compared by the operands they load.
+const STEP_CYCLES: &[(&str, usize)] = &[("i8_gemm_4x16_neon", 37), ("i8_gemm_4x4c16_neon", 52)];
+
+/// The kernel for an operator with `rows` output pixels, `columns` output channels and `depth` channels (or words) per
+/// tap: of those that the CPU can run, one of the best instruction set, and of these the one whose tiles, whole or not,
+/// cost least on this shape.
 ///
 /// A pure function of its arguments: what a board selects can be asked anywhere.
 pub fn select<A>(
@@ -62,17 +67,20 @@ pub fn select<A>(
     features: &CpuFeatures,
     rows: usize,
     columns: usize,
+    depth: usize,
 ) -> &'static MicroKernel<A> {
-    // What decides is operands loaded: each step along the depth takes mr + nr of them per tile, whole or not.
-    let loads = |kernel: &MicroKernel<A>| {
-        let Tile { mr, nr, .. } = kernel.tile;
-        rows.div_ceil(mr) * columns.div_ceil(nr) * (mr + nr)
+    let cost = |kernel: &MicroKernel<A>| {
+        let Tile { mr, nr, kr } = kernel.tile;
+        let listed = STEP_CYCLES.iter().find(|(name, _)| *name == kernel.name);
+        // Each channel of a tile takes mr + nr operands.
+        let step = listed.map_or(kr * (mr + nr), |&(_, cycles)| cycles);
+        rows.div_ceil(mr) * columns.div_ceil(nr) * depth.div_ceil(kr) * step
     };
     let usable = kernels.iter().copied().filter(|kernel| features.has(kernel.isa));
     let best = usable.clone().map(|kernel| kernel.isa).max();
     usable
         .filter(|kernel| Some(kernel.isa) == best)
-        .min_by_key(|kernel| loads(kernel))
+        .min_by_key(|kernel| cost(kernel))
         .unwrap_or(kernels[0])
 }
 
@@ -104,17 +112,17 @@ mod tests {
     #[test]
     fn selection_takes_the_best_instruction_set_and_the_tile_that_fits() {
         let portable = CpuFeatures::portable();
-        assert_eq!(select(f32_gemm(), &portable, 100, 100).isa, Isa::Portable);
+        assert_eq!(select(f32_gemm(), &portable, 100, 100, 8).isa, Isa::Portable);
         let all: Vec<Isa> = all().into_iter().map(|(_, isa)| isa).collect();
         let features = CpuFeatures { isas: all.clone() };
-        let kernel = select(f32_gemm(), &features, 96, 64);
+        let kernel = select(f32_gemm(), &features, 96, 64, 8);
         assert_eq!(Some(&kernel.isa), all.iter().max());
         if kernel.isa == Isa::Avx512 {
             assert_eq!(kernel.tile.nr, 32);
-            assert_eq!(select(f32_gemm(), &features, 96, 16).tile.nr, 16);
+            assert_eq!(select(f32_gemm(), &features, 96, 16, 8).tile.nr, 16);
             // A few wasted rows cost less than narrow tiles.
-            assert_eq!(select(f32_gemm(), &features, 28 * 28, 128).tile.nr, 32);
-            assert_eq!(select(f32_gemm(), &features, 28 * 28, 48).tile.nr, 16);
+            assert_eq!(select(f32_gemm(), &features, 28 * 28, 128, 8).tile.nr, 32);
+            assert_eq!(select(f32_gemm(), &features, 28 * 28, 48, 8).tile.nr, 16);
         }
     }
 }

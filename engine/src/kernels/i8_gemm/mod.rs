@@ -6,6 +6,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_dot;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
 mod portable;
@@ -23,6 +25,8 @@ pub(super) static KERNELS: &[&I8Gemm] = &[
     &avx512::GEMM_12X32,
     #[cfg(target_arch = "aarch64")]
     &neon::GEMM_4X16,
+    #[cfg(target_arch = "aarch64")]
+    &neon_dot::GEMM_4X4C16,
     #[cfg(target_arch = "arm")]
     &neon_v7::GEMM_4X8,
 ];

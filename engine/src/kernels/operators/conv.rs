@@ -160,7 +160,13 @@ impl F32Conv {
     ) -> Self {
         assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
         assert!(slopes.is_none_or(|slopes| slopes.len() == shape.out_c), "a slope per channel");
-        let kernel = registry::select(registry::f32_gemm(), cpu, shape.out_pixels(), shape.out_c);
+        let kernel = registry::select(
+            registry::f32_gemm(),
+            cpu,
+            shape.out_pixels(),
+            shape.out_c,
+            shape.in_c,
+        );
         let panels = pack::f32_gemm(kernel.tile, weights, bias, shape.taps(), shape.in_c);
         let columns = shape.out_c.next_multiple_of(kernel.tile.nr);
         let slopes = slopes.map(|slopes| {
@@ -280,7 +286,7 @@ impl I8Conv {
             IntegerWeights::Eight(weights) => (weights, registry::i8_gemm(), pack::i8_gemm),
             IntegerWeights::Four(weights) => (weights, registry::i4_gemm(), pack::i4_gemm),
         };
-        let kernel = registry::select(kernels, cpu, shape.out_pixels(), shape.out_c);
+        let kernel = registry::select(kernels, cpu, shape.out_pixels(), shape.out_c, shape.in_c);
         let folded: Vec<i32> = weights
             .chunks_exact(shape.taps() * shape.in_c)
             .zip(bias)
@@ -353,7 +359,13 @@ impl BinConv {
         assert_eq!(requant.channels(), shape.out_c, "a factor per output channel");
         let words = shape.in_c.div_ceil(64);
         let taps = shape.taps();
-        let kernel = registry::select(registry::bin_gemm(), cpu, shape.out_pixels(), shape.out_c);
+        let kernel = registry::select(
+            registry::bin_gemm(),
+            cpu,
+            shape.out_pixels(),
+            shape.out_c,
+            shape.in_c.div_ceil(64),
+        );
         let panels = pack::bin_gemm(kernel.tile, weights, bias, taps, words);
         let columns = shape.out_c.next_multiple_of(kernel.tile.nr);
         let mut corrections = vec![0; taps * columns];
