@@ -1,11 +1,12 @@
 //! The integer output stage for 64-bit ARM: [`Requant`] is defined to be exactly these instructions.
 
 use std::arch::aarch64::{
-    int32x4_t, vbslq_s32, vcltzq_s32, vcombine_s16, vdupq_n_s32, vld1q_s32, vmaxq_s32, vminq_s32,
-    vmovn_s16, vmovn_s32, vnegq_s32, vqaddq_s32, vqrdmulhq_s32, vqshlq_s32, vrshlq_s32, vst1_s8,
+    int32x4_t, vbslq_s32, vcltzq_s32, vcombine_s8, vcombine_s16, vdupq_n_s32, vld1q_s32, vmaxq_s32,
+    vminq_s32, vmovn_s16, vmovn_s32, vnegq_s32, vqaddq_s32, vqrdmulhq_s32, vqshlq_s32, vrshlq_s32,
+    vst1_s8, vst1q_s8,
 };
 
-use super::micro::Requant;
+use super::micro::{I8GemmArgs, Requant};
 
 /// Four accumulators of columns `column..column + 4` become results between `min` and `max`.
 ///
@@ -51,6 +52,60 @@ pub(crate) unsafe fn store_8(low: int32x4_t, high: int32x4_t, c: *mut i8, count:
             let mut tail = [0_i8; 8];
             vst1_s8(tail.as_mut_ptr(), bytes);
             std::ptr::copy_nonoverlapping(tail.as_ptr(), c, count);
+        }
+    }
+}
+
+/// Four rows of four accumulators, biases included, become four rows of `args.c`: all stages of the rows side by side,
+/// because each waits four cycles for the one before.
+///
+/// # Safety
+/// `args.c` is writable for `args.rows` rows of `args.cols` elements; the arrays of `args.requant` have four elements.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(crate) unsafe fn store_4x4(args: &I8GemmArgs, acc: [int32x4_t; 4]) {
+    let requant = &args.requant;
+    // SAFETY: the caller vouches for the arrays; the negative set is read only when it is there.
+    let x = unsafe {
+        let load = |array: *const i32| [vld1q_s32(array); 4];
+        let (mut multiplier, mut left, mut right) =
+            (load(requant.multiplier), load(requant.left), load(requant.right));
+        if !requant.negative_multiplier.is_null() {
+            let negative = acc.map(|acc| vcltzq_s32(acc));
+            let pick = |array: *const i32, positive: &mut [int32x4_t; 4]| {
+                let other = vld1q_s32(array);
+                for (positive, &negative) in positive.iter_mut().zip(&negative) {
+                    *positive = vbslq_s32(negative, other, *positive);
+                }
+            };
+            pick(requant.negative_multiplier, &mut multiplier);
+            pick(requant.negative_left, &mut left);
+            pick(requant.negative_right, &mut right);
+        }
+        let x: [int32x4_t; 4] = std::array::from_fn(|r| vqshlq_s32(acc[r], left[r]));
+        let x: [int32x4_t; 4] = std::array::from_fn(|r| vqrdmulhq_s32(x[r], multiplier[r]));
+        let x: [int32x4_t; 4] = std::array::from_fn(|r| vrshlq_s32(x[r], vnegq_s32(right[r])));
+        let x: [int32x4_t; 4] =
+            std::array::from_fn(|r| vqaddq_s32(x[r], vdupq_n_s32(requant.zero_point)));
+        let x: [int32x4_t; 4] = std::array::from_fn(|r| vmaxq_s32(x[r], vdupq_n_s32(requant.min)));
+        x.map(|x| vminq_s32(x, vdupq_n_s32(requant.max)))
+    };
+    let words = [
+        vcombine_s16(vmovn_s32(x[0]), vmovn_s32(x[1])),
+        vcombine_s16(vmovn_s32(x[2]), vmovn_s32(x[3])),
+    ];
+    let bytes = vcombine_s8(vmovn_s16(words[0]), vmovn_s16(words[1]));
+    let mut rows = [0_i8; 16];
+    // SAFETY: only rows and columns that exist are written.
+    unsafe {
+        vst1q_s8(rows.as_mut_ptr(), bytes);
+        for (r, row) in rows.as_chunks::<4>().0.iter().enumerate().take(args.rows) {
+            let c = args.c.add(r * args.c_stride);
+            if args.cols == 4 {
+                c.cast::<[i8; 4]>().write_unaligned(*row);
+            } else {
+                std::ptr::copy_nonoverlapping(row.as_ptr(), c, args.cols);
+            }
         }
     }
 }

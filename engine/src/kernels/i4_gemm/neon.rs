@@ -7,14 +7,15 @@ use std::arch::asm;
 
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
-use crate::kernels::requant_neon::{requantize, store_8};
+use crate::kernels::requant_neon::store_4x4;
 
 /// Four rows by four columns, sixteen channels at a time. Products of 8 and 4 bits leave room for 36 of them in a 16-bit
 /// lane, so the widening that costs 8-bit kernels every third instruction comes once in 288 channels. Sixteen weights of a
 /// column unpack with three shifts for four rows: 64 products per eleven instructions.
 ///
-/// As in the 8-bit kernel, operands come by 64-bit loads that a Cortex-A53 issues beside the multiplications; the weights
-/// of a column are unpacked while the column before is multiplied.
+/// As in the 8-bit kernel, activations come through integer registers, whose loads a Cortex-A53 issues beside the
+/// multiplications. The weights of a column are unpacked while the column before is multiplied: two 64-bit NEON operations
+/// share a cycle, so loads, shifts and moves stand in pairs.
 pub(crate) static GEMM_4X4: I8Gemm = MicroKernel {
     name: "i4_gemm_4x4c16_neon",
     isa: Isa::Neon,
@@ -32,68 +33,73 @@ type Narrow = [int16x8_t; MR * NR];
 type Wide = [int32x4_t; MR * NR];
 
 /// One column of a step: v16-v19 and v20-v23 are the rows' first and second eight channels, `$w` and `$v` the column's.
-/// The next column's packed weights `$packed` become `$next_w` and `$next_v`. `$load` and what follows are loads to be
-/// issued beside.
+/// `$ahead` loads packed weights; those in `$packed` become the next column's `$next_w` and `$next_v`. `$load` are two
+/// loads to be issued beside, `$first` moves when the first eight channels have been read.
 macro_rules! column {
     ($w:literal $v:literal, $c0:literal $c1:literal $c2:literal $c3:literal,
-     $packed:literal => $next_w:literal $next_v:literal, $load:literal,
-     $first:literal $second:literal $third:literal $fourth:literal) => {
+     $packed:literal => $next_w:literal $next_v:literal, $ahead:literal,
+     $load0:literal $load1:literal $load2:literal, $first:literal) => {
         concat!(
             "smlal ",
             $c0,
             ".8h, v16.8b, ",
             $w,
             ".8b\n",
-            $load,
-            "shl ",
-            $next_w,
-            ".8b, ",
-            $packed,
-            ".8b, #4\n",
+            $load0,
+            "\n",
             "smlal ",
             $c1,
             ".8h, v17.8b, ",
             $w,
             ".8b\n",
-            "smlal ",
-            $c2,
-            ".8h, v18.8b, ",
-            $w,
-            ".8b\n",
+            $load1,
+            "\n",
+            "shl ",
+            $next_w,
+            ".8b, ",
+            $packed,
+            ".8b, #4\n",
             "sshr ",
             $next_v,
             ".8b, ",
             $packed,
             ".8b, #4\n",
             "smlal ",
+            $c2,
+            ".8h, v18.8b, ",
+            $w,
+            ".8b\n",
+            $load2,
+            "\n",
+            "smlal ",
             $c3,
             ".8h, v19.8b, ",
             $w,
             ".8b\n",
-            $first,
-            "smlal ",
-            $c0,
-            ".8h, v20.8b, ",
-            $v,
-            ".8b\n",
-            $second,
+            $ahead,
+            "\n",
             "sshr ",
             $next_w,
             ".8b, ",
             $next_w,
             ".8b, #4\n",
+            $first,
+            "\n",
+            "smlal ",
+            $c0,
+            ".8h, v20.8b, ",
+            $v,
+            ".8b\n",
             "smlal ",
             $c1,
             ".8h, v21.8b, ",
             $v,
             ".8b\n",
-            $third,
             "smlal ",
             $c2,
             ".8h, v22.8b, ",
             $v,
             ".8b\n",
-            $fourth,
             "smlal ",
             $c3,
             ".8h, v23.8b, ",
@@ -132,12 +138,11 @@ unsafe fn gemm_4x4(args: &I8GemmArgs) {
         }
         widen(&mut wide, &mut narrow);
         let bias = vld1q_s32(args.w.cast());
-        for (r, acc) in wide.chunks_exact(NR).enumerate().take(args.rows) {
+        let row = |acc: &[int32x4_t]| {
             let pairs = [vpaddq_s32(acc[0], acc[1]), vpaddq_s32(acc[2], acc[3])];
-            let acc = vaddq_s32(vpaddq_s32(pairs[0], pairs[1]), bias);
-            let q = requantize(&args.requant, 0, acc);
-            store_8(q, q, args.c.add(r * args.c_stride), args.cols);
-        }
+            vaddq_s32(vpaddq_s32(pairs[0], pairs[1]), bias)
+        };
+        store_4x4(args, [row(&wide[..4]), row(&wide[4..8]), row(&wide[8..12]), row(&wide[12..])]);
     }
 }
 
@@ -159,20 +164,22 @@ unsafe fn multiply(acc: &mut Narrow, rows: &[*const i8; MR], w: *const i8, steps
             "ldr d20, [{r0}, #8]", "ldr d21, [{r1}, #8]", "ldr d22, [{r2}, #8]", "ldr d23, [{r3}, #8]",
             "sshr v26.8b, v26.8b, #4",
             "2:",
-            column!("v26" "v27", "v0" "v4" "v8" "v12", "v25" => "v28" "v29", "ldr d24, [{w}, #16]\n",
-                "subs {steps}, {steps}, #1\n" "" "" ""),
-            column!("v28" "v29", "v1" "v5" "v9" "v13", "v24" => "v26" "v27", "ldr d25, [{w}, #24]\n",
-                "" "" "" ""),
-            column!("v26" "v27", "v2" "v6" "v10" "v14", "v25" => "v28" "v29", "ldr d24, [{w}, #32]\n",
-                "add {w}, {w}, #32\n" "" "" ""),
-            column!("v28" "v29", "v3" "v7" "v11" "v15", "v24" => "v26" "v27", "ldr d25, [{w}, #8]\n",
-                "ldr d16, [{r0}, #16]!\n" "ldr d17, [{r1}, #16]!\n" "ldr d18, [{r2}, #16]!\n"
-                "ldr d19, [{r3}, #16]!\n"),
-            "ldr d20, [{r0}, #8]", "ldr d21, [{r1}, #8]", "ldr d22, [{r2}, #8]", "ldr d23, [{r3}, #8]",
+            column!("v26" "v27", "v0" "v4" "v8" "v12", "v25" => "v28" "v29", "ldr d24, [{w}, #16]",
+                "ldr {a0}, [{r0}, #16]!" "ldr {a1}, [{r1}, #16]!" "subs {steps}, {steps}, #1", ""),
+            column!("v28" "v29", "v1" "v5" "v9" "v13", "v24" => "v26" "v27", "ldr d25, [{w}, #24]",
+                "ldr {a2}, [{r2}, #16]!" "ldr {a3}, [{r3}, #16]!" "", ""),
+            column!("v26" "v27", "v2" "v6" "v10" "v14", "v25" => "v28" "v29", "ldr d24, [{w}]",
+                "ldr {b0}, [{r0}, #8]" "ldr {b1}, [{r1}, #8]" "add {w}, {w}, #32", ""),
+            column!("v28" "v29", "v3" "v7" "v11" "v15", "v24" => "v26" "v27", "ldr d25, [{w}, #8]",
+                "ldr {b2}, [{r2}, #8]" "ldr {b3}, [{r3}, #8]" "",
+                "fmov d16, {a0}\nfmov d17, {a1}\nfmov d18, {a2}\nfmov d19, {a3}"),
+            "fmov d20, {b0}", "fmov d21, {b1}", "fmov d22, {b2}", "fmov d23, {b3}",
             "b.ne 2b",
             r0 = inout(reg) rows[0] => _, r1 = inout(reg) rows[1] => _,
             r2 = inout(reg) rows[2] => _, r3 = inout(reg) rows[3] => _,
             w = inout(reg) w => _, steps = inout(reg) steps => _,
+            a0 = out(reg) _, a1 = out(reg) _, a2 = out(reg) _, a3 = out(reg) _,
+            b0 = out(reg) _, b1 = out(reg) _, b2 = out(reg) _, b3 = out(reg) _,
             inout("v0") *a, inout("v1") *b, inout("v2") *c, inout("v3") *d,
             inout("v4") *e, inout("v5") *f, inout("v6") *g, inout("v7") *h,
             inout("v8") *i, inout("v9") *j, inout("v10") *k, inout("v11") *l,
