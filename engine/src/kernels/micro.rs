@@ -130,7 +130,7 @@ pub struct BinGemmArgs {
     pub bits: usize,
     /// `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
     pub a: *const *const u64,
-    /// The packed panel: `[bias i32; nr]` then words, 64-byte aligned.
+    /// The packed panel: `[bias i32; nr]` then words, 64-byte aligned, readable for [`SLACK`] bytes past its end.
     pub w: *const u64,
     /// First element of the tile.
     pub c: *mut i8,

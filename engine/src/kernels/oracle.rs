@@ -288,9 +288,10 @@ fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
     let tile = kernel.tile;
     let (rows, cols) = (random.one_to(tile.mr), random.one_to(tile.nr));
     let (words, taps) = (random.one_to(9), random.taps());
-    // No slack: a last odd word must not be read past.
+    // Kernels load ahead into the slack behind the last word.
+    let with_slack = words + SLACK / 8;
     let a: Vec<Vec<u64>> =
-        (0..rows * taps).map(|_| (0..words).map(|_| random.bits()).collect()).collect();
+        (0..rows * taps).map(|_| (0..with_slack).map(|_| random.bits()).collect()).collect();
     let weights: Vec<u64> = (0..cols * taps * words).map(|_| random.bits()).collect();
     let bias = random.i32s(cols);
     let requant = random.requant(cols);

@@ -1,5 +1,6 @@
 //! Convolutions and fully connected layers as tiles of micro-kernels.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use half::f16;
@@ -342,9 +343,57 @@ pub struct BinConv {
     kernel: &'static BinGemm,
     panels: Panels<u64>,
     requant: RequantParams,
-    /// Per tap and output channel what a padded tap would add, negated, in units of the accumulator.
-    corrections: Vec<i32>,
+    padding: PaddingCorrections,
 }
+
+/// What padded taps would add, taken back. Pixels with the same taps in the padding are a class; all but those near the
+/// border are in class 0, which has none.
+#[derive(Debug)]
+struct PaddingCorrections {
+    /// The class of every output pixel of an image.
+    classes: Vec<u32>,
+    /// Per class and output channel (whole panels), in units of the accumulator.
+    sums: Vec<i32>,
+    columns: usize,
+}
+
+impl PaddingCorrections {
+    /// `per_tap` is what one padded tap takes back, per tap and channel, of which there are `columns`.
+    fn new(geometry: &Geometry, per_tap: &[i32], columns: usize) -> Self {
+        let shape = geometry.shape();
+        let mut known: HashMap<Vec<usize>, u32> = HashMap::from([(Vec::new(), 0)]);
+        let mut sums = vec![0; columns];
+        let classes = (0..shape.out_h * shape.out_w).map(|pixel| {
+            let mut padded = Vec::new();
+            geometry.for_taps(pixel, |tap, source| padded.extend(source.is_none().then_some(tap)));
+            let next = known.len() as u32;
+            *known.entry(padded).or_insert_with_key(|padded| {
+                let sum =
+                    |column| padded.iter().map(|tap| per_tap[tap * columns + column]).sum::<i32>();
+                sums.extend((0..columns).map(sum));
+                next
+            })
+        });
+        let classes = classes.collect();
+        Self { classes, sums, columns }
+    }
+
+    /// A pointer per row of a tile to the corrections of its columns; `None` when there is nothing to correct.
+    fn rows(&self, pixels: &Range<usize>, first_column: usize) -> Option<[*const i32; MAX_ROWS]> {
+        let class = |pixel: usize| self.classes[pixel % self.classes.len()] as usize;
+        if pixels.clone().all(|pixel| class(pixel) == 0) {
+            return None;
+        }
+        let pointer = |row| {
+            let class = if row < pixels.len() { class(pixels.start + row) } else { 0 };
+            self.sums[class * self.columns + first_column..].as_ptr()
+        };
+        Some(std::array::from_fn(pointer))
+    }
+}
+
+/// Most rows of a tile of bits.
+const MAX_ROWS: usize = 8;
 
 impl BinConv {
     /// Weights as bits `[out_c, taps, words]`; biases `[out_c]` in 1/256 of a product. Padded taps contribute 0.
@@ -368,36 +417,17 @@ impl BinConv {
         );
         let panels = pack::bin_gemm(kernel.tile, weights, bias, taps, words);
         let columns = shape.out_c.next_multiple_of(kernel.tile.nr);
-        let mut corrections = vec![0; taps * columns];
+        let mut per_tap = vec![0; taps * columns];
         for (row, weights) in weights.chunks_exact(words).enumerate() {
             let (channel, tap) = (row / taps, row % taps);
             let ones: u32 = weights.iter().map(|word| word.count_ones()).sum();
             // The padding pixel has no bit set, so `ones` bits differ.
-            corrections[tap * columns + channel] = -((shape.in_c as i32 - 2 * ones as i32) << 8);
+            per_tap[tap * columns + channel] = -((shape.in_c as i32 - 2 * ones as i32) << 8);
         }
-        Self { walk: Walk::new(shape, kernel.tile, words), kernel, panels, requant, corrections }
-    }
-
-    /// Corrections of a tile: a pointer per row to `nr` sums, or nothing when no tap is padded.
-    fn row_bias<O>(&self, job: &Job<'_, u64, O>) -> Option<Vec<Vec<i32>>> {
-        let nr = self.kernel.tile.nr;
-        let columns = self.corrections.len() / self.walk.taps;
-        let mut rows = vec![vec![0; nr]; self.kernel.tile.mr];
-        let mut any = false;
-        for (pixel, row) in job.pixels.clone().zip(&mut rows) {
-            self.walk.geometry.for_taps(pixel, |tap, source| {
-                if source.is_none() {
-                    any = true;
-                    let from = &self.corrections[tap * columns + job.panel * nr..][..nr];
-                    row.iter_mut().zip(from).for_each(|(sum, &x)| *sum += x);
-                }
-            });
-        }
-        any.then_some(rows)
-    }
-
-    fn may_pad(&self) -> bool {
-        self.walk.shape().window.padding != crate::graph::Padding::default()
+        let walk = Walk::new(shape, kernel.tile, words);
+        assert!(kernel.tile.mr <= MAX_ROWS, "a tile of bits has at most {MAX_ROWS} rows");
+        let padding = PaddingCorrections::new(&walk.geometry, &per_tap, columns);
+        Self { walk, kernel, panels, requant, padding }
     }
 }
 
@@ -405,13 +435,13 @@ impl Operator for BinConv {
     fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
         let shape = self.walk.shape();
         let words = self.walk.depth;
-        let padding = vec![0_u64; words];
+        let padding = vec![0_u64; words + SLACK / 8];
+        assert!(inputs[0].len() >= shape.in_pixels() * words * 8 + SLACK);
         let input = elements::<u64>(inputs[0], shape.in_pixels() * words);
         let output = elements_mut(outputs[0], shape.out_pixels() * shape.out_c);
         self.walk.run(input, &padding, output, pool, |job| {
-            let rows = if self.may_pad() { self.row_bias(job) } else { None };
-            let pointers: Option<Vec<*const i32>> =
-                rows.as_ref().map(|rows| rows.iter().map(|row| row.as_ptr()).collect());
+            let first = job.panel * self.kernel.tile.nr;
+            let row_bias = self.padding.rows(&job.pixels, first);
             let args = BinGemmArgs {
                 rows: job.pixels.len(),
                 cols: job.cols,
@@ -422,8 +452,8 @@ impl Operator for BinConv {
                 w: self.panels.panel(job.panel).as_ptr(),
                 c: job.c,
                 c_stride: shape.out_c,
-                row_bias: pointers.as_ref().map_or(std::ptr::null(), |all| all.as_ptr()),
-                requant: self.requant.raw(job.panel * self.kernel.tile.nr),
+                row_bias: row_bias.as_ref().map_or(std::ptr::null(), |rows| rows.as_ptr()),
+                requant: self.requant.raw(first),
             };
             // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, and the tile lies
             // within the output.
@@ -436,6 +466,6 @@ impl Operator for BinConv {
     }
 
     fn weight_bytes(&self) -> usize {
-        self.panels.bytes() + 4 * self.corrections.len()
+        self.panels.bytes() + 4 * (self.padding.sums.len() + self.padding.classes.len())
     }
 }
