@@ -6,7 +6,7 @@ use std::arch::aarch64::{
     vst1_s8, vst1q_s8,
 };
 
-use super::micro::{I8GemmArgs, Requant};
+use super::micro::Requant;
 
 /// Four accumulators of columns `column..column + 4` become results between `min` and `max`.
 ///
@@ -56,15 +56,20 @@ pub(crate) unsafe fn store_8(low: int32x4_t, high: int32x4_t, c: *mut i8, count:
     }
 }
 
-/// Four rows of four accumulators, biases included, become four rows of `args.c`: all stages of the rows side by side,
-/// because each waits four cycles for the one before.
+/// Four rows of four accumulators, biases included, become `rows` rows of `cols` results at `c`, `stride` apart: all stages
+/// of the rows side by side, because each waits four cycles for the one before.
 ///
 /// # Safety
-/// `args.c` is writable for `args.rows` rows of `args.cols` elements; the arrays of `args.requant` have four elements.
+/// `c` is writable for so many rows and columns (at most four each); the arrays of `requant` have four elements.
 #[inline]
 #[target_feature(enable = "neon")]
-pub(crate) unsafe fn store_4x4(args: &I8GemmArgs, acc: [int32x4_t; 4]) {
-    let requant = &args.requant;
+pub(crate) unsafe fn store_4x4(
+    requant: &Requant,
+    acc: [int32x4_t; 4],
+    c: *mut i8,
+    stride: usize,
+    (rows, cols): (usize, usize),
+) {
     // SAFETY: the caller vouches for the arrays; the negative set is read only when it is there.
     let x = unsafe {
         let load = |array: *const i32| [vld1q_s32(array); 4];
@@ -95,16 +100,16 @@ pub(crate) unsafe fn store_4x4(args: &I8GemmArgs, acc: [int32x4_t; 4]) {
         vcombine_s16(vmovn_s32(x[2]), vmovn_s32(x[3])),
     ];
     let bytes = vcombine_s8(vmovn_s16(words[0]), vmovn_s16(words[1]));
-    let mut rows = [0_i8; 16];
+    let mut tile = [0_i8; 16];
     // SAFETY: only rows and columns that exist are written.
     unsafe {
-        vst1q_s8(rows.as_mut_ptr(), bytes);
-        for (r, row) in rows.as_chunks::<4>().0.iter().enumerate().take(args.rows) {
-            let c = args.c.add(r * args.c_stride);
-            if args.cols == 4 {
+        vst1q_s8(tile.as_mut_ptr(), bytes);
+        for (r, row) in tile.as_chunks::<4>().0.iter().enumerate().take(rows) {
+            let c = c.add(r * stride);
+            if cols == 4 {
                 c.cast::<[i8; 4]>().write_unaligned(*row);
             } else {
-                std::ptr::copy_nonoverlapping(row.as_ptr(), c, args.cols);
+                std::ptr::copy_nonoverlapping(row.as_ptr(), c, cols);
             }
         }
     }

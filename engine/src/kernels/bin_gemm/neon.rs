@@ -1,15 +1,14 @@
 //! One-bit tiles for 64-bit ARM, scheduled for in-order cores.
 
 use std::arch::aarch64::{
-    int32x4_t, uint8x8_t, uint32x4_t, vaddq_s32, vaddq_u32, vcombine_u32, vdup_n_u8, vdupq_n_s32,
-    vdupq_n_u32, vld1q_s32, vpadd_u32, vpaddl_u8, vpaddl_u16, vreinterpretq_s32_u32, vshlq_n_s32,
-    vsubq_s32,
+    uint8x8_t, uint32x4_t, vaddq_s32, vaddq_u32, vcombine_u32, vdup_n_u8, vdupq_n_s32, vdupq_n_u32,
+    vld1q_s32, vpadd_u32, vpaddl_u8, vpaddl_u16, vreinterpretq_s32_u32, vshlq_n_s32, vsubq_s32,
 };
 use std::arch::asm;
 
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile};
-use crate::kernels::requant_neon::{requantize, store_8};
+use crate::kernels::requant_neon::store_4x4;
 
 /// Four rows by four columns, a 64-bit word at a time: EOR, CNT and a byte-wise ADD per 64 products. A Cortex-A53 issues
 /// two 64-bit NEON operations per cycle, as much as one of 128 bits, so layers of 64 channels waste nothing. The bytes
@@ -117,7 +116,8 @@ macro_rules! columns {
 #[target_feature(enable = "neon")]
 unsafe fn gemm_4x4(args: &BinGemmArgs) {
     // SAFETY: the caller vouches for `args`: `a` has taps * MR pointers to `words` words followed by a readable one
-    // (SLACK), `w` is a whole panel followed by four, `c` is `rows` rows of `cols` elements.
+    // (SLACK), `w` is a whole panel followed by four, `c` is `rows` rows of `cols` elements; `row_bias`,
+    // when not null, has MR pointers to NR elements.
     unsafe {
         let bias = vld1q_s32(args.w.cast::<i32>());
         let mut w = args.w.add(NR / 2);
@@ -140,9 +140,17 @@ unsafe fn gemm_4x4(args: &BinGemmArgs) {
             }
         }
         widen(&mut counts, &mut bytes);
-        for (r, &count) in counts.iter().enumerate().take(args.rows) {
-            store_row(args, r, bias, count);
+        let bits = vdupq_n_s32(args.bits as i32);
+        let mut acc = counts.map(|count| {
+            let twice = vshlq_n_s32::<1>(vreinterpretq_s32_u32(count));
+            vaddq_s32(vshlq_n_s32::<8>(vsubq_s32(bits, twice)), bias)
+        });
+        if !args.row_bias.is_null() {
+            for (r, acc) in acc.iter_mut().enumerate() {
+                *acc = vaddq_s32(*acc, vld1q_s32(*args.row_bias.add(r)));
+            }
         }
+        store_4x4(&args.requant, acc, args.c, args.c_stride, (args.rows, args.cols));
     }
 }
 
@@ -190,23 +198,5 @@ fn widen(counts: &mut [uint32x4_t; MR], bytes: &mut Bytes) {
         let all = vcombine_u32(vpadd_u32(sum(0), sum(1)), vpadd_u32(sum(2), sum(3)));
         *count = vaddq_u32(*count, all);
         bytes.fill(vdup_n_u8(0));
-    }
-}
-
-/// # Safety
-/// `args` as in [`gemm_4x4`], `r < args.rows`.
-#[inline]
-#[target_feature(enable = "neon")]
-unsafe fn store_row(args: &BinGemmArgs, r: usize, bias: int32x4_t, count: uint32x4_t) {
-    // SAFETY: as above; `row_bias`, when not null, has MR pointers to NR elements.
-    unsafe {
-        let bits = vdupq_n_s32(args.bits as i32);
-        let twice = vshlq_n_s32::<1>(vreinterpretq_s32_u32(count));
-        let mut acc = vaddq_s32(vshlq_n_s32::<8>(vsubq_s32(bits, twice)), bias);
-        if !args.row_bias.is_null() {
-            acc = vaddq_s32(acc, vld1q_s32(*args.row_bias.add(r)));
-        }
-        let q = requantize(&args.requant, 0, acc);
-        store_8(q, q, args.c.add(r * args.c_stride), args.cols);
     }
 }

@@ -105,7 +105,8 @@ unsafe fn gemm_4x4(args: &I8GemmArgs) {
             let pairs = [vpaddq_s32(acc[0], acc[1]), vpaddq_s32(acc[2], acc[3])];
             vaddq_s32(vpaddq_s32(pairs[0], pairs[1]), bias)
         };
-        store_4x4(args, [row(&acc[..4]), row(&acc[4..8]), row(&acc[8..12]), row(&acc[12..])]);
+        let acc = [row(&acc[..4]), row(&acc[4..8]), row(&acc[8..12]), row(&acc[12..])];
+        store_4x4(&args.requant, acc, args.c, args.c_stride, (args.rows, args.cols));
     }
 }
 

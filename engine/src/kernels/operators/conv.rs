@@ -380,6 +380,9 @@ impl PaddingCorrections {
 
     /// A pointer per row of a tile to the corrections of its columns; `None` when there is nothing to correct.
     fn rows(&self, pixels: &Range<usize>, first_column: usize) -> Option<[*const i32; MAX_ROWS]> {
+        if self.sums.len() == self.columns {
+            return None;
+        }
         let class = |pixel: usize| self.classes[pixel % self.classes.len()] as usize;
         if pixels.clone().all(|pixel| class(pixel) == 0) {
             return None;
