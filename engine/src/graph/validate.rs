@@ -110,6 +110,17 @@ impl Graph {
                 return Err(format!("needs a constant instead of value {id}"));
             }
         }
+        let layer = matches!(
+            node.op,
+            Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::FullyConnected { .. }
+        );
+        let weights = node.inputs.get(1).and_then(|&id| self.values[id].constant.as_ref());
+        if let (true, Some(ConstantData::I8(weights))) = (layer, weights.map(|w| &w.data)) {
+            // Kernels add two products up in 16 bits, which has room for -127..=127.
+            if weights.contains(&-128) {
+                return Err("has weights of -128".to_owned());
+            }
+        }
         if let Op::Gather { axis } = node.op {
             let extent = self.values[node.inputs[0]].shape[axis];
             let indices = &self.values[node.inputs[1]];

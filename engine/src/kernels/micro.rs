@@ -198,7 +198,7 @@ pub struct I8DepthwiseArgs {
     pub taps: usize,
     /// `pixels * taps` pointers to rows of channels.
     pub a: *const *const i8,
-    /// Packed weights in blocks of `nr` channels: `[bias i32; nr]`, then for each group of `kr` taps (zeros for those
+    /// Packed weights, -127..=127, in blocks of `nr` channels: `[bias i32; nr]`, then for each group of `kr` taps (zeros for those
     /// beyond `taps`) `[[w i8; kr]; nr]`.
     pub w: *const i8,
     /// First output pixel.

@@ -384,8 +384,18 @@ fn f32_depthwise(kernel: &F32Depthwise, random: &mut Random) -> Result<(), Strin
 
 fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String> {
     let (pixels, channels, taps) = (random.one_to(5), random.one_to(67), random.taps());
-    let a = Rows::new(pixels * taps, channels, |n| random.i8s(n));
-    let (bias, weights) = (random.i32s(channels), random.i8s(taps * channels));
+    let lowest = random.below(4) == 0;
+    let a =
+        Rows::new(
+            pixels * taps,
+            channels,
+            |n| {
+                if lowest { vec![i8::MIN; n] } else { random.i8s(n) }
+            },
+        );
+    let (bias, weights) = (random.i32s(channels), random.i8s(taps * channels).into_iter());
+    let extreme = random.below(4) == 0;
+    let weights: Vec<i8> = weights.map(|w| if extreme { -127 } else { w.max(-127) }).collect();
     let requant = random.requant(channels);
     let packed = pack::i8_depthwise(kernel.tile, &weights, &bias, taps);
     let pointers: Vec<*const i8> = a.data.iter().map(|row| row.as_ptr()).collect();

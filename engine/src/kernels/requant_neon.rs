@@ -8,6 +8,71 @@ use std::arch::aarch64::{
 
 use super::micro::Requant;
 
+/// The output stage of four columns, in registers.
+#[derive(Clone, Copy)]
+pub(crate) struct OutputStage {
+    positive: Factors,
+    /// Equal to `positive` without PReLU.
+    negative: Factors,
+    zero_point: int32x4_t,
+    min: int32x4_t,
+    max: int32x4_t,
+}
+
+#[derive(Clone, Copy)]
+struct Factors {
+    multiplier: int32x4_t,
+    left: int32x4_t,
+    /// Negated.
+    right: int32x4_t,
+}
+
+impl OutputStage {
+    /// Columns `column..column + 4`.
+    ///
+    /// # Safety
+    /// The arrays of `requant` have at least `column + 4` elements.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    pub(crate) unsafe fn new(requant: &Requant, column: usize) -> Self {
+        // SAFETY: the caller vouches for the arrays; the negative set is read only when it is there.
+        unsafe {
+            let load = |multiplier: *const i32, left: *const i32, right: *const i32| Factors {
+                multiplier: vld1q_s32(multiplier.add(column)),
+                left: vld1q_s32(left.add(column)),
+                right: vnegq_s32(vld1q_s32(right.add(column))),
+            };
+            let positive = load(requant.multiplier, requant.left, requant.right);
+            let negative = if requant.negative_multiplier.is_null() {
+                positive
+            } else {
+                load(requant.negative_multiplier, requant.negative_left, requant.negative_right)
+            };
+            Self {
+                positive,
+                negative,
+                zero_point: vdupq_n_s32(requant.zero_point),
+                min: vdupq_n_s32(requant.min),
+                max: vdupq_n_s32(requant.max),
+            }
+        }
+    }
+
+    /// Four accumulators become results between the bounds.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    pub(crate) fn apply(&self, acc: int32x4_t) -> int32x4_t {
+        let (positive, negative) = (&self.positive, &self.negative);
+        let below = vcltzq_s32(acc);
+        let multiplier = vbslq_s32(below, negative.multiplier, positive.multiplier);
+        let left = vbslq_s32(below, negative.left, positive.left);
+        let right = vbslq_s32(below, negative.right, positive.right);
+        let scaled = vqrdmulhq_s32(vqshlq_s32(acc, left), multiplier);
+        let x = vqaddq_s32(vrshlq_s32(scaled, right), self.zero_point);
+        vminq_s32(vmaxq_s32(x, self.min), self.max)
+    }
+}
+
 /// Four accumulators of columns `column..column + 4` become results between `min` and `max`.
 ///
 /// # Safety
@@ -15,25 +80,8 @@ use super::micro::Requant;
 #[inline]
 #[target_feature(enable = "neon")]
 pub(crate) unsafe fn requantize(requant: &Requant, column: usize, acc: int32x4_t) -> int32x4_t {
-    // SAFETY: the caller vouches for the arrays; the negative set is read only when it is there.
-    unsafe {
-        let mut multiplier = vld1q_s32(requant.multiplier.add(column));
-        let mut left = vld1q_s32(requant.left.add(column));
-        let mut right = vld1q_s32(requant.right.add(column));
-        if !requant.negative_multiplier.is_null() {
-            let negative = vcltzq_s32(acc);
-            let pick = |array: *const i32, positive| {
-                vbslq_s32(negative, vld1q_s32(array.add(column)), positive)
-            };
-            multiplier = pick(requant.negative_multiplier, multiplier);
-            left = pick(requant.negative_left, left);
-            right = pick(requant.negative_right, right);
-        }
-        let scaled = vqrdmulhq_s32(vqshlq_s32(acc, left), multiplier);
-        let shifted = vrshlq_s32(scaled, vnegq_s32(right));
-        let x = vqaddq_s32(shifted, vdupq_n_s32(requant.zero_point));
-        vminq_s32(vmaxq_s32(x, vdupq_n_s32(requant.min)), vdupq_n_s32(requant.max))
-    }
+    // SAFETY: the caller vouches for the arrays.
+    unsafe { OutputStage::new(requant, column) }.apply(acc)
 }
 
 /// Stores `count` (1..=8) of the eight results to `c`.

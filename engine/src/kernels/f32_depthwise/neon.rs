@@ -8,15 +8,18 @@ use std::arch::aarch64::{
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{F32Depthwise, F32DepthwiseArgs, MicroKernel, Tile};
 
-/// Eight channels at a time.
+/// Eight channels and four pixels at a time, so that a weight serves four pixels and a multiply-accumulate need not wait
+/// for the one before.
 pub(crate) static DEPTHWISE_8: F32Depthwise = MicroKernel {
-    name: "f32_depthwise_8_neon",
+    name: "f32_depthwise_8x4_neon",
     isa: Isa::Neon,
     tile: Tile { mr: 1, nr: NR, kr: 1 },
     run: depthwise_8,
 };
 
 const NR: usize = 8;
+/// Pixels that share a loaded weight.
+const PIXELS: usize = 4;
 
 /// # Safety
 /// As [`MicroKernel::run`].
@@ -25,22 +28,26 @@ unsafe fn depthwise_8(args: &F32DepthwiseArgs) {
     // SAFETY: the caller vouches for `args`: `a` has pixels * taps pointers to `channels` elements followed by at
     // least seven readable ones (SLACK), `w` whole blocks, `c` `pixels` rows of `channels` elements.
     unsafe {
-        for pixel in 0..args.pixels {
-            let rows = args.a.add(pixel * args.taps);
-            let c = args.c.add(pixel * args.c_stride);
-            let mut w = args.w;
-            let mut channel = 0;
-            while channel < args.channels {
-                let mut acc = [vld1q_f32(w), vld1q_f32(w.add(4))];
-                w = w.add(NR);
+        for channel in (0..args.channels).step_by(NR) {
+            let w = args.w.add(channel * (args.taps + 1));
+            let bias = [vld1q_f32(w), vld1q_f32(w.add(4))];
+            for pixel in (0..args.pixels).step_by(PIXELS) {
+                // Behind the last pixel it is computed once more.
+                let at: [usize; PIXELS] = std::array::from_fn(|p| (pixel + p).min(args.pixels - 1));
+                let rows = at.map(|at| args.a.add(at * args.taps));
+                let mut acc = [bias; PIXELS];
                 for tap in 0..args.taps {
-                    let row = (*rows.add(tap)).add(channel);
-                    acc[0] = vfmaq_f32(acc[0], vld1q_f32(row), vld1q_f32(w));
-                    acc[1] = vfmaq_f32(acc[1], vld1q_f32(row.add(4)), vld1q_f32(w.add(4)));
-                    w = w.add(NR);
+                    let w = w.add((tap + 1) * NR);
+                    let weights = [vld1q_f32(w), vld1q_f32(w.add(4))];
+                    for (acc, rows) in acc.iter_mut().zip(rows) {
+                        let row = (*rows.add(tap)).add(channel);
+                        acc[0] = vfmaq_f32(acc[0], vld1q_f32(row), weights[0]);
+                        acc[1] = vfmaq_f32(acc[1], vld1q_f32(row.add(4)), weights[1]);
+                    }
                 }
-                finish(args, channel, acc, c.add(channel));
-                channel += NR;
+                for (acc, at) in acc.into_iter().zip(at) {
+                    finish(args, channel, acc, args.c.add(at * args.c_stride + channel));
+                }
             }
         }
     }
