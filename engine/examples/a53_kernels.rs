@@ -4,6 +4,7 @@
 //! cargo build --release --target aarch64-unknown-linux-musl -p quantrack-engine --example a53_kernels
 //! a53_kernels                # the names of the cases
 //! a53_kernels gemm-256-int8  # runs one; prints its kernel and its multiply-accumulates
+//! a53_kernels m.tflite int8  # runs a model at a level
 //! ```
 //!
 //! An estimator counts the instructions between `hint #0x60` and `hint #0x61`: a whole operator on packed weights, with the
@@ -11,14 +12,17 @@
 #![expect(clippy::print_stdout, reason = "an example shows its results")]
 
 use std::error::Error;
+use std::sync::Arc;
 
-use quantrack_engine::Serial;
 use quantrack_engine::graph::{Padding, Window};
 use quantrack_engine::kernels::operators::{
     BinConv, Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, IntegerWeights,
     Operator,
 };
 use quantrack_engine::kernels::{CpuFeatures, RequantParams};
+use quantrack_engine::plan::{Plan, Session};
+use quantrack_engine::quantize::{Calibrator, default_recipe, quantize};
+use quantrack_engine::{Level, Serial, Tensor, model};
 
 #[cfg(target_arch = "aarch64")]
 std::arch::global_asm!("a53_begin:", "hint #0x60", "ret", "a53_end:", "hint #0x61", "ret");
@@ -152,6 +156,25 @@ fn features() -> CpuFeatures {
     }
 }
 
+/// One inference of a whole model, its conversions to and from fp32 included, calibrated on inputs of 0.5.
+fn run_model(path: &str, level: Level) -> Result<(), Box<dyn Error>> {
+    let graph = model::import(&std::fs::read(path)?)?;
+    let input = |&id: &usize| Tensor::from_elem(graph.values[id].shape.clone(), 0.5);
+    let inputs: Vec<Tensor> = graph.inputs.iter().map(input).collect();
+    let mut calibrator = Calibrator::new(&graph, &features())?;
+    calibrator.observe(&inputs, &Serial)?;
+    let calibration = calibrator.finish()?;
+    let variant = quantize(&graph, level, &default_recipe(level), Some(&calibration))?;
+    let mut session = Session::new(Arc::new(Plan::new(&variant, &features())?));
+    session.run(&inputs, &Serial)?;
+    a53_begin();
+    session.run(&inputs, &Serial)?;
+    a53_end();
+    let macs: u64 = session.plan().steps().iter().map(|step| step.macs).sum();
+    println!("{path} {level} {macs}");
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let Some(wanted) = std::env::args().nth(1) else {
         for case in CASES {
@@ -163,6 +186,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         return Ok(());
     };
+    if wanted.ends_with(".tflite") {
+        let level = std::env::args().nth(2).ok_or("expected MODEL LEVEL")?;
+        return run_model(&wanted, level.parse()?);
+    }
     let (name, level) = wanted.rsplit_once('-').ok_or("expected CASE-LEVEL")?;
     let case = CASES.iter().find(|case| case.name == name).ok_or("no such case; see the list")?;
     let operator = case.operator(level).ok_or("the case does not run at this level")?;

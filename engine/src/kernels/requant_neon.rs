@@ -12,8 +12,8 @@ use super::micro::Requant;
 #[derive(Clone, Copy)]
 pub(crate) struct OutputStage {
     positive: Factors,
-    /// Equal to `positive` without PReLU.
-    negative: Factors,
+    /// Where there is PReLU.
+    negative: Option<Factors>,
     zero_point: int32x4_t,
     min: int32x4_t,
     max: int32x4_t,
@@ -43,11 +43,10 @@ impl OutputStage {
                 right: vnegq_s32(vld1q_s32(right.add(column))),
             };
             let positive = load(requant.multiplier, requant.left, requant.right);
-            let negative = if requant.negative_multiplier.is_null() {
-                positive
-            } else {
+            let prelu = !requant.negative_multiplier.is_null();
+            let negative = prelu.then(|| {
                 load(requant.negative_multiplier, requant.negative_left, requant.negative_right)
-            };
+            });
             Self {
                 positive,
                 negative,
@@ -62,11 +61,13 @@ impl OutputStage {
     #[inline]
     #[target_feature(enable = "neon")]
     pub(crate) fn apply(&self, acc: int32x4_t) -> int32x4_t {
-        let (positive, negative) = (&self.positive, &self.negative);
-        let below = vcltzq_s32(acc);
-        let multiplier = vbslq_s32(below, negative.multiplier, positive.multiplier);
-        let left = vbslq_s32(below, negative.left, positive.left);
-        let right = vbslq_s32(below, negative.right, positive.right);
+        let Factors { mut multiplier, mut left, mut right } = self.positive;
+        if let Some(negative) = &self.negative {
+            let below = vcltzq_s32(acc);
+            multiplier = vbslq_s32(below, negative.multiplier, multiplier);
+            left = vbslq_s32(below, negative.left, left);
+            right = vbslq_s32(below, negative.right, right);
+        }
         let scaled = vqrdmulhq_s32(vqshlq_s32(acc, left), multiplier);
         let x = vqaddq_s32(vrshlq_s32(scaled, right), self.zero_point);
         vminq_s32(vmaxq_s32(x, self.min), self.max)
