@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ndarray_npy::NpzReader;
 use quantrack_engine::graph::Graph;
-use quantrack_engine::kernels::{CpuFeatures, Isa};
+use quantrack_engine::kernels::CpuFeatures;
 use quantrack_engine::plan::{Plan, Session};
 use quantrack_engine::quantize::{Calibration, Calibrator, default_recipe, quantize};
 use quantrack_engine::{Level, Pool, RayonPool, Serial, Tensor, Variant, model};
@@ -56,9 +56,7 @@ impl Model {
 
 fn features() -> Vec<CpuFeatures> {
     let all = CpuFeatures::detect();
-    let upto =
-        |isa: &Isa| CpuFeatures { isas: all.isas.iter().copied().filter(|i| i <= isa).collect() };
-    all.isas.iter().map(upto).collect()
+    all.isas().iter().map(|&isa| all.up_to(isa)).collect()
 }
 
 fn run(variant: &Variant, cpu: &CpuFeatures, inputs: &[Tensor], pool: &dyn Pool) -> Vec<Tensor> {
@@ -129,7 +127,7 @@ fn every_level_gives_the_same_bits_on_every_instruction_set_and_number_of_thread
             let expected = run(&variant, &CpuFeatures::detect(), inputs, &Serial);
             for cpu in features() {
                 let outputs = run(&variant, &cpu, inputs, &threads(3));
-                assert!(outputs == expected, "{name} at {level} differs on {:?}", cpu.isas);
+                assert!(outputs == expected, "{name} at {level} differs on {:?}", cpu.isas());
             }
             let outputs = run(&variant, &CpuFeatures::detect(), inputs, &threads(2));
             assert!(outputs == expected, "{name} at {level} differs on two threads");

@@ -92,8 +92,8 @@ fn many<T>(next: &mut impl FnMut() -> u64, count: usize, make: impl Fn(u64) -> T
 
 /// Portable only, then each longer prefix of what this CPU has.
 fn instruction_sets() -> Vec<CpuFeatures> {
-    let isas = CpuFeatures::detect().isas;
-    (1..=isas.len()).map(|count| CpuFeatures { isas: isas[..count].to_vec() }).collect()
+    let all = CpuFeatures::detect();
+    all.isas().iter().map(|&isa| all.up_to(isa)).collect()
 }
 
 /// The result of `operator` on each number of threads must be `expected`.

@@ -62,7 +62,7 @@ impl BoardFacts {
             revision: cpu.revision.or_else(|| revision_of_tree(root)),
             cpu: cpu.name.unwrap_or_else(unknown),
             cpu_id: midr.and_then(|midr| short_midr(&midr)).or(cpu.id).unwrap_or_default(),
-            features: detect().isas.into_iter().map(|isa| isa_name(isa).to_owned()).collect(),
+            features: detect().isas().iter().map(|&isa| isa_name(isa).to_owned()).collect(),
             cores: cpu.cores,
             memory_bytes: memory.unwrap_or(0),
             kernel_release: kernel("osrelease").unwrap_or_else(unknown),

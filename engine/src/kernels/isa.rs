@@ -18,11 +18,12 @@ pub enum Isa {
     NeonV7,
 }
 
-/// The instruction sets that may be used, found out by the caller or chosen for a test.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The instruction sets that may be used: those of the running CPU or some of them, so that nobody can claim one that
+/// the CPU lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuFeatures {
-    /// Usable instruction sets; always contains [`Isa::Portable`].
-    pub isas: Vec<Isa>,
+    /// Always contains [`Isa::Portable`].
+    isas: Vec<Isa>,
 }
 
 impl CpuFeatures {
@@ -51,6 +52,23 @@ impl CpuFeatures {
         if cfg!(target_arch = "arm") && hwcap & (NEON | VFPV4) == NEON | VFPV4 {
             isas.push(Isa::NeonV7);
         }
+        Self { isas }
+    }
+
+    /// Usable instruction sets, the slowest first.
+    pub fn isas(&self) -> &[Isa] {
+        &self.isas
+    }
+
+    /// Only those up to `best`, to compare them or to look for a fault.
+    #[must_use]
+    pub fn up_to(&self, best: Isa) -> Self {
+        Self { isas: self.isas.iter().copied().filter(|&isa| isa <= best).collect() }
+    }
+
+    /// All instruction sets that this build has kernels for, to ask what another CPU would select.
+    #[cfg(test)]
+    pub(crate) fn imagined(isas: Vec<Isa>) -> Self {
         Self { isas }
     }
 
