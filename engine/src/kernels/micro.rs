@@ -28,6 +28,12 @@ pub struct Tile {
     pub kr: usize,
 }
 
+impl Tile {
+    /// One-bit panels of so many columns are packed by bytes: each word is `[[u8; nr]; 8]`, its least significant bytes
+    /// first, where others have `[u64; nr]`.
+    pub const BYTEWISE_COLUMNS: usize = 32;
+}
+
 /// Arguments of [`F32Gemm`]: `c[r][j] = clamp(act(bias[j] + sum over t, k of a[t * mr + r][k] * w[t][k][j]))`.
 ///
 /// Each element is accumulated in the order bias, then taps, then channels, by fused multiply-add, so results
@@ -130,7 +136,7 @@ pub struct BinGemmArgs {
     pub bits: usize,
     /// `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
     pub a: *const *const u64,
-    /// The packed panel: `[bias i32; nr]` then words, 64-byte aligned, readable for [`SLACK`] bytes past its end.
+    /// The packed panel: `[bias i32; nr]` then words (see [`Tile::BYTEWISE_COLUMNS`]), 64-byte aligned, readable for [`SLACK`] bytes past its end.
     pub w: *const u64,
     /// First element of the tile.
     pub c: *mut i8,

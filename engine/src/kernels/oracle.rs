@@ -287,7 +287,9 @@ fn integer_gemm(
 fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
     let tile = kernel.tile;
     let (rows, cols) = (random.one_to(tile.mr), random.one_to(tile.nr));
-    let (words, taps) = (random.one_to(9), random.taps());
+    let taps = random.taps();
+    // Now and then sums beyond 16 bits.
+    let words = if random.one_to(24) == 1 { 1100_usize.div_ceil(taps) } else { random.one_to(9) };
     // Kernels load ahead into the slack behind the last word.
     let with_slack = words + SLACK / 8;
     let a: Vec<Vec<u64>> =

@@ -149,7 +149,17 @@ pub(crate) fn bin_gemm(
         panels.panel_mut::<i32>(column / tile.nr)[column % tile.nr] = bias;
     }
     for_each_weight(tile, columns, taps, words, |panel, index, source| {
-        panels.panel_mut::<u64>(panel)[tile.nr / 2 + index] = weights[source];
+        let word = weights[source];
+        if tile.nr == Tile::BYTEWISE_COLUMNS {
+            // `index` counts words: the bytes of a word are a row apart.
+            let (row, j) = (index / tile.nr, index % tile.nr);
+            let bytes = &mut panels.panel_mut::<u8>(panel)[4 * tile.nr + row * tile.nr * 8..];
+            for (b, byte) in word.to_le_bytes().into_iter().enumerate() {
+                bytes[b * tile.nr + j] = byte;
+            }
+        } else {
+            panels.panel_mut::<u64>(panel)[tile.nr / 2 + index] = word;
+        }
     });
     panels
 }

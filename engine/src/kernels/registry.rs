@@ -5,7 +5,7 @@ use super::micro::{BinGemm, F32Depthwise, F32Gemm, I8Depthwise, I8Gemm, MicroKer
 use super::{bin_gemm, f32_depthwise, f32_gemm, i4_gemm, i8_depthwise, i8_gemm};
 
 /// Changes whenever a kernel computes something else or at another speed than before under the same name.
-const REVISION: u32 = 8;
+const REVISION: u32 = 9;
 
 /// fp32 matrix-product tiles.
 pub fn f32_gemm() -> &'static [&'static F32Gemm] {
@@ -55,7 +55,12 @@ pub fn all() -> Vec<(&'static str, Isa)> {
 
 /// Cycles of a Cortex-A53 for a step of a kernel (`kr` channels of a whole tile), by the estimator of
 /// `docs/performance.md`. Kernels that are not listed are compared by the operands they load.
-const STEP_CYCLES: &[(&str, usize)] = &[("i8_gemm_4x16_neon", 37), ("i8_gemm_4x4c16_neon", 72)];
+const STEP_CYCLES: &[(&str, usize)] = &[
+    ("i8_gemm_4x16_neon", 37),
+    ("i8_gemm_4x4c16_neon", 72),
+    ("bin_gemm_4x4w1_neon", 32),
+    ("bin_gemm_4x32b_neon", 240),
+];
 
 /// The kernel for an operator with `rows` output pixels, `columns` output channels and `depth` channels (or words) per
 /// tap: of those that the CPU can run, one of the best instruction set, and of these the one whose tiles, whole or not,

@@ -6,6 +6,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_bytes;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
 mod portable;
@@ -21,6 +23,8 @@ pub(super) static KERNELS: &[&BinGemm] = &[
     &avx512::GEMM_8X16,
     #[cfg(target_arch = "aarch64")]
     &neon::GEMM_4X4,
+    #[cfg(target_arch = "aarch64")]
+    &neon_bytes::GEMM_4X32,
     #[cfg(target_arch = "arm")]
     &neon_v7::GEMM_2X4,
 ];

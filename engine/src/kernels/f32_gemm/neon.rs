@@ -50,6 +50,7 @@ unsafe fn gemm_10x8(args: &F32GemmArgs) {
 /// # Safety
 /// As [`MicroKernel::run`], with `MR` rows of `NR` elements writable at `c`.
 #[target_feature(enable = "neon")]
+#[expect(clippy::too_many_lines, reason = "one block of assembly")]
 unsafe fn tile_10x8(args: &F32GemmArgs, c: *mut f32, stride: usize) {
     let bounds = [args.min, args.max];
     // x0..x9: rows; x10: their table; x11: taps left; x12: weights; x13: offset into the rows; x20: passes left;
