@@ -286,7 +286,11 @@ fn integer_gemm(
 
 fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
     let tile = kernel.tile;
-    let (rows, cols) = (random.one_to(tile.mr), random.one_to(tile.nr));
+    // Whole tiles have an output stage of their own.
+    let (rows, cols) = match random.coin() {
+        true => (tile.mr, tile.nr),
+        false => (random.one_to(tile.mr), random.one_to(tile.nr)),
+    };
     let taps = random.taps();
     // Now and then sums beyond 16 bits.
     let words = if random.one_to(24) == 1 { 1100_usize.div_ceil(taps) } else { random.one_to(9) };

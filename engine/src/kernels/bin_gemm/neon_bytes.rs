@@ -1,9 +1,11 @@
 //! One-bit tiles for 64-bit ARM whose vector lanes are columns.
 
 use std::arch::aarch64::{
-    int32x4_t, uint8x16_t, uint16x8_t, vaddq_s32, vaddw_high_u8, vaddw_u8, vdupq_n_s32, vdupq_n_u8,
-    vdupq_n_u16, vget_low_u8, vget_low_u16, vld1q_s32, vmovl_high_u16, vmovl_u16,
-    vreinterpretq_s32_u32, vshlq_n_s32, vsubq_s32,
+    int16x8_t, int32x4_t, uint8x16_t, uint16x8_t, vaddq_s32, vaddw_high_u8, vaddw_u8, vdup_n_s8,
+    vdupq_n_s16, vdupq_n_s32, vdupq_n_u8, vdupq_n_u16, vget_low_u8, vget_low_u16, vld1q_s32,
+    vmax_s8, vmin_s8, vmovl_high_u16, vmovl_u16, vnegq_s32, vqaddq_s16, vqmovn_high_s32,
+    vqmovn_s16, vqmovn_s32, vqrdmulhq_s32, vqshlq_s32, vreinterpretq_s32_u32, vrshlq_s32,
+    vshll_high_n_u16, vshll_n_u16, vshlq_n_s32, vst1_s8, vsubq_s32,
 };
 use std::arch::asm;
 
@@ -140,6 +142,10 @@ unsafe fn gemm_4x32(args: &BinGemmArgs) {
             let mut halves = [[vdupq_n_u16(0); 4]; MR];
             let mut place = Place { tap: 0, word: 0, w: args.w.add(NR / 2) };
             accumulate(args, &mut place, &mut halves, WORDS_PER_HALF);
+            let plain = args.row_bias.is_null() && args.requant.negative_multiplier.is_null();
+            if plain && args.rows == MR && args.cols == NR {
+                return finish_whole(args, &halves);
+            }
             finish(args, |r, group| {
                 let half = halves[r][group / 2];
                 let count = match group % 2 {
@@ -298,6 +304,52 @@ unsafe fn finish(args: &BinGemmArgs, counts: impl Fn(usize, usize) -> int32x4_t)
             }
             let requant = from_column(&args.requant, column);
             store_4x4(&requant, acc, args.c.add(column), args.c_stride, (args.rows, cols));
+        }
+    }
+}
+
+/// As [`finish`] for a whole tile without corrections and PReLU, eight columns of all rows side by side. Narrowing
+/// saturates, so zero point and bounds may come after it.
+///
+/// # Safety
+/// As [`MicroKernel::run`].
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn finish_whole(args: &BinGemmArgs, halves: &Halves) {
+    let Requant { multiplier, left, right, zero_point, min, max, .. } = args.requant;
+    let bits = vdupq_n_s32((args.bits as i32) << 8);
+    let zero_point = vdupq_n_s16(zero_point as i16);
+    let (min, max) = (vdup_n_s8(min as i8), vdup_n_s8(max as i8));
+    for column in (0..NR).step_by(8) {
+        // SAFETY: the caller vouches for `args`: biases and the arrays of `requant` have NR elements, and `c` is MR
+        // rows of NR elements.
+        unsafe {
+            let load = |array: *const i32| {
+                let array = array.add(column);
+                [vld1q_s32(array), vld1q_s32(array.add(4))]
+            };
+            let none = load(args.w.cast()).map(|bias| vaddq_s32(bits, bias));
+            let (left, multiplier) = (load(left), load(multiplier));
+            let right = load(right).map(|right| vnegq_s32(right));
+            // Vector `i` is the half `i % 2` of row `i / 2`.
+            let x: [int32x4_t; 2 * MR] = std::array::from_fn(|i| {
+                let half = halves[i / 2][column / 8];
+                let twice = match i % 2 {
+                    0 => vshll_n_u16::<9>(vget_low_u16(half)),
+                    _ => vshll_high_n_u16::<9>(half),
+                };
+                vsubq_s32(none[i % 2], vreinterpretq_s32_u32(twice))
+            });
+            let x: [int32x4_t; 2 * MR] = std::array::from_fn(|i| vqshlq_s32(x[i], left[i % 2]));
+            let x: [int32x4_t; 2 * MR] =
+                std::array::from_fn(|i| vqrdmulhq_s32(x[i], multiplier[i % 2]));
+            let x: [int32x4_t; 2 * MR] = std::array::from_fn(|i| vrshlq_s32(x[i], right[i % 2]));
+            let x: [int16x8_t; MR] =
+                std::array::from_fn(|r| vqmovn_high_s32(vqmovn_s32(x[2 * r]), x[2 * r + 1]));
+            for (r, x) in x.map(|x| vqmovn_s16(vqaddq_s16(x, zero_point))).into_iter().enumerate() {
+                let x = vmin_s8(vmax_s8(x, min), max);
+                vst1_s8(args.c.add(r * args.c_stride + column), x);
+            }
         }
     }
 }
