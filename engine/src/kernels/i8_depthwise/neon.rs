@@ -28,21 +28,22 @@ const PIXELS: usize = 2;
 unsafe fn depthwise_8(args: &I8DepthwiseArgs) {
     // SAFETY: the caller vouches for `args`.
     unsafe {
-        match args.taps {
-            9 => blocks::<9>(args),
-            25 => blocks::<25>(args),
-            _ => blocks::<0>(args),
+        match (args.taps, args.requant.negative_multiplier.is_null()) {
+            (9, true) => blocks::<9, false>(args),
+            (25, true) => blocks::<25, false>(args),
+            (_, true) => blocks::<0, false>(args),
+            (_, false) => blocks::<0, true>(args),
         }
     }
 }
 
-/// All blocks; `TAPS` is `args.taps`, or 0 when only known at run time.
+/// All blocks; `TAPS` is `args.taps`, or 0 when only known at run time; `PRELU` whether there are negative factors.
 ///
 /// # Safety
 /// As [`MicroKernel::run`].
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn blocks<const TAPS: usize>(args: &I8DepthwiseArgs) {
+unsafe fn blocks<const TAPS: usize, const PRELU: bool>(args: &I8DepthwiseArgs) {
     let taps = if TAPS == 0 { args.taps } else { TAPS };
     // SAFETY: the caller vouches for `args`: `a` has pixels * taps pointers to `channels` elements followed by at
     // least seven readable ones (SLACK), `w` whole blocks, `c` `pixels` rows of `channels` elements, and the arrays of
@@ -52,7 +53,10 @@ unsafe fn blocks<const TAPS: usize>(args: &I8DepthwiseArgs) {
             let block = args.w.add(channel * (taps + 4));
             let bias = [vld1q_s32(block.cast()), vld1q_s32(block.add(16).cast())];
             let w = block.add(4 * NR);
-            let stages = [channel, channel + 4].map(|first| OutputStage::new(&args.requant, first));
+            let stages = [channel, channel + 4].map(|first| {
+                let stage = OutputStage::new(&args.requant, first);
+                if PRELU { stage } else { stage.without_prelu() }
+            });
             let count = (args.channels - channel).min(NR);
             for pixel in (0..args.pixels).step_by(PIXELS) {
                 // Behind the last pixel it is computed once more.
