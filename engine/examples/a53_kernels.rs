@@ -5,7 +5,11 @@
 //! a53_kernels                # the names of the cases
 //! a53_kernels gemm-256-int8  # runs one; prints its kernel and its multiply-accumulates
 //! a53_kernels m.tflite int8  # runs a model at a level
+//! a53_kernels m.tflite int8 list     # the model's steps
+//! a53_kernels m.tflite int8 CONV_2D  # counts steps whose operator or number is so only
 //! ```
+//!
+//! KERNELS=NAME,... takes those kernels wherever they can run.
 //!
 //! An estimator counts the instructions between `hint #0x60` and `hint #0x61`: a whole operator on packed weights, with the
 //! pointers that it sets up, after one run that is not counted.
@@ -20,7 +24,7 @@ use quantrack_engine::kernels::operators::{
     Operator,
 };
 use quantrack_engine::kernels::{CpuFeatures, RequantParams};
-use quantrack_engine::plan::{Plan, Session};
+use quantrack_engine::plan::{Plan, Session, StepEdge};
 use quantrack_engine::quantize::{Calibrator, default_recipe, quantize};
 use quantrack_engine::{Level, Serial, Tensor, model};
 
@@ -149,15 +153,17 @@ impl Case {
 /// The emulated board's: an A53 has NEON and, at 32 bits, VFPv4.
 fn features() -> CpuFeatures {
     const NEON_AND_VFPV4: u64 = 1 << 12 | 1 << 16;
-    if cfg!(target_arch = "arm") {
+    let features = if cfg!(target_arch = "arm") {
         CpuFeatures::from_armv7_hwcap(NEON_AND_VFPV4)
     } else {
         CpuFeatures::detect()
-    }
+    };
+    let kernels = std::env::var("KERNELS").unwrap_or_default();
+    features.preferring(kernels.split(',').map(str::to_owned))
 }
 
 /// One inference of a whole model, its conversions to and from fp32 included, calibrated on inputs of 0.5.
-fn run_model(path: &str, level: Level) -> Result<(), Box<dyn Error>> {
+fn run_model(path: &str, level: Level, only: Option<&str>) -> Result<(), Box<dyn Error>> {
     let graph = model::import(&std::fs::read(path)?)?;
     let input = |&id: &usize| Tensor::from_elem(graph.values[id].shape.clone(), 0.5);
     let inputs: Vec<Tensor> = graph.inputs.iter().map(input).collect();
@@ -167,10 +173,31 @@ fn run_model(path: &str, level: Level) -> Result<(), Box<dyn Error>> {
     let variant = quantize(&graph, level, &default_recipe(level), Some(&calibration))?;
     let mut session = Session::new(Arc::new(Plan::new(&variant, &features())?));
     session.run(&inputs, &Serial)?;
-    a53_begin();
-    session.run(&inputs, &Serial)?;
-    a53_end();
-    let macs: u64 = session.plan().steps().iter().map(|step| step.macs).sum();
+    let steps = session.plan().steps().to_vec();
+    let wanted =
+        |index: usize| only.is_none_or(|only| steps[index].op == only || only == index.to_string());
+    match only {
+        Some("list") => {
+            for (index, step) in steps.iter().enumerate() {
+                println!("{index}\t{}\t{}\t{}\t{}", step.op, step.kernel, step.macs, step.name);
+            }
+            return Ok(());
+        }
+        None => {
+            a53_begin();
+            session.run(&inputs, &Serial)?;
+            a53_end();
+        }
+        Some(_) => {
+            session.run_observed(&inputs, &Serial, &mut |index, edge| {
+                if wanted(index) {
+                    if edge == StepEdge::Begin { a53_begin() } else { a53_end() }
+                }
+            })?;
+        }
+    }
+    let counted = steps.iter().enumerate().filter(|(index, _)| wanted(*index));
+    let macs: u64 = counted.map(|(_, step)| step.macs).sum();
     println!("{path} {level} {macs}");
     Ok(())
 }
@@ -188,7 +215,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     if wanted.ends_with(".tflite") {
         let level = std::env::args().nth(2).ok_or("expected MODEL LEVEL")?;
-        return run_model(&wanted, level.parse()?);
+        let only = std::env::args().nth(3);
+        return run_model(&wanted, level.parse()?, only.as_deref());
     }
     let (name, level) = wanted.rsplit_once('-').ok_or("expected CASE-LEVEL")?;
     let case = CASES.iter().find(|case| case.name == name).ok_or("no such case; see the list")?;

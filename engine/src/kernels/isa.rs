@@ -24,12 +24,14 @@ pub enum Isa {
 pub struct CpuFeatures {
     /// Always contains [`Isa::Portable`].
     isas: Vec<Isa>,
+    /// Kernels to take wherever they can run.
+    preferred: Vec<String>,
 }
 
 impl CpuFeatures {
     /// Plain Rust only.
     pub fn portable() -> Self {
-        Self { isas: vec![Isa::Portable] }
+        Self::of(vec![Isa::Portable])
     }
 
     /// What the running CPU says of itself. On 32-bit ARM stable Rust cannot ask: callers read AT_HWCAP and use
@@ -41,7 +43,7 @@ impl CpuFeatures {
         isas.extend(detect_x86());
         #[cfg(target_arch = "aarch64")]
         isas.push(Isa::Neon);
-        Self { isas }
+        Self::of(isas)
     }
 
     /// From AT_HWCAP of the auxiliary vector of a 32-bit ARM process: NEON is bit 12, VFPv4 bit 16.
@@ -52,7 +54,11 @@ impl CpuFeatures {
         if cfg!(target_arch = "arm") && hwcap & (NEON | VFPV4) == NEON | VFPV4 {
             isas.push(Isa::NeonV7);
         }
-        Self { isas }
+        Self::of(isas)
+    }
+
+    fn of(isas: Vec<Isa>) -> Self {
+        Self { isas, preferred: Vec::new() }
     }
 
     /// Usable instruction sets, the slowest first.
@@ -63,13 +69,25 @@ impl CpuFeatures {
     /// Only those up to `best`, to compare them or to look for a fault.
     #[must_use]
     pub fn up_to(&self, best: Isa) -> Self {
-        Self { isas: self.isas.iter().copied().filter(|&isa| isa <= best).collect() }
+        let isas = self.isas.iter().copied().filter(|&isa| isa <= best).collect();
+        Self { isas, preferred: self.preferred.clone() }
+    }
+
+    /// For experiments: kernels of these names are selected wherever they can run, whatever they are expected to cost.
+    #[must_use]
+    pub fn preferring(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self { preferred: names.into_iter().collect(), ..self }
+    }
+
+    /// Whether experiments ask for the kernel of this name.
+    pub(crate) fn prefers(&self, name: &str) -> bool {
+        self.preferred.iter().any(|preferred| preferred == name)
     }
 
     /// All instruction sets that this build has kernels for, to ask what another CPU would select.
     #[cfg(test)]
     pub(crate) fn imagined(isas: Vec<Isa>) -> Self {
-        Self { isas }
+        Self::of(isas)
     }
 
     /// Whether kernels for `isa` may run.

@@ -39,9 +39,9 @@ impl Tile {
 /// Each element is accumulated in the order bias, then taps, then channels, by fused multiply-add, so results
 /// are the same bits on every ISA.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct F32GemmArgs {
-    /// Rows to compute, 1..=mr.
+    /// Rows to compute, at least 1: tiles of mr of them, the last of what is left.
     pub rows: usize,
     /// Columns to store, 1..=nr.
     pub cols: usize,
@@ -49,11 +49,11 @@ pub struct F32GemmArgs {
     pub channels: usize,
     /// Taps, at least 1.
     pub taps: usize,
-    /// `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
+    /// For each tile `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
     pub a: *const *const f32,
     /// The packed panel, 64-byte aligned.
     pub w: *const f32,
-    /// First element of the tile.
+    /// First element of the first tile.
     pub c: *mut f32,
     /// Elements between rows of `c`.
     pub c_stride: usize,
@@ -91,14 +91,16 @@ pub struct Requant {
     pub min: i32,
     /// Upper bound of the result, at most 127.
     pub max: i32,
+    /// Whether all left shifts are 0, those for negative accumulators too: kernels may then leave them out.
+    pub only_right: bool,
 }
 
 /// Arguments of [`I8Gemm`]: `acc[r][j] = bias[j] + sum of a * w` in wrapping 32-bit arithmetic, then [`Requant`].
 /// The input's zero point is already folded into the bias; padding rows hold the zero point.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct I8GemmArgs {
-    /// Rows to compute, 1..=mr.
+    /// Rows to compute, at least 1: tiles of mr of them, the last of what is left.
     pub rows: usize,
     /// Columns to store, 1..=nr.
     pub cols: usize,
@@ -106,11 +108,11 @@ pub struct I8GemmArgs {
     pub channels: usize,
     /// Taps, at least 1.
     pub taps: usize,
-    /// `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
+    /// For each tile `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
     pub a: *const *const i8,
     /// The packed panel (biases are i32; weights -127..=127), 64-byte aligned, readable for [`SLACK`] bytes past its end.
     pub w: *const i8,
-    /// First element of the tile.
+    /// First element of the first tile.
     pub c: *mut i8,
     /// Elements between rows of `c`.
     pub c_stride: usize,
@@ -122,9 +124,9 @@ pub struct I8GemmArgs {
 /// the number of valid (tap, channel) pairs. Padded taps contribute 0, for which the caller adjusts through
 /// `row_bias`: `acc[r][j]` also gets `row_bias[r][j]` when that pointer is not null.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct BinGemmArgs {
-    /// Rows to compute, 1..=mr.
+    /// Rows to compute, at least 1: tiles of mr of them, the last of what is left.
     pub rows: usize,
     /// Columns to store, 1..=nr.
     pub cols: usize,
@@ -134,15 +136,15 @@ pub struct BinGemmArgs {
     pub taps: usize,
     /// Channels times taps.
     pub bits: usize,
-    /// `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
+    /// For each tile `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
     pub a: *const *const u64,
     /// The packed panel: `[bias i32; nr]` then words (see [`Tile::BYTEWISE_COLUMNS`]), 64-byte aligned, readable for [`SLACK`] bytes past its end.
     pub w: *const u64,
-    /// First element of the tile.
+    /// First element of the first tile.
     pub c: *mut i8,
     /// Elements between rows of `c`.
     pub c_stride: usize,
-    /// `mr` pointers to `nr` corrections each in units of the accumulator, or null.
+    /// Null, or for each tile `mr` pointers to `nr` corrections each in units of the accumulator, or `mr` null pointers.
     pub row_bias: *const *const i32,
     /// Output stage, arrays of `nr`.
     pub requant: Requant,
@@ -213,6 +215,70 @@ pub struct I8DepthwiseArgs {
     pub c_stride: usize,
     /// Output stage, arrays of `channels` rounded up to `nr`.
     pub requant: Requant,
+}
+
+/// Arguments for a block of tiles.
+pub(crate) trait Block: Copy {
+    /// Rows of all tiles.
+    fn rows(&self) -> usize;
+
+    /// The arguments for tile `index` alone, each of `mr` rows.
+    ///
+    /// # Safety
+    /// The block has that tile.
+    unsafe fn tile(&self, index: usize, mr: usize) -> Self;
+}
+
+/// Calls `tile` for every tile of a block, for micro-kernels that compute one at a time.
+///
+/// # Safety
+/// `tile` may be called for every tile.
+pub(crate) unsafe fn each_tile<A: Block>(args: &A, mr: usize, tile: unsafe fn(&A)) {
+    for index in 0..args.rows().div_ceil(mr) {
+        // SAFETY: the caller vouches for every tile.
+        unsafe { tile(&args.tile(index, mr)) };
+    }
+}
+
+macro_rules! block {
+    ($args:ty) => {
+        impl Block for $args {
+            fn rows(&self) -> usize {
+                self.rows
+            }
+
+            unsafe fn tile(&self, index: usize, mr: usize) -> Self {
+                let first = index * mr;
+                // SAFETY: the block has the tile, so its pointers.
+                let a = unsafe { self.a.add(first * self.taps) };
+                // SAFETY: and its results.
+                let c = unsafe { self.c.add(first * self.c_stride) };
+                Self { rows: (self.rows - first).min(mr), a, c, ..*self }
+            }
+        }
+    };
+}
+
+block!(F32GemmArgs);
+block!(I8GemmArgs);
+
+impl Block for BinGemmArgs {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    unsafe fn tile(&self, index: usize, mr: usize) -> Self {
+        let first = index * mr;
+        // SAFETY: the block has the tile, so its pointers, results and corrections.
+        unsafe {
+            let row_bias = match self.row_bias.is_null() || (*self.row_bias.add(first)).is_null() {
+                true => std::ptr::null(),
+                false => self.row_bias.add(first),
+            };
+            let (a, c) = (self.a.add(first * self.taps), self.c.add(first * self.c_stride));
+            Self { rows: (self.rows - first).min(mr), a, c, row_bias, ..*self }
+        }
+    }
 }
 
 /// One entry of the registry. `A` is the family's argument structure.

@@ -5,7 +5,7 @@ use super::micro::{BinGemm, F32Depthwise, F32Gemm, I8Depthwise, I8Gemm, MicroKer
 use super::{bin_gemm, f32_depthwise, f32_gemm, i4_gemm, i8_depthwise, i8_gemm};
 
 /// Changes whenever a kernel computes something else or at another speed than before under the same name.
-const REVISION: u32 = 11;
+const REVISION: u32 = 12;
 
 /// fp32 matrix-product tiles.
 pub fn f32_gemm() -> &'static [&'static F32Gemm] {
@@ -53,35 +53,50 @@ pub fn all() -> Vec<(&'static str, Isa)> {
     .concat()
 }
 
-/// Cycles of a Cortex-A53 for a step of a kernel (`kr` channels of a whole tile), by the estimator of
-/// `docs/performance.md`. Kernels that are not listed are compared by the operands they load.
-const STEP_CYCLES: &[(&str, usize)] = &[
-    ("i8_gemm_4x16_neon", 37),
-    ("i8_gemm_4x4c16_neon", 72),
-    ("bin_gemm_4x4w1_neon", 32),
-    ("bin_gemm_4x32b_neon", 240),
+/// Cycles of a Cortex-A53, by the estimator of `docs/performance.md`: of a step (`kr` channels of a whole tile), and of what
+/// comes before and after the steps of a tile. Kernels that are not listed are compared by the operands they load.
+const CYCLES: &[(&str, usize, usize)] = &[
+    ("i8_gemm_4x16_neon", 37, 150),
+    ("i8_gemm_4x4c16_neon", 72, 150),
+    ("i8_gemm_8x8_neon", 19, 180),
+    ("bin_gemm_4x4w1_neon", 32, 150),
+    ("bin_gemm_4x32b_neon", 240, 400),
 ];
 
-/// The kernel for an operator with `rows` output pixels, `columns` output channels and `depth` channels (or words) per
-/// tap: of those that the CPU can run, one of the best instruction set, and of these the one whose tiles, whole or not,
-/// cost least on this shape.
+/// What a matrix product or convolution has to compute.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// Output pixels.
+    pub rows: usize,
+    /// Output channels.
+    pub columns: usize,
+    /// Taps of the window.
+    pub taps: usize,
+    /// Channels (words, where they are bits) per tap.
+    pub depth: usize,
+}
+
+/// The kernel for `work`: of those that the CPU can run, one that an experiment asks for, else one of the best
+/// instruction set, and of these the one whose tiles, whole or not, cost least.
 ///
 /// A pure function of its arguments: what a board selects can be asked anywhere.
 pub fn select<A>(
     kernels: &[&'static MicroKernel<A>],
     features: &CpuFeatures,
-    rows: usize,
-    columns: usize,
-    depth: usize,
+    work: Work,
 ) -> &'static MicroKernel<A> {
     let cost = |kernel: &MicroKernel<A>| {
         let Tile { mr, nr, kr } = kernel.tile;
-        let listed = STEP_CYCLES.iter().find(|(name, _)| *name == kernel.name);
+        let listed = CYCLES.iter().find(|(name, ..)| *name == kernel.name);
         // Each channel of a tile takes mr + nr operands.
-        let step = listed.map_or(kr * (mr + nr), |&(_, cycles)| cycles);
-        rows.div_ceil(mr) * columns.div_ceil(nr) * depth.div_ceil(kr) * step
+        let (step, tile) = listed.map_or((kr * (mr + nr), 0), |&(_, step, tile)| (step, tile));
+        let tiles = work.rows.div_ceil(mr) * work.columns.div_ceil(nr);
+        tiles * (work.taps * work.depth.div_ceil(kr) * step + tile)
     };
     let usable = kernels.iter().copied().filter(|kernel| features.has(kernel.isa));
+    if let Some(preferred) = usable.clone().find(|kernel| features.prefers(kernel.name)) {
+        return preferred;
+    }
     let best = usable.clone().map(|kernel| kernel.isa).max();
     usable
         .filter(|kernel| Some(kernel.isa) == best)
@@ -116,18 +131,21 @@ mod tests {
 
     #[test]
     fn selection_takes_the_best_instruction_set_and_the_tile_that_fits() {
+        let work = |rows, columns| Work { rows, columns, taps: 1, depth: 8 };
         let portable = CpuFeatures::portable();
-        assert_eq!(select(f32_gemm(), &portable, 100, 100, 8).isa, Isa::Portable);
+        assert_eq!(select(f32_gemm(), &portable, work(100, 100)).isa, Isa::Portable);
         let all: Vec<Isa> = all().into_iter().map(|(_, isa)| isa).collect();
         let features = CpuFeatures::imagined(all.clone());
-        let kernel = select(f32_gemm(), &features, 96, 64, 8);
+        let kernel = select(f32_gemm(), &features, work(96, 64));
+        let asked = features.clone().preferring([String::from("f32_gemm_4x8_portable")]);
+        assert_eq!(select(f32_gemm(), &asked, work(96, 64)).isa, Isa::Portable);
         assert_eq!(Some(&kernel.isa), all.iter().max());
         if kernel.isa == Isa::Avx512 {
             assert_eq!(kernel.tile.nr, 32);
-            assert_eq!(select(f32_gemm(), &features, 96, 16, 8).tile.nr, 16);
+            assert_eq!(select(f32_gemm(), &features, work(96, 16)).tile.nr, 16);
             // A few wasted rows cost less than narrow tiles.
-            assert_eq!(select(f32_gemm(), &features, 28 * 28, 128, 8).tile.nr, 32);
-            assert_eq!(select(f32_gemm(), &features, 28 * 28, 48, 8).tile.nr, 16);
+            assert_eq!(select(f32_gemm(), &features, work(28 * 28, 128)).tile.nr, 32);
+            assert_eq!(select(f32_gemm(), &features, work(28 * 28, 48)).tile.nr, 16);
         }
     }
 }

@@ -58,6 +58,7 @@ pub struct RequantParams {
     zero_point: i32,
     min: i32,
     max: i32,
+    only_right: bool,
 }
 
 /// The factors as the arrays that micro-kernels read, padded so that whole panels can be read.
@@ -83,6 +84,10 @@ impl Columns {
         }
     }
 
+    fn only_right(&self) -> bool {
+        self.left.iter().all(|&left| left == 0)
+    }
+
     fn factor(&self, channel: usize) -> Factor {
         Factor {
             multiplier: self.multiplier[channel],
@@ -104,13 +109,17 @@ impl RequantParams {
     ) -> Self {
         let paired = negative.is_none_or(|negative| negative.len() == factors.len());
         assert!(paired, "both sets have a factor per channel");
+        let (positive, negative) = (Columns::new(factors), negative.map(Columns::new));
+        let only_right =
+            [Some(&positive), negative.as_ref()].into_iter().flatten().all(Columns::only_right);
         Self {
             channels: factors.len(),
-            positive: Columns::new(factors),
-            negative: negative.map(Columns::new),
+            positive,
+            negative,
             zero_point: i32::from(zero_point),
             min: i32::from(min),
             max: i32::from(max),
+            only_right,
         }
     }
 
@@ -145,6 +154,7 @@ impl RequantParams {
             zero_point: self.zero_point,
             min: self.min,
             max: self.max,
+            only_right: self.only_right,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::arch::x86_64::{
 };
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::requant::requantize_one;
 
 /// Four rows by four columns, one column per 64-bit lane. Bits are counted per nibble by table
@@ -17,7 +17,8 @@ pub(crate) static GEMM_4X4: BinGemm = MicroKernel {
     name: "bin_gemm_4x4_avx2",
     isa: Isa::Avx2,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_4x4,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_4x4) },
 };
 
 const MR: usize = 4;

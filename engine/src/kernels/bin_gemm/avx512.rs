@@ -7,7 +7,7 @@ use std::arch::x86_64::{
 };
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::requant_avx512::{requantize_16, store_16};
 
 /// Eight rows by sixteen columns, one column per 64-bit lane: VPXORQ, VPOPCNTQ and VPADDQ per 512 products.
@@ -15,7 +15,8 @@ pub(crate) static GEMM_8X16: BinGemm = MicroKernel {
     name: "bin_gemm_8x16_avx512",
     isa: Isa::Avx512,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_8x16,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_8x16) },
 };
 
 const MR: usize = 8;

@@ -7,7 +7,7 @@ use std::arch::aarch64::{
 use std::arch::asm;
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::requant_neon::store_4x4;
 
 /// Four rows by four columns, a 64-bit word at a time: EOR, CNT and a byte-wise ADD per 64 products. A Cortex-A53 issues
@@ -17,7 +17,8 @@ pub(crate) static GEMM_4X4: BinGemm = MicroKernel {
     name: "bin_gemm_4x4w1_neon",
     isa: Isa::Neon,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_4x4,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_4x4) },
 };
 
 const MR: usize = 4;

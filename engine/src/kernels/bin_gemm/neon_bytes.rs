@@ -10,7 +10,7 @@ use std::arch::aarch64::{
 use std::arch::asm;
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Requant, Tile};
+use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Requant, Tile, each_tile};
 use crate::kernels::requant_neon::store_4x4;
 
 /// Four rows by 32 columns, eight channels at a time: a byte of a row in every lane against the same byte of 16 columns.
@@ -22,7 +22,8 @@ pub(crate) static GEMM_4X32: BinGemm = MicroKernel {
     name: "bin_gemm_4x32b_neon",
     isa: Isa::Neon,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_4x32,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_4x32) },
 };
 
 const MR: usize = 4;

@@ -4,7 +4,7 @@ use std::arch::global_asm;
 use std::mem::offset_of;
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::neon_v7::requantize;
 
 /// Two rows by four columns of 128-bit groups: VEOR, VCNT and a byte-wise VADD per 128 products, widened every 31.
@@ -12,7 +12,8 @@ pub(crate) static GEMM_2X4: BinGemm = MicroKernel {
     name: "bin_gemm_2x4_neon_v7",
     isa: Isa::NeonV7,
     tile: Tile { mr: MR, nr: NR, kr: 2 },
-    run: gemm_2x4,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_2x4) },
 };
 
 const MR: usize = 2;

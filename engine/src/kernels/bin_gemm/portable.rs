@@ -1,7 +1,7 @@
 //! One-bit tiles in plain Rust.
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::requant::requantize_one;
 
 /// Two rows by four columns, a word at a time.
@@ -9,7 +9,8 @@ pub(crate) static GEMM_2X4: BinGemm = MicroKernel {
     name: "bin_gemm_2x4_portable",
     isa: Isa::Portable,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_2x4,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_2x4) },
 };
 
 const MR: usize = 2;

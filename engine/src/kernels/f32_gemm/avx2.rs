@@ -6,14 +6,15 @@ use std::arch::x86_64::{
 };
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{F32Gemm, F32GemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{F32Gemm, F32GemmArgs, MicroKernel, Tile, each_tile};
 
 /// Six rows by sixteen columns: 12 accumulators, 2 registers of weights, one broadcast.
 pub(crate) static GEMM_6X16: F32Gemm = MicroKernel {
     name: "f32_gemm_6x16_avx2",
     isa: Isa::Avx2,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_6x16,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_6x16) },
 };
 
 const MR: usize = 6;

@@ -7,14 +7,15 @@ use std::arch::x86_64::{
 };
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{F32Gemm, F32GemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{F32Gemm, F32GemmArgs, MicroKernel, Tile, each_tile};
 
 /// Twelve rows by thirty-two columns: 24 accumulators, 2 registers of weights, one broadcast.
 pub(crate) static GEMM_12X32: F32Gemm = MicroKernel {
     name: "f32_gemm_12x32_avx512",
     isa: Isa::Avx512,
     tile: Tile { mr: 12, nr: 32, kr: 1 },
-    run: gemm::<12, 2>,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, 12, gemm::<12, 2>) },
 };
 
 /// Sixteen rows by sixteen columns, for layers of few channels.
@@ -22,7 +23,8 @@ pub(crate) static GEMM_16X16: F32Gemm = MicroKernel {
     name: "f32_gemm_16x16_avx512",
     isa: Isa::Avx512,
     tile: Tile { mr: 16, nr: 16, kr: 1 },
-    run: gemm::<16, 1>,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, 16, gemm::<16, 1>) },
 };
 
 const LANES: usize = 16;

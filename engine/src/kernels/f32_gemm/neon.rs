@@ -3,7 +3,7 @@
 use std::arch::asm;
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{F32Gemm, F32GemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{F32Gemm, F32GemmArgs, MicroKernel, Tile, each_tile};
 
 /// Ten rows by eight columns: 20 accumulators, and five registers of rows and four of weights for two channels.
 ///
@@ -15,7 +15,8 @@ pub(crate) static GEMM_10X8: F32Gemm = MicroKernel {
     name: "f32_gemm_10x8_neon",
     isa: Isa::Neon,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_10x8,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_10x8) },
 };
 
 const MR: usize = 10;

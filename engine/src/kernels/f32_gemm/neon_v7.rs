@@ -4,7 +4,7 @@ use std::arch::global_asm;
 use std::mem::offset_of;
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{F32Gemm, F32GemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{F32Gemm, F32GemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::neon_v7::finish_f32;
 
 /// Four rows by eight columns: the largest tile for 16 registers. Two channels per pass; each scalar is duplicated
@@ -13,7 +13,8 @@ pub(crate) static GEMM_4X8: F32Gemm = MicroKernel {
     name: "f32_gemm_4x8_neon_v7",
     isa: Isa::NeonV7,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_4x8,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_4x8) },
 };
 
 const MR: usize = 4;

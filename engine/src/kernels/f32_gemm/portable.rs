@@ -1,14 +1,15 @@
 //! fp32 tiles in plain Rust.
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{F32Gemm, F32GemmArgs, MicroKernel, Tile, clamp_f32};
+use crate::kernels::micro::{F32Gemm, F32GemmArgs, MicroKernel, Tile, clamp_f32, each_tile};
 
 /// Four rows by eight columns. `mul_add` rounds once, like the fused instructions of the other kernels.
 pub(crate) static GEMM_4X8: F32Gemm = MicroKernel {
     name: "f32_gemm_4x8_portable",
     isa: Isa::Portable,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_4x8,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_4x8) },
 };
 
 const MR: usize = 4;

@@ -6,7 +6,7 @@ use std::arch::aarch64::{
 use std::arch::asm;
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::requant_neon::store_4x4;
 
 /// Four rows by four columns, sixteen channels at a time. Products of 8 and 4 bits leave room for 36 of them in a 16-bit
@@ -20,7 +20,8 @@ pub(crate) static GEMM_4X4: I8Gemm = MicroKernel {
     name: "i4_gemm_4x4c16_neon",
     isa: Isa::Neon,
     tile: Tile { mr: MR, nr: NR, kr: KR },
-    run: gemm_4x4,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_4x4) },
 };
 
 const MR: usize = 4;

@@ -7,7 +7,7 @@ use std::arch::x86_64::{
 };
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::requant_avx2::{requantize_8, store_8};
 
 /// Three rows by eight columns, eight channels at a time: both operands are widened to 16 bits and multiplied in
@@ -16,7 +16,8 @@ pub(crate) static GEMM_3X8: I8Gemm = MicroKernel {
     name: "i8_gemm_3x8c8_avx2",
     isa: Isa::Avx2,
     tile: Tile { mr: MR, nr: NR, kr: KR },
-    run: gemm_3x8,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_3x8) },
 };
 
 const MR: usize = 3;

@@ -6,7 +6,7 @@ use std::arch::x86_64::{
 };
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::requant_avx512::{requantize_16, store_16};
 
 /// Twelve rows by thirty-two columns, four channels at a time. VPDPBUSD wants unsigned activations: they are offset by
@@ -15,7 +15,8 @@ pub(crate) static GEMM_12X32: I8Gemm = MicroKernel {
     name: "i8_gemm_12x32c4_avx512vnni",
     isa: Isa::Avx512,
     tile: Tile { mr: 12, nr: 32, kr: KR },
-    run: gemm::<12, 2>,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, 12, gemm::<12, 2>) },
 };
 
 /// Sixteen rows by sixteen columns, for layers of few channels.
@@ -23,7 +24,8 @@ pub(crate) static GEMM_16X16: I8Gemm = MicroKernel {
     name: "i8_gemm_16x16c4_avx512vnni",
     isa: Isa::Avx512,
     tile: Tile { mr: 16, nr: 16, kr: KR },
-    run: gemm::<16, 1>,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, 16, gemm::<16, 1>) },
 };
 
 const KR: usize = 4;

@@ -8,6 +8,8 @@ mod avx512;
 mod neon;
 #[cfg(target_arch = "aarch64")]
 mod neon_dot;
+#[cfg(target_arch = "aarch64")]
+mod neon_lane;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
 mod portable;
@@ -27,6 +29,8 @@ pub(super) static KERNELS: &[&I8Gemm] = &[
     &neon::GEMM_4X16,
     #[cfg(target_arch = "aarch64")]
     &neon_dot::GEMM_4X4C16,
+    #[cfg(target_arch = "aarch64")]
+    &neon_lane::GEMM_8X8,
     #[cfg(target_arch = "arm")]
     &neon_v7::GEMM_4X8,
 ];

@@ -6,7 +6,7 @@ use std::arch::aarch64::{
 };
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::requant_neon::{requantize, store_8};
 
 /// Four rows by sixteen columns, multiply-accumulate by lane: a column of weights is widened once for four rows,
@@ -15,7 +15,8 @@ pub(crate) static GEMM_4X16: I8Gemm = MicroKernel {
     name: "i8_gemm_4x16_neon",
     isa: Isa::Neon,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_4x16,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_4x16) },
 };
 
 const MR: usize = 4;

@@ -4,7 +4,7 @@ use std::arch::aarch64::{int32x4_t, vaddq_s32, vdupq_n_s32, vld1q_s32, vpaddq_s3
 use std::arch::asm;
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::requant_neon::store_4x4;
 
 /// Four rows by four columns, sixteen channels at a time: SMULL and SMLAL add two products in 16 bits, which weights of
@@ -19,7 +19,8 @@ pub(crate) static GEMM_4X4C16: I8Gemm = MicroKernel {
     name: "i8_gemm_4x4c16_neon",
     isa: Isa::Neon,
     tile: Tile { mr: MR, nr: NR, kr: KR },
-    run: gemm_4x4,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_4x4) },
 };
 
 const MR: usize = 4;

@@ -4,7 +4,7 @@ use std::arch::global_asm;
 use std::mem::offset_of;
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::neon_v7::requantize;
 
 /// Four rows by eight columns, multiply-accumulate by lane: eight channels of each row are widened at a time.
@@ -12,7 +12,8 @@ pub(crate) static GEMM_4X8: I8Gemm = MicroKernel {
     name: "i8_gemm_4x8_neon_v7",
     isa: Isa::NeonV7,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_4x8,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_4x8) },
 };
 
 const MR: usize = 4;

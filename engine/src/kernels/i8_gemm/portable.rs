@@ -1,7 +1,7 @@
 //! 8-bit tiles in plain Rust.
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile, each_tile};
 use crate::kernels::requant::requantize_one;
 
 /// Four rows by eight columns.
@@ -9,7 +9,8 @@ pub(crate) static GEMM_4X8: I8Gemm = MicroKernel {
     name: "i8_gemm_4x8_portable",
     isa: Isa::Portable,
     tile: Tile { mr: MR, nr: NR, kr: 1 },
-    run: gemm_4x8,
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, gemm_4x8) },
 };
 
 const MR: usize = 4;

@@ -19,8 +19,10 @@ use crate::kernels::pack::{self, Panels};
 use crate::kernels::registry;
 use crate::kernels::requant::RequantParams;
 
-/// Tiles whose pointers are made at a time, so that each panel of weights serves several tiles while it is in cache.
-const TILES: usize = 4;
+/// Rows of a block: a panel of weights serves them while it is in cache, and a micro-kernel computes them in one call.
+const BLOCK_ROWS: usize = 32;
+/// Bytes of input for a block that leave room for a panel of weights in the smallest cache.
+const BLOCK_BYTES: usize = 16 << 10;
 
 /// The loop over tiles that all families share.
 #[derive(Debug)]
@@ -32,14 +34,14 @@ struct Walk {
     depth: usize,
 }
 
-/// A tile to compute.
+/// Tiles to compute.
 struct Job<'a, I, O> {
     /// Output pixels.
     pixels: Range<usize>,
     /// Index of the panel, and the columns to store.
     panel: usize,
     cols: usize,
-    /// `taps * mr` pointers.
+    /// `taps * mr` pointers per tile.
     a: &'a [*const I],
     c: *mut O,
 }
@@ -65,7 +67,7 @@ impl Walk {
         self.geometry.shape()
     }
 
-    /// Calls `call` for every tile. `padding` is a pixel for taps outside of the input.
+    /// Calls `call` for every block of tiles and every panel. `padding` is a pixel for taps outside of the input.
     fn run<I: Sync, O: Send>(
         &self,
         input: &[I],
@@ -78,53 +80,73 @@ impl Walk {
         assert!(input.len() >= shape.in_pixels() * self.depth && padding.len() >= self.depth);
         assert_eq!(output.len(), shape.out_pixels() * shape.out_c);
         let output = Output(output.as_mut_ptr());
-        let mr = self.tile.mr;
         let panels = shape.out_c.div_ceil(self.tile.nr);
-        let tiles = shape.out_pixels().div_ceil(mr);
+        let tiles = shape.out_pixels().div_ceil(self.tile.mr);
+        let block = self.block_tiles(size_of::<I>());
+        let compute = |tiles: Range<usize>, panels: Range<usize>| {
+            let mut pointers = Vec::new();
+            for start in tiles.clone().step_by(block) {
+                let tiles = start..tiles.end.min(start + block);
+                self.point(&tiles, input, padding, &mut pointers);
+                self.compute(tiles, panels.clone(), &pointers, &output, &call);
+            }
+        };
         if tiles < pool.threads() {
             // Few pixels (a fully connected layer): share the panels out instead.
-            return split(pool, panels, 1, |first, end| {
-                self.block(input, padding, &output, 0..tiles, first..end, &call);
-            });
+            return split(pool, panels, 1, |first, end| compute(0..tiles, first..end));
         }
-        split(pool, tiles, 1, |first, end| {
-            for start in (first..end).step_by(TILES) {
-                let block = start..end.min(start + TILES);
-                self.block(input, padding, &output, block, 0..panels, &call);
-            }
-        });
+        split(pool, tiles, 1, |first, end| compute(first..end, 0..panels));
     }
 
-    fn block<I, O>(
+    /// Tiles of a block, for input elements of so many bytes.
+    fn block_tiles(&self, element: usize) -> usize {
+        let kernel_rows = self.shape().window.kernel[0];
+        let rows = BLOCK_BYTES / (element * self.depth * kernel_rows).max(1);
+        (rows.min(BLOCK_ROWS) / self.tile.mr).max(1)
+    }
+
+    /// The pointers to the input of `tiles`.
+    fn point<I>(
         &self,
+        tiles: &Range<usize>,
         input: &[I],
         padding: &[I],
-        output: &Output<O>,
-        tiles: Range<usize>,
-        panels: Range<usize>,
-        call: &impl Fn(&Job<'_, I, O>),
+        pointers: &mut Vec<*const I>,
     ) {
-        let shape = self.shape();
-        let Tile { mr, nr, .. } = self.tile;
+        let (mr, last) = (self.tile.mr, self.shape().out_pixels() - 1);
+        pointers.clear();
+        if self.geometry.is_pointwise() {
+            let row = |pixel: usize| input[pixel.min(last) * self.depth..].as_ptr();
+            return pointers.extend((tiles.start * mr..tiles.end * mr).map(row));
+        }
         let per_tile = mr * self.taps;
-        let mut pointers = vec![padding.as_ptr(); tiles.len() * per_tile];
+        pointers.resize(tiles.len() * per_tile, padding.as_ptr());
         for (tile, pointers) in tiles.clone().zip(pointers.chunks_exact_mut(per_tile)) {
             for row in 0..mr {
-                let pixel = (tile * mr + row).min(shape.out_pixels() - 1);
-                self.geometry.for_taps(pixel, |tap, source| {
+                self.geometry.for_taps((tile * mr + row).min(last), |tap, source| {
                     if let Some(source) = source {
                         pointers[tap * mr + row] = input[source * self.depth..].as_ptr();
                     }
                 });
             }
         }
+    }
+
+    fn compute<I, O>(
+        &self,
+        tiles: Range<usize>,
+        panels: Range<usize>,
+        pointers: &[*const I],
+        output: &Output<O>,
+        call: &impl Fn(&Job<'_, I, O>),
+    ) {
+        let shape = self.shape();
+        let Tile { mr, nr, .. } = self.tile;
+        let pixels = tiles.start * mr..(tiles.end * mr).min(shape.out_pixels());
         for panel in panels {
-            for (tile, a) in tiles.clone().zip(pointers.chunks_exact(per_tile)) {
-                let pixels = tile * mr..((tile + 1) * mr).min(shape.out_pixels());
-                let c = output.at(pixels.start * shape.out_c + panel * nr);
-                let cols = nr.min(shape.out_c - panel * nr);
-                call(&Job { pixels, panel, cols, a, c });
-            }
+            let c = output.at(pixels.start * shape.out_c + panel * nr);
+            let cols = nr.min(shape.out_c - panel * nr);
+            call(&Job { pixels: pixels.clone(), panel, cols, a: pointers, c });
         }
     }
 }
@@ -161,13 +183,8 @@ impl F32Conv {
     ) -> Self {
         assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
         assert!(slopes.is_none_or(|slopes| slopes.len() == shape.out_c), "a slope per channel");
-        let kernel = registry::select(
-            registry::f32_gemm(),
-            cpu,
-            shape.out_pixels(),
-            shape.out_c,
-            shape.in_c,
-        );
+        let work = shape.work(shape.out_c, shape.in_c);
+        let kernel = registry::select(registry::f32_gemm(), cpu, work);
         let panels = pack::f32_gemm(kernel.tile, weights, bias, shape.taps(), shape.in_c);
         let columns = shape.out_c.next_multiple_of(kernel.tile.nr);
         let slopes = slopes.map(|slopes| {
@@ -287,7 +304,7 @@ impl I8Conv {
             IntegerWeights::Eight(weights) => (weights, registry::i8_gemm(), pack::i8_gemm),
             IntegerWeights::Four(weights) => (weights, registry::i4_gemm(), pack::i4_gemm),
         };
-        let kernel = registry::select(kernels, cpu, shape.out_pixels(), shape.out_c, shape.in_c);
+        let kernel = registry::select(kernels, cpu, shape.work(shape.out_c, shape.in_c));
         let folded: Vec<i32> = weights
             .chunks_exact(shape.taps() * shape.in_c)
             .zip(bias)
@@ -378,25 +395,28 @@ impl PaddingCorrections {
         Self { classes, sums, columns }
     }
 
-    /// A pointer per row of a tile to the corrections of its columns; `None` when there is nothing to correct.
-    fn rows(&self, pixels: &Range<usize>, first_column: usize) -> Option<[*const i32; MAX_ROWS]> {
-        if self.sums.len() == self.columns {
-            return None;
-        }
+    /// Pointers per row of tiles of `mr` rows to the corrections of their columns, null for tiles without; nothing when no
+    /// tile has any.
+    fn rows(&self, pixels: &Range<usize>, first_column: usize, mr: usize) -> Vec<*const i32> {
         let class = |pixel: usize| self.classes[pixel % self.classes.len()] as usize;
-        if pixels.clone().all(|pixel| class(pixel) == 0) {
-            return None;
+        if self.sums.len() == self.columns || pixels.clone().all(|pixel| class(pixel) == 0) {
+            return Vec::new();
         }
-        let pointer = |row| {
-            let class = if row < pixels.len() { class(pixels.start + row) } else { 0 };
-            self.sums[class * self.columns + first_column..].as_ptr()
-        };
-        Some(std::array::from_fn(pointer))
+        let mut rows = Vec::with_capacity(pixels.len().next_multiple_of(mr));
+        for start in pixels.clone().step_by(mr) {
+            let tile = start..pixels.end.min(start + mr);
+            let plain = tile.clone().all(|pixel| class(pixel) == 0);
+            rows.extend((start..start + mr).map(|pixel| match plain {
+                true => std::ptr::null(),
+                false => {
+                    let class = if pixel < tile.end { class(pixel) } else { 0 };
+                    self.sums[class * self.columns + first_column..].as_ptr()
+                }
+            }));
+        }
+        rows
     }
 }
-
-/// Most rows of a tile of bits.
-const MAX_ROWS: usize = 8;
 
 impl BinConv {
     /// Weights as bits `[out_c, taps, words]`; biases `[out_c]` in 1/256 of a product. Padded taps contribute 0.
@@ -411,13 +431,8 @@ impl BinConv {
         assert_eq!(requant.channels(), shape.out_c, "a factor per output channel");
         let words = shape.in_c.div_ceil(64);
         let taps = shape.taps();
-        let kernel = registry::select(
-            registry::bin_gemm(),
-            cpu,
-            shape.out_pixels(),
-            shape.out_c,
-            shape.in_c.div_ceil(64),
-        );
+        let work = shape.work(shape.out_c, words);
+        let kernel = registry::select(registry::bin_gemm(), cpu, work);
         let panels = pack::bin_gemm(kernel.tile, weights, bias, taps, words);
         let columns = shape.out_c.next_multiple_of(kernel.tile.nr);
         let mut per_tap = vec![0; taps * columns];
@@ -428,7 +443,6 @@ impl BinConv {
             per_tap[tap * columns + channel] = -((shape.in_c as i32 - 2 * ones as i32) << 8);
         }
         let walk = Walk::new(shape, kernel.tile, words);
-        assert!(kernel.tile.mr <= MAX_ROWS, "a tile of bits has at most {MAX_ROWS} rows");
         let padding = PaddingCorrections::new(&walk.geometry, &per_tap, columns);
         Self { walk, kernel, panels, requant, padding }
     }
@@ -444,7 +458,7 @@ impl Operator for BinConv {
         let output = elements_mut(outputs[0], shape.out_pixels() * shape.out_c);
         self.walk.run(input, &padding, output, pool, |job| {
             let first = job.panel * self.kernel.tile.nr;
-            let row_bias = self.padding.rows(&job.pixels, first);
+            let row_bias = self.padding.rows(&job.pixels, first, self.kernel.tile.mr);
             let args = BinGemmArgs {
                 rows: job.pixels.len(),
                 cols: job.cols,
@@ -455,7 +469,7 @@ impl Operator for BinConv {
                 w: self.panels.panel(job.panel).as_ptr(),
                 c: job.c,
                 c_stride: shape.out_c,
-                row_bias: row_bias.as_ref().map_or(std::ptr::null(), |rows| rows.as_ptr()),
+                row_bias: if row_bias.is_empty() { std::ptr::null() } else { row_bias.as_ptr() },
                 requant: self.requant.raw(first),
             };
             // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, and the tile lies

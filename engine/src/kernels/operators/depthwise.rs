@@ -64,7 +64,7 @@ impl F32DepthwiseConv {
     ) -> Self {
         assert_eq!(bias.len(), shape.in_c, "a bias per channel");
         assert!(slopes.is_none_or(|slopes| slopes.len() == shape.in_c), "a slope per channel");
-        let kernel = registry::select(registry::f32_depthwise(), cpu, 1, shape.in_c, 1);
+        let kernel = registry::select(registry::f32_depthwise(), cpu, shape.work(shape.in_c, 1));
         let packed = pack::f32_depthwise(kernel.tile, weights, bias, shape.taps());
         let slopes = slopes.map(|slopes| {
             let mut slopes = slopes.to_vec();
@@ -171,7 +171,7 @@ impl I8DepthwiseConv {
     ) -> Self {
         assert_eq!(bias.len(), shape.in_c, "a bias per channel");
         assert_eq!(requant.channels(), shape.in_c, "a factor per channel");
-        let kernel = registry::select(registry::i8_depthwise(), cpu, 1, shape.in_c, 1);
+        let kernel = registry::select(registry::i8_depthwise(), cpu, shape.work(shape.in_c, 1));
         let mut folded = bias.to_vec();
         for weights in weights.chunks_exact(shape.in_c) {
             for (bias, &w) in folded.iter_mut().zip(weights) {

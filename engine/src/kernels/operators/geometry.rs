@@ -1,6 +1,7 @@
 //! Which input pixels an output pixel reads.
 
 use crate::graph::Window;
+use crate::kernels::registry::Work;
 
 /// Extents and window of a convolution or pooling, NHWC. For fully connected layers `in_w` and `out_w` are the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,11 @@ impl ConvShape {
     pub fn matrix(rows: usize, in_c: usize, out_c: usize) -> Self {
         let window = Window::default();
         Self { batch: 1, in_h: 1, in_w: rows, in_c, out_h: 1, out_w: rows, out_c, window }
+    }
+
+    /// What there is to compute, for the choice of a kernel; `depth` channels (words) per tap.
+    pub(super) fn work(&self, columns: usize, depth: usize) -> Work {
+        Work { rows: self.out_pixels(), columns, taps: self.taps(), depth }
     }
 
     /// Output pixels of all images.
@@ -72,6 +78,12 @@ impl Geometry {
 
     pub(super) fn shape(&self) -> &ConvShape {
         &self.shape
+    }
+
+    /// Whether output pixel `i` reads input pixel `i` and no other.
+    pub(super) fn is_pointwise(&self) -> bool {
+        let Window { kernel, stride, .. } = self.shape.window;
+        kernel == [1, 1] && stride == [1, 1] && self.shape.in_pixels() == self.shape.out_pixels()
     }
 
     /// Calls `tap(index, input pixel or None for padding)` for the taps of output pixel `pixel`.
