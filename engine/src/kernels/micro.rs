@@ -165,8 +165,54 @@ pub(crate) fn clamp_f32(x: f32, min: f32, max: f32) -> f32 {
     if x < max { x } else { max }
 }
 
+/// Where the taps of a row of output pixels are: a table of pointers to pixels for each row of the window, which
+/// neighbouring output pixels share. Padding is a pointer to a pixel of zeros (of zero points).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Taps<T> {
+    /// `kernel[0]` tables of `(pixels - 1) * step + kernel[1]` pointers.
+    pub rows: *const *const *const T,
+    /// Height and width of the window, at least 1.
+    pub kernel: [usize; 2],
+    /// Pointers from an output pixel's first tap to that of the next: the stride, unless the window has gaps.
+    pub step: usize,
+}
+
+impl<T> Taps<T> {
+    /// Taps of a window.
+    pub(crate) fn count(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// The table of window row `y` from the first tap of `pixel` on.
+    ///
+    /// # Safety
+    /// There are such a row and pixel.
+    #[inline]
+    pub(crate) unsafe fn row(&self, pixel: usize, y: usize) -> *const *const T {
+        // SAFETY: the caller vouches for both.
+        unsafe { (*self.rows.add(y)).add(pixel * self.step) }
+    }
+
+    /// Pointers to the taps of each pixel in order, for kernels that compute one at a time.
+    ///
+    /// # Safety
+    /// There are so many pixels.
+    pub(crate) unsafe fn per_pixel(&self, pixels: usize) -> Vec<*const T> {
+        let mut all = Vec::with_capacity(pixels * self.count());
+        for pixel in 0..pixels {
+            for y in 0..self.kernel[0] {
+                // SAFETY: the caller vouches for the pixel.
+                let row = unsafe { std::slice::from_raw_parts(self.row(pixel, y), self.kernel[1]) };
+                all.extend_from_slice(row);
+            }
+        }
+        all
+    }
+}
+
 /// Arguments of [`F32Depthwise`]: for each of `pixels` outputs and each channel,
-/// `c[p][ch] = clamp(act(bias[ch] + sum over t of a[p * taps + t][ch] * w[t][ch]))`, taps in order, fused.
+/// `c[p][ch] = clamp(act(bias[ch] + sum over t of tap[p][t][ch] * w[t][ch]))`, taps in order, fused.
 ///
 /// Weights are packed in blocks of `nr` channels: `[bias; nr]`, then `[[w; nr]; taps]`.
 #[repr(C)]
@@ -176,10 +222,8 @@ pub struct F32DepthwiseArgs {
     pub pixels: usize,
     /// Channels, at least 1.
     pub channels: usize,
-    /// Taps, at least 1.
-    pub taps: usize,
-    /// `pixels * taps` pointers to rows of channels.
-    pub a: *const *const f32,
+    /// Where the taps are.
+    pub taps: Taps<f32>,
     /// Packed weights.
     pub w: *const f32,
     /// First output pixel.
@@ -202,13 +246,14 @@ pub struct I8DepthwiseArgs {
     pub pixels: usize,
     /// Channels, at least 1.
     pub channels: usize,
-    /// Taps, at least 1.
-    pub taps: usize,
-    /// `pixels * taps` pointers to rows of channels.
-    pub a: *const *const i8,
+    /// Where the taps are.
+    pub taps: Taps<i8>,
     /// Packed weights, -127..=127, in blocks of `nr` channels: `[bias i32; nr]`, then for each group of `kr` taps (zeros for those
-    /// beyond `taps`) `[[w i8; kr]; nr]`.
+    /// beyond the last) `[[w i8; kr]; nr]`.
     pub w: *const i8,
+    /// For each block of channels and row of the window, whether the products of that row add up in 16 bits, whatever the
+    /// activations: the magnitudes of each channel's weights sum to 255 at most.
+    pub narrow: *const bool,
     /// First output pixel.
     pub c: *mut i8,
     /// Elements between output pixels.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::isa::CpuFeatures;
 use super::micro::{
     BinGemm, BinGemmArgs, F32Depthwise, F32DepthwiseArgs, F32Gemm, F32GemmArgs, I8Depthwise,
-    I8DepthwiseArgs, I8Gemm, I8GemmArgs, MicroKernel, SLACK, clamp_f32,
+    I8DepthwiseArgs, I8Gemm, I8GemmArgs, MicroKernel, SLACK, Taps, clamp_f32,
 };
 use super::pack;
 use super::registry;
@@ -344,22 +344,64 @@ fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
     compare(&c, &expected, &format!("{rows}x{cols}, {words} words, {taps} taps"))
 }
 
+/// The window and pixels of a depthwise row, and the pointers to its taps.
+struct Window<T> {
+    kernel: [usize; 2],
+    step: usize,
+    pixels: usize,
+    /// A table for each row of the window.
+    rows: Vec<Rows<T>>,
+    pointers: Vec<Vec<*const T>>,
+}
+
+impl<T> Window<T> {
+    /// Up to nineteen pixels, the windows and strides that kernels have code of their own for and others.
+    fn new(
+        random: &mut Random,
+        channels: usize,
+        mut make: impl FnMut(&mut Random, usize) -> Vec<T>,
+    ) -> Self {
+        let kernel = [[1, 1], [3, 3], [5, 5], [2, 3], [4, 5], [3, 2], [7, 7]][random.below(7)];
+        let (step, pixels) = (random.one_to(3), random.one_to(19));
+        let columns = (pixels - 1) * step + kernel[1];
+        let rows: Vec<Rows<T>> =
+            (0..kernel[0]).map(|_| Rows::new(columns, channels, |n| make(random, n))).collect();
+        let pointers =
+            rows.iter().map(|row| row.data.iter().map(|pixel| pixel.as_ptr()).collect()).collect();
+        Self { kernel, step, pixels, rows, pointers }
+    }
+
+    fn tables(&self) -> Vec<*const *const T> {
+        self.pointers.iter().map(|row| row.as_ptr()).collect()
+    }
+
+    fn tap(&self, pixel: usize, tap: usize) -> &[T] {
+        let (y, x) = (tap / self.kernel[1], tap % self.kernel[1]);
+        &self.rows[y].data[pixel * self.step + x]
+    }
+
+    fn what(&self, channels: usize) -> String {
+        let Self { kernel: [height, width], step, pixels, .. } = self;
+        format!("{pixels} pixels, {channels} channels, {height}x{width}, step {step}")
+    }
+}
+
 fn f32_depthwise(kernel: &F32Depthwise, random: &mut Random) -> Result<(), String> {
     let nr = kernel.tile.nr;
-    let (pixels, channels, taps) = (random.one_to(5), random.one_to(67), random.taps());
-    let a = Rows::new(pixels * taps, channels, |n| random.f32s(n));
+    let channels = random.one_to(67);
+    let window = Window::new(random, channels, Random::f32s);
+    let (pixels, taps) = (window.pixels, window.kernel[0] * window.kernel[1]);
     let (bias, weights) = (random.f32s(channels), random.f32s(taps * channels));
     let slopes = random.coin().then(|| random.f32s(channels.next_multiple_of(nr)));
     let (min, max) = random.bounds();
     let packed = pack::f32_depthwise(kernel.tile, &weights, &bias, taps);
-    let pointers: Vec<*const f32> = a.data.iter().map(|row| row.as_ptr()).collect();
+    let tables = window.tables();
     let stride = channels + 3;
     let mut c = vec![777.0_f32; pixels * stride];
     let args = F32DepthwiseArgs {
         pixels,
         channels,
-        taps,
-        a: pointers.as_ptr(),
+        taps: Taps { rows: tables.as_ptr(), kernel: window.kernel, step: window.step },
         w: packed.panel(0).as_ptr(),
         c: c.as_mut_ptr(),
         c_stride: stride,
@@ -374,45 +416,47 @@ fn f32_depthwise(kernel: &F32Depthwise, random: &mut Random) -> Result<(), Strin
         for ch in 0..channels {
             let mut x = bias[ch];
             for tap in 0..taps {
-                x = a.data[p * taps + tap][ch].mul_add(weights[tap * channels + ch], x);
+                x = window.tap(p, tap)[ch].mul_add(weights[tap * channels + ch], x);
             }
             let x = slopes.as_ref().filter(|_| x < 0.0).map_or(x, |slopes| x * slopes[ch]);
             expected[p * stride + ch] = clamp_f32(x, min, max);
         }
     }
     let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-    compare(
-        &bits(&c),
-        &bits(&expected),
-        &format!("{pixels} pixels, {channels} channels, {taps} taps"),
-    )
+    compare(&bits(&c), &bits(&expected), &window.what(channels))
 }
 
 fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String> {
-    let (pixels, channels, taps) = (random.one_to(5), random.one_to(67), random.taps());
+    let channels = random.one_to(67);
     let lowest = random.below(4) == 0;
-    let a =
-        Rows::new(
-            pixels * taps,
+    let window =
+        Window::new(
+            random,
             channels,
-            |n| {
+            |random, n| {
                 if lowest { vec![i8::MIN; n] } else { random.i8s(n) }
             },
         );
+    let (pixels, taps) = (window.pixels, window.kernel[0] * window.kernel[1]);
     let (bias, weights) = (random.i32s(channels), random.i8s(taps * channels).into_iter());
-    let extreme = random.below(4) == 0;
-    let weights: Vec<i8> = weights.map(|w| if extreme { -127 } else { w.max(-127) }).collect();
+    // The largest weights, those whose rows just fit 16 bits, and small ones.
+    let most = [127, 127, 51, 85, 20][random.below(5)];
+    let extreme = random.below(3) == 0;
+    let weights: Vec<i8> = weights
+        .map(|w| if extreme { -most } else { (i32::from(w) * i32::from(most) / 128) as i8 })
+        .collect();
     let requant = random.requant(channels);
     let packed = pack::i8_depthwise(kernel.tile, &weights, &bias, taps);
-    let pointers: Vec<*const i8> = a.data.iter().map(|row| row.as_ptr()).collect();
+    let narrow = pack::narrow_rows(&weights, window.kernel, channels, kernel.tile.nr);
+    let tables = window.tables();
     let stride = channels + 3;
     let mut c = vec![77_i8; pixels * stride];
     let args = I8DepthwiseArgs {
         pixels,
         channels,
-        taps,
-        a: pointers.as_ptr(),
+        taps: Taps { rows: tables.as_ptr(), kernel: window.kernel, step: window.step },
         w: packed.panel(0).as_ptr(),
+        narrow: narrow.as_ptr(),
         c: c.as_mut_ptr(),
         c_stride: stride,
         requant: requant.raw(0),
@@ -425,12 +469,12 @@ fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String>
             let mut acc = bias[ch];
             for tap in 0..taps {
                 let w = i32::from(weights[tap * channels + ch]);
-                acc = acc.wrapping_add(w * i32::from(a.data[p * taps + tap][ch]));
+                acc = acc.wrapping_add(w * i32::from(window.tap(p, tap)[ch]));
             }
             expected[p * stride + ch] = requant.apply(ch, acc);
         }
     }
-    compare(&c, &expected, &format!("{pixels} pixels, {channels} channels, {taps} taps"))
+    compare(&c, &expected, &window.what(channels))
 }
 
 #[cfg(test)]

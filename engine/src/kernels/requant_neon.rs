@@ -93,12 +93,6 @@ impl OutputStage {
         }
     }
 
-    /// The stage without negative factors, which the compiler then knows not to look for.
-    #[inline]
-    pub(crate) fn without_prelu(self) -> Self {
-        Self { negative: None, ..self }
-    }
-
     /// Four accumulators become results between the bounds.
     #[inline]
     #[target_feature(enable = "neon")]

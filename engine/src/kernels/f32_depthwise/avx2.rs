@@ -22,17 +22,18 @@ const NR: usize = 16;
 /// As [`MicroKernel::run`].
 #[target_feature(enable = "avx2,fma")]
 unsafe fn depthwise_16(args: &F32DepthwiseArgs) {
-    // SAFETY: the caller vouches for `args` and for AVX2: `a` has pixels * taps pointers to `channels` elements followed
+    // SAFETY: the caller vouches for `args` and for AVX2: the taps have `channels` elements followed
     // by at least fifteen readable ones (SLACK), `w` whole blocks, `c` `pixels` rows of `channels` elements.
     unsafe {
+        let taps = args.taps.per_pixel(args.pixels);
         for pixel in 0..args.pixels {
-            let rows = args.a.add(pixel * args.taps);
+            let rows = taps.as_ptr().add(pixel * args.taps.count());
             let c = args.c.add(pixel * args.c_stride);
             let mut w = args.w;
             for channel in (0..args.channels).step_by(NR) {
                 let mut acc = [_mm256_loadu_ps(w), _mm256_loadu_ps(w.add(8))];
                 w = w.add(NR);
-                for tap in 0..args.taps {
+                for tap in 0..args.taps.count() {
                     let row = (*rows.add(tap)).add(channel);
                     acc[0] = _mm256_fmadd_ps(_mm256_loadu_ps(row), _mm256_loadu_ps(w), acc[0]);
                     let (row, weights) = (_mm256_loadu_ps(row.add(8)), _mm256_loadu_ps(w.add(8)));

@@ -33,12 +33,13 @@ const PIXELS: usize = 4;
 #[target_feature(enable = "avx512f")]
 unsafe fn depthwise<const VECTORS: usize>(args: &F32DepthwiseArgs) {
     let nr = LANES * VECTORS;
-    // SAFETY: the caller vouches for `args` and for the features: `a` has pixels * taps pointers to `channels` elements
+    // SAFETY: the caller vouches for `args` and for the features: the taps have `channels` elements
     // followed by at least fifteen readable ones (SLACK), `w` whole blocks, `c` `pixels` rows of `channels` elements.
     // Of a vector that would begin behind the last channel nothing is read but weights.
     unsafe {
+        let taps = args.taps.per_pixel(args.pixels);
         for channel in (0..args.channels).step_by(nr) {
-            let w = args.w.add(channel * (args.taps + 1));
+            let w = args.w.add(channel * (args.taps.count() + 1));
             let vectors = (args.channels - channel).div_ceil(LANES).min(VECTORS);
             for pixel in (0..args.pixels).step_by(PIXELS) {
                 // Behind the last pixel it is computed once more.
@@ -47,10 +48,10 @@ unsafe fn depthwise<const VECTORS: usize>(args: &F32DepthwiseArgs) {
                     std::array::from_fn(|v| _mm512_loadu_ps(w.add(LANES * v)))
                 };
                 let mut acc = [load(w); PIXELS];
-                for tap in 0..args.taps {
+                for tap in 0..args.taps.count() {
                     let weights = load(w.add((tap + 1) * nr));
                     for (acc, at) in acc.iter_mut().zip(at) {
-                        let row = (*args.a.add(at * args.taps + tap)).add(channel);
+                        let row = (*taps.as_ptr().add(at * args.taps.count() + tap)).add(channel);
                         for v in 0..vectors {
                             let x = _mm512_loadu_ps(row.add(LANES * v));
                             acc[v] = _mm512_fmadd_ps(x, weights[v], acc[v]);

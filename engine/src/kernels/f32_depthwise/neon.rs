@@ -8,74 +8,155 @@ use std::arch::aarch64::{
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{F32Depthwise, F32DepthwiseArgs, MicroKernel, Tile};
 
-/// Eight channels and four pixels at a time, so that a weight serves four pixels and a multiply-accumulate need not wait
-/// for the one before.
-pub(crate) static DEPTHWISE_8: F32Depthwise = MicroKernel {
-    name: "f32_depthwise_8x4_neon",
+/// Four channels of up to eight neighbouring pixels at a time. For windows three or five wide, stride 1 or 2, every pixel of
+/// the input is loaded once per row of the window and serves all outputs that read it: on a Cortex-A53 a load takes as
+/// long as two multiply-accumulates. Eight outputs are enough independent sums to hide the latency of FMLA.
+pub(crate) static DEPTHWISE_4X8: F32Depthwise = MicroKernel {
+    name: "f32_depthwise_4x8_neon",
     isa: Isa::Neon,
     tile: Tile { mr: 1, nr: NR, kr: 1 },
-    run: depthwise_8,
+    run: depthwise,
 };
 
-const NR: usize = 8;
-/// Pixels that share a loaded weight.
-const PIXELS: usize = 4;
+const NR: usize = 4;
+/// Most pixels of the input that a segment of a row reads: eight outputs, stride 2, five wide.
+const MAX_COLUMNS: usize = 19;
 
 /// # Safety
 /// As [`MicroKernel::run`].
 #[target_feature(enable = "neon")]
-unsafe fn depthwise_8(args: &F32DepthwiseArgs) {
-    // SAFETY: the caller vouches for `args`: `a` has pixels * taps pointers to `channels` elements followed by at
-    // least seven readable ones (SLACK), `w` whole blocks, `c` `pixels` rows of `channels` elements.
+unsafe fn depthwise(args: &F32DepthwiseArgs) {
+    // SAFETY: the caller vouches for `args`.
     unsafe {
-        for channel in (0..args.channels).step_by(NR) {
-            let w = args.w.add(channel * (args.taps + 1));
-            let bias = [vld1q_f32(w), vld1q_f32(w.add(4))];
-            for pixel in (0..args.pixels).step_by(PIXELS) {
-                // Behind the last pixel it is computed once more.
-                let at: [usize; PIXELS] = std::array::from_fn(|p| (pixel + p).min(args.pixels - 1));
-                let rows = at.map(|at| args.a.add(at * args.taps));
-                let mut acc = [bias; PIXELS];
-                for tap in 0..args.taps {
-                    let w = w.add((tap + 1) * NR);
-                    let weights = [vld1q_f32(w), vld1q_f32(w.add(4))];
-                    for (acc, rows) in acc.iter_mut().zip(rows) {
-                        let row = (*rows.add(tap)).add(channel);
-                        acc[0] = vfmaq_f32(acc[0], vld1q_f32(row), weights[0]);
-                        acc[1] = vfmaq_f32(acc[1], vld1q_f32(row.add(4)), weights[1]);
-                    }
-                }
-                for (acc, at) in acc.into_iter().zip(at) {
-                    finish(args, channel, acc, args.c.add(at * args.c_stride + channel));
+        match (args.taps.kernel[1], args.taps.step) {
+            (3, 1) => blocks::<3, 1>(args),
+            (3, 2) => blocks::<3, 2>(args),
+            (5, 1) => blocks::<5, 1>(args),
+            (5, 2) => blocks::<5, 2>(args),
+            _ => {
+                for channel in (0..args.channels).step_by(NR) {
+                    (0..args.pixels).for_each(|pixel| any_window(args, channel, pixel));
                 }
             }
         }
     }
 }
 
+/// All channels of a row. The last segment of a row begins earlier when it would go too far, and computes some pixels once
+/// more.
+///
 /// # Safety
-/// `c` is writable for the channels from `channel` on, at most NR; `args.slopes` is null or covers the block.
+/// As [`MicroKernel::run`], for windows `WIDTH` wide and a step of `STEP`.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn finish(args: &F32DepthwiseArgs, channel: usize, mut acc: [float32x4_t; 2], c: *mut f32) {
-    // SAFETY: as above; the whole vectors go to `c` only when the block is whole.
-    unsafe {
-        for (half, x) in acc.iter_mut().enumerate() {
-            if !args.slopes.is_null() {
-                let scaled = vmulq_f32(*x, vld1q_f32(args.slopes.add(channel + 4 * half)));
-                *x = vbslq_f32(vcltzq_f32(*x), scaled, *x);
+unsafe fn blocks<const WIDTH: usize, const STEP: usize>(args: &F32DepthwiseArgs) {
+    for channel in (0..args.channels).step_by(NR) {
+        let mut pixel = 0;
+        while pixel < args.pixels {
+            let left = args.pixels - pixel;
+            // SAFETY: the caller vouches for `args`, and the segments are within the row.
+            unsafe {
+                if left > 4 && args.pixels >= 8 {
+                    segment::<WIDTH, STEP, 8>(args, channel, pixel.min(args.pixels - 8));
+                    pixel += 8;
+                } else if args.pixels >= 4 {
+                    segment::<WIDTH, STEP, 4>(args, channel, pixel.min(args.pixels - 4));
+                    pixel += 4;
+                } else {
+                    any_window(args, channel, pixel);
+                    pixel += 1;
+                }
             }
-            *x = vminq_f32(vmaxq_f32(*x, vdupq_n_f32(args.min)), vdupq_n_f32(args.max));
         }
+    }
+}
+
+/// Four channels of `PIXELS` outputs.
+///
+/// # Safety
+/// As [`MicroKernel::run`], for windows `WIDTH` wide and a step of `STEP`; the row has the pixels.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn segment<const WIDTH: usize, const STEP: usize, const PIXELS: usize>(
+    args: &F32DepthwiseArgs,
+    channel: usize,
+    pixel: usize,
+) {
+    // SAFETY: the caller vouches for `args`: taps are readable for three elements past their channels (SLACK), `w` has whole
+    // blocks.
+    unsafe {
+        let mut w = args.w.add(channel * (args.taps.count() + 1));
+        let mut acc = [vld1q_f32(w); PIXELS];
+        w = w.add(NR);
+        for y in 0..args.taps.kernel[0] {
+            let row = args.taps.row(pixel, y);
+            let mut x = [vdupq_n_f32(0.0); MAX_COLUMNS];
+            for (column, x) in x.iter_mut().enumerate().take((PIXELS - 1) * STEP + WIDTH) {
+                *x = vld1q_f32((*row.add(column)).add(channel));
+            }
+            for tap in 0..WIDTH {
+                let weight = vld1q_f32(w.add(tap * NR));
+                for (p, acc) in acc.iter_mut().enumerate() {
+                    *acc = vfmaq_f32(*acc, x[p * STEP + tap], weight);
+                }
+            }
+            w = w.add(WIDTH * NR);
+        }
+        finish(args, channel, pixel, &acc);
+    }
+}
+
+/// Four channels of an output, whatever the window.
+///
+/// # Safety
+/// As [`MicroKernel::run`]; the row has the pixel.
+#[target_feature(enable = "neon")]
+unsafe fn any_window(args: &F32DepthwiseArgs, channel: usize, pixel: usize) {
+    // SAFETY: as for `segment`.
+    unsafe {
+        let mut w = args.w.add(channel * (args.taps.count() + 1));
+        let mut acc = vld1q_f32(w);
+        for y in 0..args.taps.kernel[0] {
+            let row = args.taps.row(pixel, y);
+            for tap in 0..args.taps.kernel[1] {
+                w = w.add(NR);
+                acc = vfmaq_f32(acc, vld1q_f32((*row.add(tap)).add(channel)), vld1q_f32(w));
+            }
+        }
+        finish(args, channel, pixel, &[acc]);
+    }
+}
+
+/// # Safety
+/// As [`MicroKernel::run`]; the row has the pixels.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn finish<const PIXELS: usize>(
+    args: &F32DepthwiseArgs,
+    channel: usize,
+    pixel: usize,
+    acc: &[float32x4_t; PIXELS],
+) {
+    let mut acc = *acc;
+    // SAFETY: `args.slopes` is null or covers the block; whole vectors are stored only where the block is whole.
+    unsafe {
+        if !args.slopes.is_null() {
+            let slopes = vld1q_f32(args.slopes.add(channel));
+            acc = acc.map(|x| vbslq_f32(vcltzq_f32(x), vmulq_f32(x, slopes), x));
+        }
+        let (min, max) = (vdupq_n_f32(args.min), vdupq_n_f32(args.max));
+        acc = acc.map(|x| vminq_f32(vmaxq_f32(x, min), max));
+        let c = args.c.add(pixel * args.c_stride + channel);
         let left = args.channels - channel;
-        if left >= NR {
-            vst1q_f32(c, acc[0]);
-            vst1q_f32(c.add(4), acc[1]);
-        } else {
-            let mut tail = [0.0_f32; NR];
-            vst1q_f32(tail.as_mut_ptr(), acc[0]);
-            vst1q_f32(tail.as_mut_ptr().add(4), acc[1]);
-            std::ptr::copy_nonoverlapping(tail.as_ptr(), c, left);
+        for (p, &x) in acc.iter().enumerate() {
+            let c = c.add(p * args.c_stride);
+            if left >= NR {
+                vst1q_f32(c, x);
+            } else {
+                let mut tail = [0.0_f32; NR];
+                vst1q_f32(tail.as_mut_ptr(), x);
+                std::ptr::copy_nonoverlapping(tail.as_ptr(), c, left);
+            }
         }
     }
 }

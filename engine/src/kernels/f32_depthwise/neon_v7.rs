@@ -57,17 +57,18 @@ unsafe extern "C" {
 /// # Safety
 /// As [`MicroKernel::run`].
 unsafe fn depthwise_8(args: &F32DepthwiseArgs) {
-    let block = NR * (args.taps + 1);
+    let block = NR * (args.taps.count() + 1);
     let mut acc = [0.0_f32; NR];
     // SAFETY: the caller vouches for `args` (rows readable for seven elements past their channels: SLACK; `slopes` null
     // or covering whole blocks) and for NEON with VFPv4.
     unsafe {
+        let taps = args.taps.per_pixel(args.pixels);
         for pixel in 0..args.pixels {
-            let rows = args.a.add(pixel * args.taps);
+            let rows = taps.as_ptr().add(pixel * args.taps.count());
             let c = args.c.add(pixel * args.c_stride);
             for channel in (0..args.channels).step_by(NR) {
                 let w = args.w.add(channel / NR * block);
-                quantrack_f32_depthwise_8_v7(rows, args.taps, 4 * channel, w, &raw mut acc);
+                quantrack_f32_depthwise_8_v7(rows, args.taps.count(), 4 * channel, w, &raw mut acc);
                 let slopes =
                     if args.slopes.is_null() { args.slopes } else { args.slopes.add(channel) };
                 let count = (args.channels - channel).min(NR);

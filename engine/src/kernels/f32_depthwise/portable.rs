@@ -18,12 +18,13 @@ const NR: usize = 8;
 unsafe fn depthwise_8(args: &F32DepthwiseArgs) {
     // SAFETY: the caller vouches for `args`; every index is below the extents that its fields state.
     unsafe {
+        let taps = args.taps.per_pixel(args.pixels);
         for pixel in 0..args.pixels {
-            let rows = args.a.add(pixel * args.taps);
+            let rows = taps.as_ptr().add(pixel * args.taps.count());
             for channel in 0..args.channels {
-                let w = args.w.add(channel / NR * NR * (args.taps + 1) + channel % NR);
+                let w = args.w.add(channel / NR * NR * (args.taps.count() + 1) + channel % NR);
                 let mut x = *w;
-                for tap in 0..args.taps {
+                for tap in 0..args.taps.count() {
                     x = (*(*rows.add(tap)).add(channel)).mul_add(*w.add((tap + 1) * NR), x);
                 }
                 let negative = !args.slopes.is_null() && x < 0.0;

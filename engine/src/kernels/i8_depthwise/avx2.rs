@@ -24,15 +24,16 @@ const NR: usize = 16;
 /// As [`MicroKernel::run`].
 #[target_feature(enable = "avx2")]
 unsafe fn depthwise_16(args: &I8DepthwiseArgs) {
-    // SAFETY: the caller vouches for `args` and for AVX2: `a` has pixels * taps pointers to `channels` elements followed
+    // SAFETY: the caller vouches for `args` and for AVX2: the taps have `channels` elements followed
     // by at least fifteen readable ones (SLACK), `w` whole blocks, the arrays of `requant` cover whole blocks.
     unsafe {
+        let taps = args.taps.per_pixel(args.pixels);
         for pixel in 0..args.pixels {
-            let rows = args.a.add(pixel * args.taps);
+            let rows = taps.as_ptr().add(pixel * args.taps.count());
             let c = args.c.add(pixel * args.c_stride);
             for channel in (0..args.channels).step_by(NR) {
-                let block = args.w.add(channel * (args.taps + 4));
-                let sums = accumulate(rows, args.taps, channel, block.add(4 * NR));
+                let block = args.w.add(channel * (args.taps.count() + 4));
+                let sums = accumulate(rows, args.taps.count(), channel, block.add(4 * NR));
                 for (half, sum) in sums.into_iter().enumerate() {
                     let first = channel + 8 * half;
                     if first < args.channels {

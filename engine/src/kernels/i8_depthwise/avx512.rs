@@ -31,22 +31,23 @@ type Block = [__m256i; 4];
 /// As [`MicroKernel::run`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2")]
 unsafe fn depthwise_32(args: &I8DepthwiseArgs) {
-    let groups = args.taps.div_ceil(TAPS);
+    let groups = args.taps.count().div_ceil(TAPS);
     let block_bytes = NR * (4 + groups * TAPS);
-    // SAFETY: the caller vouches for `args` and for the features: `a` has pixels * taps pointers to `channels` elements
+    // SAFETY: the caller vouches for `args` and for the features: the taps have `channels` elements
     // followed by at least 31 readable ones (SLACK), `w` whole blocks, the arrays of `requant` cover whole blocks.
     unsafe {
+        let taps = args.taps.per_pixel(args.pixels);
         for channel in (0..args.channels).step_by(NR) {
             let block = args.w.add(channel / NR * block_bytes);
             let weights = block.add(4 * NR);
             let start = start(block, groups);
             for pixel in 0..args.pixels {
-                let rows = args.a.add(pixel * args.taps);
+                let rows = taps.as_ptr().add(pixel * args.taps.count());
                 let mut acc = start;
                 for group in 0..groups {
                     let tap = |t: usize| {
                         // Weights of taps that are not there are zero.
-                        let row = *rows.add((group * TAPS + t).min(args.taps - 1));
+                        let row = *rows.add((group * TAPS + t).min(args.taps.count() - 1));
                         _mm256_loadu_si256(row.add(channel).cast())
                     };
                     let a = interleave([tap(0), tap(1), tap(2), tap(3)]);

@@ -20,7 +20,7 @@ pub(super) static KERNELS: &[&I8Depthwise] = &[
     #[cfg(target_arch = "x86_64")]
     &avx512::DEPTHWISE_32,
     #[cfg(target_arch = "aarch64")]
-    &neon::DEPTHWISE_8,
+    &neon::DEPTHWISE_8X4,
     #[cfg(target_arch = "arm")]
     &neon_v7::DEPTHWISE_8,
 ];

@@ -59,17 +59,18 @@ unsafe extern "C" {
 /// # Safety
 /// As [`MicroKernel::run`].
 unsafe fn depthwise_8(args: &I8DepthwiseArgs) {
-    let block = NR * (args.taps + 4);
+    let block = NR * (args.taps.count() + 4);
     let mut acc = [0_i32; NR];
     // SAFETY: the caller vouches for `args` (rows readable for seven elements past their channels: SLACK; the arrays of
     // `requant` cover whole blocks) and for NEON.
     unsafe {
+        let taps = args.taps.per_pixel(args.pixels);
         for pixel in 0..args.pixels {
-            let rows = args.a.add(pixel * args.taps);
+            let rows = taps.as_ptr().add(pixel * args.taps.count());
             let c = args.c.add(pixel * args.c_stride);
             for channel in (0..args.channels).step_by(NR) {
                 let w = args.w.add(channel / NR * block);
-                quantrack_i8_depthwise_8_v7(rows, args.taps, channel, w, &raw mut acc);
+                quantrack_i8_depthwise_8_v7(rows, args.taps.count(), channel, w, &raw mut acc);
                 let count = (args.channels - channel).min(NR);
                 requantize(&acc, &args.requant, channel, c.add(channel), count);
             }

@@ -9,35 +9,109 @@ use super::widen::{HalfPanels, widened};
 use super::{Operator, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
-use crate::kernels::micro::{F32Depthwise, F32DepthwiseArgs, I8Depthwise, I8DepthwiseArgs, SLACK};
+use crate::kernels::micro::{
+    F32Depthwise, F32DepthwiseArgs, I8Depthwise, I8DepthwiseArgs, SLACK, Taps,
+};
 use crate::kernels::pack::{self, Panels};
 use crate::kernels::registry;
 use crate::kernels::requant::RequantParams;
 
-/// Pointers to the taps of one row of output pixels.
-fn pointers<T>(
-    geometry: &Geometry,
-    row: usize,
-    input: &[T],
-    padding: &[T],
-    pointers: &mut Vec<*const T>,
-) {
-    let shape = geometry.shape();
-    pointers.clear();
-    for pixel in row * shape.out_w..(row + 1) * shape.out_w {
-        geometry.for_taps(pixel, |_, source| {
-            pointers.push(match source {
-                Some(source) => input[source * shape.in_c..].as_ptr(),
-                None => padding.as_ptr(),
-            });
+/// Which pixels the rows of a depthwise convolution read.
+#[derive(Debug)]
+struct Rows {
+    geometry: Geometry,
+    /// Columns of a table of pointers; `None` for padding.
+    columns: Vec<Option<usize>>,
+    step: usize,
+}
+
+impl Rows {
+    fn new(shape: &ConvShape) -> Self {
+        let geometry = Geometry::new(shape);
+        let (columns, step) = geometry.column_table();
+        Self { geometry, columns, step }
+    }
+
+    /// Calls `call` with every row of `output` and its taps.
+    fn run<T: Sync, O: Send>(
+        &self,
+        input: &[T],
+        padding: &[T],
+        output: &mut [O],
+        pool: &dyn Pool,
+        call: impl Fn(Taps<T>, &mut [O]) + Sync,
+    ) {
+        let shape = self.geometry.shape();
+        let row = shape.out_w * shape.in_c;
+        for_rows(pool, output, row, 1, |first, output| {
+            let mut tables = Tables::new(self, input, padding);
+            for (index, output) in output.chunks_exact_mut(row).enumerate() {
+                let rows = tables.of_row(first + index);
+                let taps =
+                    Taps { rows: rows.as_ptr(), kernel: shape.window.kernel, step: self.step };
+                call(taps, output);
+            }
         });
+    }
+}
+
+/// Tables of pointers to the pixels of input rows, each made once while output rows go by.
+struct Tables<'a, T> {
+    rows: &'a Rows,
+    input: &'a [T],
+    /// All of it padding.
+    outside: Vec<*const T>,
+    /// The input row (by its first pixel) of each table, and the table.
+    known: Vec<(Option<usize>, Vec<*const T>)>,
+    /// The tables of an output row.
+    chosen: Vec<*const *const T>,
+}
+
+impl<'a, T> Tables<'a, T> {
+    fn new(rows: &'a Rows, input: &'a [T], padding: &'a [T]) -> Self {
+        let [height, _] = rows.geometry.shape().window.kernel;
+        let outside = vec![padding.as_ptr(); rows.columns.len()];
+        let known = vec![(None, outside.clone()); height];
+        Self { rows, input, outside, known, chosen: Vec::with_capacity(height) }
+    }
+
+    fn of_row(&mut self, row: usize) -> &[*const *const T] {
+        let shape = self.rows.geometry.shape();
+        let height = shape.window.kernel[0];
+        self.chosen.clear();
+        for tap in 0..height {
+            let Some(first) = self.rows.geometry.source_row(row, tap) else {
+                self.chosen.push(self.outside.as_ptr());
+                continue;
+            };
+            let held = self.known.iter().position(|(known, _)| *known == Some(first));
+            let table = held.unwrap_or_else(|| {
+                // Rows of a window differ, so a table of another output row is free.
+                let needed = |known: Option<usize>| {
+                    known.is_some()
+                        && (0..height).any(|t| self.rows.geometry.source_row(row, t) == known)
+                };
+                let free = self.known.iter().position(|(known, _)| !needed(*known)).unwrap_or(0);
+                let (known, table) = &mut self.known[free];
+                *known = Some(first);
+                let base = self.input[first * shape.in_c..].as_ptr();
+                for (pointer, column) in table.iter_mut().zip(&self.rows.columns) {
+                    if let Some(column) = column {
+                        *pointer = base.wrapping_add(column * shape.in_c);
+                    }
+                }
+                free
+            });
+            self.chosen.push(self.known[table].1.as_ptr());
+        }
+        &self.chosen
     }
 }
 
 /// fp32 arithmetic on fp32 or fp16 operands.
 #[derive(Debug)]
 pub struct F32DepthwiseConv {
-    geometry: Geometry,
+    rows: Rows,
     kernel: &'static F32Depthwise,
     weights: Weights,
     slopes: Option<Vec<f32>>,
@@ -79,42 +153,36 @@ impl F32DepthwiseConv {
         } else {
             Weights::F32(packed)
         };
-        Self { geometry: Geometry::new(shape), kernel, weights, slopes, bounds }
+        Self { rows: Rows::new(shape), kernel, weights, slopes, bounds }
     }
 
     /// `input` is readable for the slack behind its elements.
     fn run_f32(&self, input: &[f32], weights: &[f32], output: &mut [f32], pool: &dyn Pool) {
-        let shape = self.geometry.shape();
+        let shape = self.rows.geometry.shape();
         assert!(input.len() >= shape.in_pixels() * shape.in_c + SLACK / 4);
         let padding = vec![0.0; shape.in_c + SLACK / 4];
-        let row = shape.out_w * shape.in_c;
-        for_rows(pool, output, row, 1, |first, output| {
-            let mut taps = Vec::with_capacity(shape.out_w * shape.taps());
-            for (index, output) in output.chunks_exact_mut(row).enumerate() {
-                pointers(&self.geometry, first + index, input, &padding, &mut taps);
-                let args = F32DepthwiseArgs {
-                    pixels: shape.out_w,
-                    channels: shape.in_c,
-                    taps: shape.taps(),
-                    a: taps.as_ptr(),
-                    w: weights.as_ptr(),
-                    c: output.as_mut_ptr(),
-                    c_stride: shape.in_c,
-                    min: self.bounds.0,
-                    max: self.bounds.1,
-                    slopes: self.slopes.as_ref().map_or(std::ptr::null(), |s| s.as_ptr()),
-                };
-                // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, both readable
-                // for SLACK bytes past their channels, and `output` is a whole row.
-                unsafe { (self.kernel.run)(&args) };
-            }
+        self.rows.run(input, &padding, output, pool, |taps, output| {
+            let args = F32DepthwiseArgs {
+                pixels: shape.out_w,
+                channels: shape.in_c,
+                taps,
+                w: weights.as_ptr(),
+                c: output.as_mut_ptr(),
+                c_stride: shape.in_c,
+                min: self.bounds.0,
+                max: self.bounds.1,
+                slopes: self.slopes.as_ref().map_or(std::ptr::null(), |s| s.as_ptr()),
+            };
+            // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, both readable
+            // for SLACK bytes past their channels, and `output` is a whole row.
+            unsafe { (self.kernel.run)(&args) };
         });
     }
 }
 
 impl Operator for F32DepthwiseConv {
     fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
-        let shape = self.geometry.shape();
+        let shape = self.rows.geometry.shape();
         let in_count = shape.in_pixels() * shape.in_c;
         let out_count = shape.out_pixels() * shape.in_c;
         match &self.weights {
@@ -151,9 +219,11 @@ impl Operator for F32DepthwiseConv {
 /// Integer arithmetic on 8-bit operands.
 #[derive(Debug)]
 pub struct I8DepthwiseConv {
-    geometry: Geometry,
+    rows: Rows,
     kernel: &'static I8Depthwise,
     packed: Panels<i8>,
+    /// As [`I8DepthwiseArgs::narrow`].
+    narrow: Vec<bool>,
     requant: RequantParams,
     input_zero_point: i8,
 }
@@ -179,36 +249,32 @@ impl I8DepthwiseConv {
             }
         }
         let packed = pack::i8_depthwise(kernel.tile, weights, &folded, shape.taps());
-        Self { geometry: Geometry::new(shape), kernel, packed, requant, input_zero_point }
+        let narrow = pack::narrow_rows(weights, shape.window.kernel, shape.in_c, kernel.tile.nr);
+        Self { rows: Rows::new(shape), kernel, packed, narrow, requant, input_zero_point }
     }
 }
 
 impl Operator for I8DepthwiseConv {
     fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
-        let shape = self.geometry.shape();
+        let shape = self.rows.geometry.shape();
         assert!(inputs[0].len() >= shape.in_pixels() * shape.in_c + SLACK);
         let input: &[i8] = bytemuck::cast_slice(inputs[0]);
         let padding = vec![self.input_zero_point; shape.in_c + SLACK];
         let output = elements_mut(outputs[0], shape.out_pixels() * shape.in_c);
-        let row = shape.out_w * shape.in_c;
-        for_rows(pool, output, row, 1, |first, output| {
-            let mut taps = Vec::with_capacity(shape.out_w * shape.taps());
-            for (index, output) in output.chunks_exact_mut(row).enumerate() {
-                pointers(&self.geometry, first + index, input, &padding, &mut taps);
-                let args = I8DepthwiseArgs {
-                    pixels: shape.out_w,
-                    channels: shape.in_c,
-                    taps: shape.taps(),
-                    a: taps.as_ptr(),
-                    w: self.packed.panel(0).as_ptr(),
-                    c: output.as_mut_ptr(),
-                    c_stride: shape.in_c,
-                    requant: self.requant.raw(0),
-                };
-                // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, both readable
-                // for SLACK bytes past their channels, and `output` is a whole row.
-                unsafe { (self.kernel.run)(&args) };
-            }
+        self.rows.run(input, &padding, output, pool, |taps, output| {
+            let args = I8DepthwiseArgs {
+                pixels: shape.out_w,
+                channels: shape.in_c,
+                taps,
+                w: self.packed.panel(0).as_ptr(),
+                narrow: self.narrow.as_ptr(),
+                c: output.as_mut_ptr(),
+                c_stride: shape.in_c,
+                requant: self.requant.raw(0),
+            };
+            // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, both readable
+            // for SLACK bytes past their channels, and `output` is a whole row.
+            unsafe { (self.kernel.run)(&args) };
         });
     }
 

@@ -102,6 +102,27 @@ impl Geometry {
         }
     }
 
+    /// Index of the first pixel of the input row that row `tap` of the window reads for output row `row` (of all images).
+    pub(super) fn source_row(&self, row: usize, tap: usize) -> Option<usize> {
+        let (image, y) = (row / self.shape.out_h, row % self.shape.out_h);
+        let first = self.rows[y * self.shape.window.kernel[0] + tap];
+        (first != PADDING).then(|| image * self.shape.in_h * self.shape.in_w + first as usize)
+    }
+
+    /// For a table that holds every column an output row reads once: the columns, and the entries from an output pixel's
+    /// first tap to that of the next. Windows with gaps between or beside their columns have entries of their own.
+    pub(super) fn column_table(&self) -> (Vec<Option<usize>>, usize) {
+        let Window { kernel: [_, width], stride: [_, stride], dilation, .. } = self.shape.window;
+        let step = if dilation[1] == 1 && stride <= width { stride } else { width };
+        let entries = (self.shape.out_w - 1) * step + width;
+        let column = |entry: usize| {
+            let pixel = (entry / step).min(self.shape.out_w - 1);
+            self.columns[pixel * width + entry - pixel * step]
+        };
+        let known = |column: u32| (column != PADDING).then_some(column as usize);
+        ((0..entries).map(|entry| known(column(entry))).collect(), step)
+    }
+
     fn image(&self) -> usize {
         self.shape.out_h * self.shape.out_w
     }
