@@ -4,6 +4,7 @@
 //! Inputs are readable for [`SLACK`](super::micro::SLACK) bytes past their elements, every buffer is 64-byte aligned
 //! ([`Buffer`]), and results do not depend on the number of threads.
 
+mod bin_conv;
 mod binary;
 mod buffer;
 mod conv;
@@ -16,14 +17,17 @@ mod pool;
 mod reduce;
 mod resize;
 mod scratch;
+mod shallow;
 mod signs;
 mod softmax;
 mod transcendental;
+mod walk;
 mod widen;
 
+pub use bin_conv::BinConv;
 pub use binary::{F32Binary, I8Add, I8Mul, Operands};
 pub use buffer::Buffer;
-pub use conv::{BinConv, F32Conv, I8Conv, IntegerWeights};
+pub use conv::{F32Conv, I8Conv, IntegerWeights};
 pub use convert::Convert;
 pub use depthwise::{F32DepthwiseConv, I8DepthwiseConv};
 pub use elementwise::{F32Prelu, F32Unary, I8Prelu, I8Table};

@@ -1,0 +1,148 @@
+//! One-bit convolutions and fully connected layers.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::geometry::{ConvShape, Geometry};
+use super::walk::Walk;
+use super::{Operator, elements, elements_mut};
+use crate::Pool;
+use crate::kernels::isa::CpuFeatures;
+use crate::kernels::micro::{BinGemm, BinGemmArgs, SLACK};
+use crate::kernels::pack::{self, Panels};
+use crate::kernels::registry;
+use crate::kernels::requant::RequantParams;
+
+/// One-bit arithmetic: EOR and popcount, 8-bit results.
+#[derive(Debug)]
+pub struct BinConv {
+    walk: Walk,
+    kernel: &'static BinGemm,
+    panels: Panels<u64>,
+    requant: RequantParams,
+    padding: PaddingCorrections,
+}
+
+/// What padded taps would add, taken back. Pixels with the same taps in the padding are a class; all but those near the
+/// border are in class 0, which has none.
+#[derive(Debug)]
+struct PaddingCorrections {
+    /// The class of every output pixel of an image.
+    classes: Vec<u32>,
+    /// Per class and output channel (whole panels), in units of the accumulator.
+    sums: Vec<i32>,
+    columns: usize,
+}
+
+impl PaddingCorrections {
+    /// `per_tap` is what one padded tap takes back, per tap and channel, of which there are `columns`.
+    fn new(geometry: &Geometry, per_tap: &[i32], columns: usize) -> Self {
+        let shape = geometry.shape();
+        let mut known: HashMap<Vec<usize>, u32> = HashMap::from([(Vec::new(), 0)]);
+        let mut sums = vec![0; columns];
+        let classes = (0..shape.out_h * shape.out_w).map(|pixel| {
+            let mut padded = Vec::new();
+            geometry.for_taps(pixel, |tap, source| padded.extend(source.is_none().then_some(tap)));
+            let next = known.len() as u32;
+            *known.entry(padded).or_insert_with_key(|padded| {
+                let sum =
+                    |column| padded.iter().map(|tap| per_tap[tap * columns + column]).sum::<i32>();
+                sums.extend((0..columns).map(sum));
+                next
+            })
+        });
+        let classes = classes.collect();
+        Self { classes, sums, columns }
+    }
+
+    /// Pointers per row of tiles of `mr` rows to the corrections of their columns, null for tiles without; nothing when no
+    /// tile has any.
+    fn rows(&self, pixels: &Range<usize>, first_column: usize, mr: usize) -> Vec<*const i32> {
+        let class = |pixel: usize| self.classes[pixel % self.classes.len()] as usize;
+        if self.sums.len() == self.columns || pixels.clone().all(|pixel| class(pixel) == 0) {
+            return Vec::new();
+        }
+        let mut rows = Vec::with_capacity(pixels.len().next_multiple_of(mr));
+        for start in pixels.clone().step_by(mr) {
+            let tile = start..pixels.end.min(start + mr);
+            let plain = tile.clone().all(|pixel| class(pixel) == 0);
+            rows.extend((start..start + mr).map(|pixel| match plain {
+                true => std::ptr::null(),
+                false => {
+                    let class = if pixel < tile.end { class(pixel) } else { 0 };
+                    self.sums[class * self.columns + first_column..].as_ptr()
+                }
+            }));
+        }
+        rows
+    }
+}
+
+impl BinConv {
+    /// Weights as bits `[out_c, taps, words]`; biases `[out_c]` in 1/256 of a product. Padded taps contribute 0.
+    pub fn new(
+        cpu: &CpuFeatures,
+        shape: &ConvShape,
+        weights: &[u64],
+        bias: &[i32],
+        requant: RequantParams,
+    ) -> Self {
+        assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
+        assert_eq!(requant.channels(), shape.out_c, "a factor per output channel");
+        let words = shape.in_c.div_ceil(64);
+        let taps = shape.taps();
+        let work = shape.work(shape.out_c, words);
+        let kernel = registry::select(registry::bin_gemm(), cpu, work);
+        let panels = pack::bin_gemm(kernel.tile, weights, bias, taps, words);
+        let columns = shape.out_c.next_multiple_of(kernel.tile.nr);
+        let mut per_tap = vec![0; taps * columns];
+        for (row, weights) in weights.chunks_exact(words).enumerate() {
+            let (channel, tap) = (row / taps, row % taps);
+            let ones: u32 = weights.iter().map(|word| word.count_ones()).sum();
+            // The padding pixel has no bit set, so `ones` bits differ.
+            per_tap[tap * columns + channel] = -((shape.in_c as i32 - 2 * ones as i32) << 8);
+        }
+        let walk = Walk::new(shape, kernel.tile, words, words);
+        let padding = PaddingCorrections::new(&walk.geometry, &per_tap, columns);
+        Self { walk, kernel, panels, requant, padding }
+    }
+}
+
+impl Operator for BinConv {
+    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+        let shape = self.walk.shape();
+        let words = self.walk.depth;
+        let padding = vec![0_u64; words + SLACK / 8];
+        assert!(inputs[0].len() >= shape.in_pixels() * words * 8 + SLACK);
+        let input = elements::<u64>(inputs[0], shape.in_pixels() * words);
+        let output = elements_mut(outputs[0], shape.out_pixels() * shape.out_c);
+        self.walk.run(input, &padding, output, pool, |job| {
+            let first = job.panel * self.kernel.tile.nr;
+            let row_bias = self.padding.rows(&job.pixels, first, self.kernel.tile.mr);
+            let args = BinGemmArgs {
+                rows: job.pixels.len(),
+                cols: job.cols,
+                words,
+                taps: self.walk.taps,
+                bits: shape.in_c * self.walk.taps,
+                a: job.a.as_ptr(),
+                w: self.panels.panel(job.panel).as_ptr(),
+                c: job.c,
+                c_stride: shape.out_c,
+                row_bias: if row_bias.is_empty() { std::ptr::null() } else { row_bias.as_ptr() },
+                requant: self.requant.raw(first),
+            };
+            // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, and the tile lies
+            // within the output.
+            unsafe { (self.kernel.run)(&args) };
+        });
+    }
+
+    fn kernel(&self) -> &'static str {
+        self.kernel.name
+    }
+
+    fn weight_bytes(&self) -> usize {
+        self.panels.bytes() + 4 * (self.padding.sums.len() + self.padding.classes.len())
+    }
+}
