@@ -127,7 +127,7 @@ pub(crate) unsafe fn requantize<const N: usize>(
     c: *mut i8,
     count: usize,
 ) {
-    const { assert!(N % 4 == 0) };
+    const { assert!(N.is_multiple_of(4)) };
     let mut q = [0_i8; N];
     // SAFETY: `acc` and `q` have N elements; the caller vouches for the rest.
     unsafe {
@@ -147,7 +147,7 @@ pub(crate) unsafe fn finish_f32<const N: usize>(
     c: *mut f32,
     count: usize,
 ) {
-    const { assert!(N % 4 == 0) };
+    const { assert!(N.is_multiple_of(4)) };
     let mut row = [0.0_f32; N];
     // SAFETY: `acc` and `row` have N elements; the caller vouches for the rest.
     unsafe {
