@@ -11,6 +11,7 @@ use std::sync::Arc;
 use quantrack_engine::Level;
 use quantrack_engine::Serial;
 use quantrack_engine::kernels::CpuFeatures;
+use quantrack_engine::model::Dimensions;
 use quantrack_engine::quantize::{Calibrator, default_recipe, quantize};
 use quantrack_orchestrator::evaluate::{CalibrationImages, Evaluator, LoadedVariant, NoJournal};
 use quantrack_orchestrator::spec::{self, Pipeline};
@@ -18,7 +19,8 @@ use quantrack_orchestrator::variants::ModelFile;
 
 /// A stage's default variant at `level`, calibrated on a few photographs.
 fn variant(pipeline: &Pipeline, data: &Path, stage: usize, level: Level) -> Arc<LoadedVariant> {
-    let model = ModelFile::read(&data.join(&pipeline.stages[stage].model)).unwrap();
+    let model =
+        ModelFile::read(&data.join(&pipeline.stages[stage].model), &Dimensions::default()).unwrap();
     let calibration = (level != Level::Fp32).then(|| {
         let images = CalibrationImages::open(pipeline, data).unwrap();
         let mut calibrator = Calibrator::new(&model.graph, &CpuFeatures::detect()).unwrap();

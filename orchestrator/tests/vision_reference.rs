@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{ArrayD, IxDyn};
 use quantrack_engine::kernels::CpuFeatures;
+use quantrack_engine::model::Dimensions;
 use quantrack_engine::plan::{Plan, Port, Session};
 use quantrack_engine::quantize::{default_recipe, quantize};
 use quantrack_engine::vision::{
@@ -61,7 +62,7 @@ impl Pipeline {
     fn new(folder: &Path) -> Self {
         let load = |name: &str| {
             let path = folder.join("models").join(name).with_extension("tflite");
-            let graph = ModelFile::read(&path).unwrap().graph;
+            let graph = ModelFile::read(&path, &Dimensions::default()).unwrap().graph;
             let variant = quantize(&graph, Level::Fp32, &default_recipe(Level::Fp32), None);
             Arc::new(Plan::new(&variant.unwrap(), &CpuFeatures::detect()).unwrap())
         };

@@ -63,6 +63,26 @@ pub enum UnaryOp {
     Logistic,
     /// -1, 0 or 1. In a one-bit variant it becomes a `Convert` to bits, where 0 counts as +1.
     Sign,
+    /// `|x|`.
+    Abs,
+    /// `-x`.
+    Neg,
+    /// `e^x`.
+    Exp,
+    /// Natural logarithm.
+    Log,
+    /// Square root.
+    Sqrt,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Error function.
+    Erf,
+    /// Largest integer not above x.
+    Floor,
+    /// Smallest integer not below x.
+    Ceil,
+    /// Nearest integer, halves to even.
+    Round,
 }
 
 /// Element-wise operators of two operands, with NumPy broadcasting.
@@ -194,6 +214,11 @@ pub enum Op {
     /// Changes the encoding, not the real numbers. Input: x; to `Bits` also thresholds `[c]`: a bit is 1 when
     /// `x >= threshold[c]` (an I32 constant in steps of q for an `Int8` input, fp32 otherwise).
     Convert,
+    /// Axis `i` of the result is axis `perm[i]` of the operand. Input: x.
+    Transpose {
+        /// A permutation of the axes.
+        perm: Vec<usize>,
+    },
 }
 
 impl Op {
@@ -208,6 +233,16 @@ impl Op {
             Self::Unary(UnaryOp::Relu6) => "relu6",
             Self::Unary(UnaryOp::Logistic) => "logistic",
             Self::Unary(UnaryOp::Sign) => "sign",
+            Self::Unary(UnaryOp::Abs) => "abs",
+            Self::Unary(UnaryOp::Neg) => "neg",
+            Self::Unary(UnaryOp::Exp) => "exp",
+            Self::Unary(UnaryOp::Log) => "log",
+            Self::Unary(UnaryOp::Sqrt) => "sqrt",
+            Self::Unary(UnaryOp::Tanh) => "tanh",
+            Self::Unary(UnaryOp::Erf) => "erf",
+            Self::Unary(UnaryOp::Floor) => "floor",
+            Self::Unary(UnaryOp::Ceil) => "ceil",
+            Self::Unary(UnaryOp::Round) => "round",
             Self::Binary { op: BinaryOp::Add, .. } => "add",
             Self::Binary { op: BinaryOp::Sub, .. } => "sub",
             Self::Binary { op: BinaryOp::Mul, .. } => "mul",
@@ -229,6 +264,7 @@ impl Op {
             Self::Unpack { .. } => "unpack",
             Self::StridedSlice { .. } => "strided_slice",
             Self::Convert => "convert",
+            Self::Transpose { .. } => "transpose",
         }
     }
 }

@@ -128,6 +128,14 @@ pub fn infer(
             }
             Ok(vec![[&x[..*axis], &x[*axis + 1..]].concat(); declared.len()])
         }
+        Op::Transpose { perm } => {
+            let mut sorted = perm.clone();
+            sorted.sort_unstable();
+            if !sorted.into_iter().eq(0..x.len()) {
+                return Err(format!("cannot order the axes of {x:?} as {perm:?}"));
+            }
+            one(perm.iter().map(|&axis| x[axis]).collect())
+        }
         Op::StridedSlice { begin, strides, counts } => {
             strided_slice(x, [begin, counts], strides, declared)
         }

@@ -9,8 +9,8 @@ use crate::graph::GraphError;
 pub enum ImportError {
     /// The bytes are in no format that is known here.
     #[error(
-        "the file is no TFLite model (bytes 4 to 7 are not \"TFL3\"): check that it is complete, and convert \
-         other formats to a floating-point .tflite"
+        "the file is no TFLite model (bytes 4 to 7 are not \"TFL3\") and no ONNX model: check that it is complete, and \
+         convert other formats to one of these"
     )]
     UnknownFormat,
     /// The container is broken.
@@ -21,6 +21,11 @@ pub enum ImportError {
         "the TFLite schema version is {0}, only 3 is supported: convert the model with a newer tool"
     )]
     SchemaVersion(u32),
+    /// A version of ONNX's operators that is not known.
+    #[error(
+        "the file uses version {0} of ONNX's operators, 7 to 21 are supported: convert it (onnx.version_converter)"
+    )]
+    OperatorSet(i64),
     /// Control flow, or several models in one file.
     #[error("the file has {0} subgraphs, only 1 is supported: export a single inference function")]
     Subgraphs(usize),
@@ -39,6 +44,9 @@ pub enum ImportError {
     /// Operators that the engine does not have, all of the file.
     #[error("{}", list(.0))]
     Unsupported(Vec<UnsupportedOp>),
+    /// A constant that cannot be read.
+    #[error("{0}; fetch or export the model again, with all of its files")]
+    Constant(String),
     /// An input or output of the model that cannot be one.
     #[error("the model's inputs and outputs: {0}")]
     Interface(String),

@@ -171,6 +171,10 @@ fn compute(graph: &Graph, node: &Node, values: &[Option<Tensor>]) -> Vec<Tensor>
             dense(shape, structure::strided_slice(x, begin, strides, counts))
         }
         Op::Convert => x.clone(),
+        Op::Transpose { perm } => {
+            let moved = x.view().permuted_axes(IxDyn(perm));
+            dense(shape, moved.iter().copied().collect())
+        }
     };
     vec![result]
 }
@@ -187,6 +191,16 @@ fn unary(function: UnaryOp, x: f32) -> f32 {
         UnaryOp::Logistic => (1.0 / (1.0 + (-f64::from(x)).exp())) as f32,
         UnaryOp::Sign if x == 0.0 => 0.0,
         UnaryOp::Sign => x.signum(),
+        UnaryOp::Abs => x.abs(),
+        UnaryOp::Neg => -x,
+        UnaryOp::Exp => f64::from(x).exp() as f32,
+        UnaryOp::Log => f64::from(x).ln() as f32,
+        UnaryOp::Sqrt => f64::from(x).sqrt() as f32,
+        UnaryOp::Tanh => f64::from(x).tanh() as f32,
+        UnaryOp::Erf => libm::erf(f64::from(x)) as f32,
+        UnaryOp::Floor => x.floor(),
+        UnaryOp::Ceil => x.ceil(),
+        UnaryOp::Round => x.round_ties_even(),
     }
 }
 

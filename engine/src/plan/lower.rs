@@ -8,7 +8,7 @@ use crate::kernels::operators::{
     BinConv, Concat, ConvShape, Convert, CopyRows, F32AveragePool, F32Binary, F32Conv,
     F32DepthwiseConv, F32MaxPool, F32Prelu, F32Reduce, F32Resize, F32Signs, F32Softmax, F32Unary,
     Gather, I8Add, I8AveragePool, I8Conv, I8DepthwiseConv, I8MaxPool, I8Mean, I8Mul, I8Prelu,
-    I8Resize, I8Signs, I8Softmax, I8Table, IntegerWeights, Operands, Operator, Widened, logistic,
+    I8Resize, I8Signs, I8Softmax, I8Table, IntegerWeights, Operands, Operator, Widened, unary,
 };
 use crate::kernels::{CpuFeatures, RequantParams};
 
@@ -153,6 +153,10 @@ impl Context<'_> {
             Op::Unpack { axis } => {
                 self.same_encoding()?;
                 boxed(CopyRows::unpack(&input.shape, *axis, size))
+            }
+            Op::Transpose { perm } => {
+                self.same_encoding()?;
+                boxed(CopyRows::transpose(&input.shape, perm, size))
             }
             Op::StridedSlice { begin, strides, counts } => {
                 self.same_encoding()?;
@@ -349,7 +353,7 @@ impl Context<'_> {
         let output = Self::i8_encoding(self.result())?;
         let shape = &self.value(0)?.shape;
         let count = self.value(0)?.elements();
-        let table = |f: fn(f32) -> f32| boxed(I8Table::new(f, input, output, count));
+        let table = |op| boxed(I8Table::new(|x| unary(op, x), input, output, count));
         match &self.node.op {
             Op::Conv2d { window, activation } => self.i8_conv(*window, *activation, input),
             Op::FullyConnected { activation } => {
@@ -376,9 +380,7 @@ impl Context<'_> {
                     RequantParams::from_real(&positive, Some(&negative), output.1, -128, 127);
                 boxed(I8Prelu::new(requant, input.1, count))
             }
-            Op::Unary(UnaryOp::Relu) => table(|x| x.max(0.0)),
-            Op::Unary(UnaryOp::Relu6) => table(|x| x.clamp(0.0, 6.0)),
-            Op::Unary(UnaryOp::Logistic) => table(logistic),
+            Op::Unary(op) if *op != UnaryOp::Sign => table(*op),
             Op::Binary { op, activation } => self.i8_binary(*op, *activation, input, output),
             Op::MaxPool2d { window, activation } => {
                 self.same_encoding()?;

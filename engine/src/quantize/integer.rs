@@ -151,6 +151,7 @@ fn encodings(graph: &Graph, recipe: &Recipe, calibration: &Calibration) -> Vec<(
             | Op::Pad { .. }
             | Op::Gather { .. }
             | Op::Unpack { .. }
+            | Op::Transpose { .. }
             | Op::StridedSlice { .. }
             | Op::ResizeBilinear { .. } => &node.inputs[..1],
             _ => continue,

@@ -10,7 +10,7 @@ use crate::graph::{Constant, ConstantData, Encoding, Graph, Node, Op, Value, Val
 use crate::level::Level;
 
 /// Version of the format: of this description and of the meaning of operators and encodings.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 /// Key of the description in the container's metadata.
 const KEY: &str = "quantrack";
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod litert;
+mod onnx;
 mod operators;
 mod robustness;
 #[path = "../support/mod.rs"]

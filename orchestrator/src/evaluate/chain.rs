@@ -86,7 +86,7 @@ impl Chain {
     pub fn open(pipeline: &Pipeline, data: &Path) -> Result<Self, EvaluateError> {
         let mut links = Vec::new();
         for stage in &pipeline.stages {
-            let model = ModelFile::read(&data.join(&stage.model))?;
+            let model = ModelFile::read(&data.join(&stage.model), &stage.dimensions)?;
             let recipe = default_recipe(Level::Fp32);
             let variant = quantize(&model.graph, Level::Fp32, &recipe, None)?;
             let baseline = Arc::new(LoadedVariant::from_bytes(&variant.to_bytes())?);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use quantrack_engine::Level;
+use quantrack_engine::model::Dimensions;
 use quantrack_engine::quantize::{Recipe, UnknownRecipe, default_recipe, supported_levels};
 use toml::Spanned;
 
@@ -136,6 +137,7 @@ fn stage(source: Source<'_>, written: &file::Stage) -> Result<Stage, SpecError> 
     Ok(Stage {
         name: written.name.get_ref().clone(),
         model: written.model.get_ref().clone(),
+        dimensions: Dimensions::new(written.dimensions.clone()),
         glue: written.glue.get_ref().clone(),
         candidates,
         metric: written.metric.clone(),

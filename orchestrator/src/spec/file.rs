@@ -88,6 +88,9 @@ pub(super) enum ObjectiveKind {
 pub(super) struct Stage {
     pub(super) name: Spanned<String>,
     pub(super) model: Spanned<PathBuf>,
+    /// Extents for axes that the model leaves open, by the names that it gives them.
+    #[serde(default)]
+    pub(super) dimensions: BTreeMap<String, usize>,
     pub(super) glue: Spanned<String>,
     pub(super) levels: Spanned<Vec<Spanned<String>>>,
     /// Recipes to try, per level; a level that is not named has the engine's default.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use quantrack_engine::Level;
+use quantrack_engine::model::Dimensions;
 use serde::{Deserialize, Serialize};
 
 use crate::search::{Composition, Floor, Objective};
@@ -47,6 +48,8 @@ pub struct Stage {
     pub name: String,
     /// The fp32 model, relative to the data directory.
     pub model: PathBuf,
+    /// Extents for axes that its file leaves open.
+    pub dimensions: Dimensions,
     /// Which glue makes its inputs and reads its outputs.
     pub glue: String,
     /// What to try: every level with every recipe, in the order of the file. The first is fp32.

@@ -76,7 +76,7 @@ pub async fn build(
     let mut built = 0;
     for (index, stage) in pipeline.stages.iter().enumerate() {
         upstream = hex_digest(
-            format!("{upstream}\n{}\n{}", stage.glue, builder.model(&stage.model)?.sha256)
+            format!("{upstream}\n{}\n{}", stage.glue, builder.model(stage, &stage.model)?.sha256)
                 .as_bytes(),
         );
         for candidate in &stage.candidates {
@@ -111,20 +111,23 @@ pub async fn build(
 /// Models and calibrations of one build.
 struct Builder<'a> {
     data: &'a Path,
-    models: HashMap<PathBuf, ModelFile>,
+    /// By path and stage, because stages may give other extents for open axes.
+    models: HashMap<(PathBuf, String), ModelFile>,
     /// By stage and model.
     calibrated: HashMap<(usize, PathBuf), Calibration>,
 }
 
 impl Builder<'_> {
-    fn model(&mut self, path: &Path) -> Result<&ModelFile, Failure> {
-        if !self.models.contains_key(path) {
-            let model = ModelFile::read(&self.data.join(path)).map_err(|error| {
+    fn model(&mut self, stage: &Stage, path: &Path) -> Result<&ModelFile, Failure> {
+        let key = (path.to_owned(), stage.name.clone());
+        if !self.models.contains_key(&key) {
+            let read = ModelFile::read(&self.data.join(path), &stage.dimensions);
+            let model = read.map_err(|error| {
                 Failure::usage(error).next("check --data and the paths in the pipeline")
             })?;
-            self.models.insert(path.to_owned(), model);
+            self.models.insert(key.clone(), model);
         }
-        Ok(&self.models[path])
+        Ok(&self.models[&key])
     }
 
     /// The store's key of a candidate. `upstream` is the digest of the stage's samples.
@@ -135,7 +138,7 @@ impl Builder<'_> {
         upstream: &str,
     ) -> Result<String, Failure> {
         let recipe = recipe(stage, candidate)?;
-        let model = self.model(candidate.trained_model.as_ref().unwrap_or(&stage.model))?;
+        let model = self.model(stage, candidate.trained_model.as_ref().unwrap_or(&stage.model))?;
         let inputs = BuildInputs {
             quantizer: &quantizer_build(),
             model_sha256: &model.sha256,
@@ -170,11 +173,11 @@ impl Builder<'_> {
                     "name calibration images under [data] in which there is something to find",
                 ));
             }
-            let calibration = calibrate(self.model(&path)?, &samples);
+            let calibration = calibrate(self.model(stage, &path)?, &samples);
             let calibration = calibration.map_err(|e| context(Failure::usage(e)))?;
             self.calibrated.insert(calibrated.clone(), calibration);
         }
-        let model = self.models.get(&path).ok_or_else(|| {
+        let model = self.models.get(&(path.clone(), stage.name.clone())).ok_or_else(|| {
             Failure::usage(anyhow::anyhow!("the model {} was not read", path.display()))
         })?;
         let calibration = self.calibrated.get(&calibrated);

@@ -1,6 +1,6 @@
 //! Operators on one operand, element by element.
 
-use super::transcendental::logistic;
+use super::transcendental::{exp, logistic};
 use super::{Operator, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::graph::UnaryOp;
@@ -42,14 +42,38 @@ impl F32Unary {
 impl Operator for F32Unary {
     fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
         let (input, output) = (inputs[0], &mut *outputs[0]);
+        // A loop for each of those that become vector loops.
         match self.op {
             UnaryOp::Relu => self.apply(input, output, pool, |x| x.max(0.0)),
             UnaryOp::Relu6 => self.apply(input, output, pool, |x| x.clamp(0.0, 6.0)),
             UnaryOp::Logistic => self.apply(input, output, pool, logistic),
-            UnaryOp::Sign => {
-                self.apply(input, output, pool, |x| if x == 0.0 { 0.0 } else { x.signum() });
-            }
+            UnaryOp::Abs => self.apply(input, output, pool, f32::abs),
+            UnaryOp::Neg => self.apply(input, output, pool, |x| -x),
+            UnaryOp::Exp => self.apply(input, output, pool, exp),
+            UnaryOp::Sqrt => self.apply(input, output, pool, f32::sqrt),
+            op => self.apply(input, output, pool, |x| unary(op, x)),
         }
+    }
+}
+
+/// The function of one element: the same bits on every CPU, because nothing depends on a system's mathematical library.
+pub fn unary(op: UnaryOp, x: f32) -> f32 {
+    match op {
+        UnaryOp::Relu => x.max(0.0),
+        UnaryOp::Relu6 => x.clamp(0.0, 6.0),
+        UnaryOp::Logistic => logistic(x),
+        UnaryOp::Sign if x == 0.0 => 0.0,
+        UnaryOp::Sign => x.signum(),
+        UnaryOp::Abs => x.abs(),
+        UnaryOp::Neg => -x,
+        UnaryOp::Exp => exp(x),
+        UnaryOp::Log => libm::logf(x),
+        UnaryOp::Sqrt => x.sqrt(),
+        UnaryOp::Tanh => libm::tanhf(x),
+        UnaryOp::Erf => libm::erff(x),
+        UnaryOp::Floor => x.floor(),
+        UnaryOp::Ceil => x.ceil(),
+        UnaryOp::Round => x.round_ties_even(),
     }
 }
 

@@ -30,7 +30,7 @@ pub use buffer::Buffer;
 pub use conv::{F32Conv, I8Conv, IntegerWeights};
 pub use convert::Convert;
 pub use depthwise::{F32DepthwiseConv, I8DepthwiseConv};
-pub use elementwise::{F32Prelu, F32Unary, I8Prelu, I8Table};
+pub use elementwise::{F32Prelu, F32Unary, I8Prelu, I8Table, unary};
 pub use geometry::ConvShape;
 pub use movement::{Concat, CopyRows, Gather};
 pub use pool::{F32AveragePool, F32MaxPool, I8AveragePool, I8MaxPool};

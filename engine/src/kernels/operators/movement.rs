@@ -77,6 +77,28 @@ impl CopyRows {
         Self::new(vec![(0..count).map(|flat| (source(flat), flat)).collect()], 1, size)
     }
 
+    /// Axis `i` of the result is axis `perm[i]` of `shape`.
+    pub fn transpose(shape: &[usize], perm: &[usize], size: usize) -> Self {
+        // Last axes that stay are copied as one.
+        let kept = (0..shape.len()).rev().take_while(|&axis| perm[axis] == axis).count();
+        let moved = shape.len() - kept;
+        let run: usize = shape[moved..].iter().product();
+        let stride = |axis: usize| shape[axis + 1..].iter().product::<usize>();
+        let extents: Vec<usize> = perm[..moved].iter().map(|&axis| shape[axis]).collect();
+        let strides: Vec<usize> = perm[..moved].iter().map(|&axis| stride(axis)).collect();
+        let source = |mut flat: usize| {
+            let mut at = 0;
+            for (extent, stride) in extents.iter().zip(&strides).rev() {
+                at += flat % extent * stride;
+                flat /= extent;
+            }
+            at
+        };
+        let count: usize = extents.iter().product();
+        let runs = (0..count).map(|flat| (source(flat), flat * run)).collect();
+        Self::new(vec![runs], run, size)
+    }
+
     /// One result per index of `axis`, without that axis.
     pub fn unpack(shape: &[usize], axis: usize, size: usize) -> Self {
         let inner: usize = shape[axis + 1..].iter().product();

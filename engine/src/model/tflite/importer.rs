@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use super::builtin::{self, Builtin};
-use super::fault::{Fault, malformed};
 use super::schema;
 use super::tensors::{Tensors, short};
 use super::{lower, schema::Options};
@@ -11,6 +10,7 @@ use crate::Level;
 use crate::graph::{
     Constant, ConstantData, Encoding, Graph, Node, Op, Value, ValueId, checked_elements,
 };
+use crate::model::fault::{Fault, malformed};
 use crate::model::{ImportError, UnsupportedOp};
 
 /// Most tensors, most operators, most inputs and most outputs of a model.

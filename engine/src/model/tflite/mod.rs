@@ -7,7 +7,6 @@
 //! * [`ModelWriter`] makes small models, for tests and tools.
 
 mod builtin;
-mod fault;
 mod importer;
 mod lower;
 mod schema;

@@ -11,7 +11,7 @@ use flatbuffers::{
     TableVerifier, VOffsetT, Vector, Verifiable, Verifier, VerifierOptions, WIPOffset,
 };
 
-use super::fault::{Fault, malformed};
+use crate::model::fault::{Fault, malformed};
 
 /// The bytes 4 to 7 of every file.
 pub(super) const IDENTIFIER: &str = "TFL3";

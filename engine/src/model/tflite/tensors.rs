@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use flatbuffers::{ForwardsUOffset, Vector};
 
-use super::fault::{Fault, malformed, unsupported};
 use super::schema;
 use crate::graph::checked_elements;
+use crate::model::fault::{Fault, malformed, unsupported};
 
 type Tables<'a, T> = Option<Vector<'a, ForwardsUOffset<T>>>;
 

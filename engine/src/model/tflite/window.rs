@@ -1,7 +1,7 @@
 //! TFLite's way of describing windows, resolved.
 
-use super::fault::{Fault, malformed};
 use crate::graph::{Padding, Window};
+use crate::model::fault::{Fault, malformed};
 
 /// Geometry as the file gives it; pairs are `[vertical, horizontal]`.
 pub(super) struct Geometry {

@@ -10,6 +10,7 @@ use quantrack_engine::variant::Exemption;
 use quantrack_engine::{Level, RayonPool};
 use serde::Serialize;
 
+use super::OpenAxes;
 use super::arrays::{read_inputs, read_samples, write_outputs};
 use crate::context::Context;
 use crate::exit::{CommandResult, Exit, Failure};
@@ -18,8 +19,10 @@ use crate::variants::{ModelFile, calibrate};
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model (.tflite).
+    /// The model (.tflite or .onnx).
     file: PathBuf,
+    #[command(flatten)]
+    dimensions: OpenAxes,
     /// Arrays (.npz), named as the model's inputs.
     #[arg(long, value_name = "NPZ")]
     input: PathBuf,
@@ -61,7 +64,7 @@ struct Output {
 /// # Errors
 /// When a file cannot be used, or the level cannot be reached.
 pub(super) fn run(args: &Args, context: &Context) -> CommandResult {
-    let model = ModelFile::read(&args.file).map_err(Failure::usage)?;
+    let model = ModelFile::read(&args.file, &args.dimensions.all()).map_err(Failure::usage)?;
     let inputs = read_inputs(&model.graph, &args.input).map_err(Failure::usage)?;
     let calibration = match &args.calibration {
         Some(path) => {

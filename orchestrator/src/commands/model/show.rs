@@ -8,6 +8,7 @@ use quantrack_engine::graph::{Graph, ValueId};
 use quantrack_engine::quantize::supported_levels;
 use serde::Serialize;
 
+use super::OpenAxes;
 use crate::context::Context;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::output;
@@ -16,8 +17,10 @@ use crate::variants::ModelFile;
 /// Which model.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The model (.tflite).
+    /// The model (.tflite or .onnx).
     file: PathBuf,
+    #[command(flatten)]
+    dimensions: OpenAxes,
 }
 
 /// What `model show` prints.
@@ -47,8 +50,8 @@ struct Port {
 /// # Errors
 /// When the file cannot be read or imported.
 pub(super) fn run(args: Args, context: &Context) -> CommandResult {
-    let Args { file } = args;
-    let model = ModelFile::read(&file).map_err(Failure::usage)?;
+    let Args { file, dimensions } = args;
+    let model = ModelFile::read(&file, &dimensions.all()).map_err(Failure::usage)?;
     let graph = &model.graph;
     let mut ops = BTreeMap::new();
     for node in &graph.nodes {

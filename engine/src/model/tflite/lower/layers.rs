@@ -2,7 +2,7 @@
 
 use super::{fused, operands};
 use crate::graph::{Constant, Op, ValueId, Window};
-use crate::model::tflite::fault::{Fault, malformed, unsupported};
+use crate::model::fault::{Fault, malformed, unsupported};
 use crate::model::tflite::importer::{Importer, Operator, tensor_id};
 use crate::model::tflite::schema::{
     Conv2dOptions, DepthwiseConv2dOptions, FullyConnectedOptions, Pool2dOptions,

@@ -7,10 +7,10 @@ mod layers;
 mod structure;
 
 use super::builtin::Builtin;
-use super::fault::{Fault, malformed, unsupported};
 use super::importer::{Importer, Operator, tensor_id};
 use super::schema::{AddOptions, DivOptions, MulOptions, SoftmaxOptions, SubOptions};
 use crate::graph::{Activation, BinaryOp, Op, ReduceOp, UnaryOp};
+use crate::model::fault::{Fault, malformed, unsupported};
 
 /// Adds `op` to the graph.
 pub(super) fn lower(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fault> {

@@ -2,7 +2,7 @@
 
 use super::{axis, fused, operands};
 use crate::graph::{Activation, Constant, Op, ReduceOp};
-use crate::model::tflite::fault::{Fault, malformed, unsupported};
+use crate::model::fault::{Fault, malformed, unsupported};
 use crate::model::tflite::importer::{Importer, Operator, tensor_id};
 use crate::model::tflite::schema::{
     ConcatenationOptions, GatherOptions, ReducerOptions, ResizeBilinearOptions,

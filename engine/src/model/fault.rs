@@ -2,17 +2,17 @@
 
 /// Why an operator could not be imported.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::model) enum Fault {
     /// It is sound, but uses what the engine does not have. Importing goes on, so that all are named at once.
     Unsupported(String),
     /// The file contradicts itself.
     Malformed(String),
 }
 
-pub(super) fn unsupported(reason: String) -> Fault {
+pub(in crate::model) fn unsupported(reason: String) -> Fault {
     Fault::Unsupported(reason)
 }
 
-pub(super) fn malformed(reason: String) -> Fault {
+pub(in crate::model) fn malformed(reason: String) -> Fault {
     Fault::Malformed(reason)
 }
