@@ -135,8 +135,9 @@ impl Case {
                 let weights = bytes();
                 Box::new(I8Conv::new(cpu, shape, IntegerWeights::Four(&weights), &ints, 0, requant))
             }
-            ("bin1", false) => {
-                let words = vec![0x5555; out_c * shape.taps() * self.in_c.div_ceil(64)];
+            ("int2" | "bin1", false) => {
+                let planes = if level == "int2" { 2 } else { 1 };
+                let words = vec![0x5555; out_c * planes * shape.taps() * self.in_c.div_ceil(64)];
                 Box::new(BinConv::new(cpu, shape, &words, &ints, requant))
             }
             ("fp32", true) => {
@@ -207,7 +208,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for case in CASES {
             let levels = match case.depthwise {
                 true => &["fp32", "int8"][..],
-                false => &["fp32", "int8", "int4", "bin1"],
+                false => &["fp32", "int8", "int4", "int2", "bin1"],
             };
             levels.iter().for_each(|level| println!("{}-{level}", case.name));
         }

@@ -17,7 +17,7 @@ pub enum Level {
     Int8,
     /// 4-bit weights, 8-bit activations.
     Int4,
-    /// 2-bit weights and activations.
+    /// Weights -1, 0 and 1 (per channel, symmetric), one-bit activations: between int4 and bin1 in size, speed and accuracy.
     Int2,
     /// One-bit weights and activations.
     Bin1,

@@ -218,7 +218,12 @@ proptest! {
     }
 
     #[test]
-    fn one_bit_convolutions_equal_loops_over_signs(shape in shapes(), wide: bool, seed: u64) {
+    fn one_bit_convolutions_equal_loops_over_signs(
+        shape in shapes(),
+        wide: bool,
+        planes in 1..3_usize,
+        seed: u64,
+    ) {
         let mut next = sequence(seed);
         let shape = ConvShape { in_c: shape.in_c + if wide { 50 } else { 0 }, ..shape };
         let (depth, count) = (shape.in_c, shape.taps());
@@ -231,7 +236,7 @@ proptest! {
             (signs, words)
         };
         let ((input, packed), (weights, packed_weights)) =
-            (rows(shape.in_pixels()), rows(shape.out_c * count));
+            (rows(shape.in_pixels()), rows(shape.out_c * planes * count));
         let bias = many(&mut next, shape.out_c, |bits| bits as i32 >> 14);
         let requant = requant(&mut next, shape.out_c);
         let mut expected = Vec::new();
@@ -240,8 +245,8 @@ proptest! {
                 let mut sum = 0;
                 // Padding adds nothing.
                 for (tap, at) in pixel.iter().enumerate().filter_map(|(t, at)| Some((t, (*at)?))) {
-                    for k in 0..depth {
-                        let w = weights[(channel * count + tap) * depth + k];
+                    for (plane, k) in (0..planes).flat_map(|plane| (0..depth).map(move |k| (plane, k))) {
+                        let w = weights[((channel * planes + plane) * count + tap) * depth + k];
                         sum += if input[at * depth + k] == w { 1 } else { -1 };
                     }
                 }

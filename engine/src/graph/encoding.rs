@@ -24,6 +24,9 @@ pub enum Encoding {
     Int4,
     /// 32-bit integers: indices, only in constants.
     I32,
+    /// -1, 0 and 1, each half the sum of two signs: weights, only in constants. For each index of the first axis the first
+    /// signs of all others, then the second, each packed like [`Encoding::Bits`].
+    Ternary,
 }
 
 /// A tensor known before the model runs: weights, biases, slopes, indices.
@@ -48,7 +51,8 @@ pub enum ConstantData {
     /// 4-bit integers, symmetric: `real = scales[c] * q`, `q` in -7..=7. Two's complement, two to a byte, the first in the
     /// low bits; those of a last byte that holds one are 0.
     I4(Vec<u8>),
-    /// Signs, packed like [`Encoding::Bits`]: `real = scales[c] * (2 * bit - 1)`.
+    /// Signs, packed like [`Encoding::Bits`]: `real = scales[c] * (2 * bit - 1)`; of [`Encoding::Ternary`] both, where `real`
+    /// is the sum of theirs.
     Bits(Vec<u64>),
     /// 32-bit integers: indices, and quantized biases and thresholds in accumulator units.
     I32(Vec<i32>),

@@ -160,7 +160,8 @@ fn value_fault(value: &Value) -> Option<String> {
         return Some(format!("has a scale of {scale}"));
     }
     let Some(constant) = &value.constant else {
-        let constant_only = matches!(value.encoding, Encoding::I32 | Encoding::Int4);
+        let constant_only =
+            matches!(value.encoding, Encoding::I32 | Encoding::Int4 | Encoding::Ternary);
         return constant_only.then(|| format!("computes with {:?}", value.encoding));
     };
     let rows = value.shape.last().map(|&channels| (elements / channels, channels));
@@ -172,6 +173,9 @@ fn value_fault(value: &Value) -> Option<String> {
         (ConstantData::I32(data), Encoding::I32) => (data.len(), elements),
         (ConstantData::Bits(data), Encoding::Bits) => {
             (data.len(), rows.map_or(0, |(rows, channels)| rows * channels.div_ceil(64)))
+        }
+        (ConstantData::Bits(data), Encoding::Ternary) => {
+            (data.len(), rows.map_or(0, |(rows, channels)| 2 * rows * channels.div_ceil(64)))
         }
         _ => return Some(format!("holds other data than {:?}", value.encoding)),
     };
@@ -262,6 +266,8 @@ mod tests {
         // Each row of 65 signs takes two words.
         assert!(check(&[3, 65], Encoding::Bits, ConstantData::Bits(vec![0; 6]), &[0.5; 3]));
         assert!(!check(&[3, 65], Encoding::Bits, ConstantData::Bits(vec![0; 4]), &[0.5; 3]));
+        assert!(check(&[3, 65], Encoding::Ternary, ConstantData::Bits(vec![0; 12]), &[0.5; 3]));
+        assert!(!check(&[3, 65], Encoding::Ternary, ConstantData::Bits(vec![0; 6]), &[0.5; 3]));
         assert!(!check(&[], Encoding::Bits, ConstantData::Bits(vec![0]), &[]));
     }
 

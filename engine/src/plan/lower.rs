@@ -25,6 +25,7 @@ pub(super) fn value_bytes(value: &Value) -> usize {
     let last = value.shape.last().copied().unwrap_or(1);
     match value.encoding {
         Encoding::Bits => value.elements() / last * last.div_ceil(64) * 8,
+        Encoding::Ternary => 2 * value.elements() / last * last.div_ceil(64) * 8,
         Encoding::Int4 => value.elements().div_ceil(2),
         encoding => value.elements() * element_bytes(encoding),
     }
@@ -34,7 +35,7 @@ fn element_bytes(encoding: Encoding) -> usize {
     match encoding {
         Encoding::F32 | Encoding::I32 => 4,
         Encoding::F16 => 2,
-        Encoding::Int8 { .. } | Encoding::Int4 | Encoding::Bits => 1,
+        Encoding::Int8 { .. } | Encoding::Int4 | Encoding::Bits | Encoding::Ternary => 1,
     }
 }
 

@@ -1,4 +1,4 @@
-//! int8, and int4 and bin1 with int8 around them.
+//! int8, and int4, int2 and bin1 with int8 around them.
 
 use super::calibrate::Calibration;
 use super::recipe::Recipe;
@@ -16,7 +16,7 @@ const MIN_BIN_CHANNELS: usize = 32;
 /// The encoding of probabilities.
 const PROBABILITY: (f32, i8) = (1.0 / 256.0, -128);
 
-/// Rewrites `graph` to `level` (int8, int4 or bin1).
+/// Rewrites `graph` to `level` (int8, int4, int2 or bin1).
 pub(super) fn quantize(
     graph: Graph,
     level: Level,
@@ -27,13 +27,13 @@ pub(super) fn quantize(
     let roles = Roles::of(&graph);
     let producers = graph.producers();
     let nodes = graph.nodes.clone();
-    let mut pass = Pass { rewriter: Rewriter::new(graph, level), encodings };
+    let mut pass = Pass { rewriter: Rewriter::new(graph, level), encodings, level };
     for (index, node) in nodes.iter().enumerate() {
         if let Some(reason) = needs_fp32(node, roles.is_preparation(index)) {
             pass.float(node, &reason);
             continue;
         }
-        if level == Level::Bin1 {
+        if matches!(level, Level::Int2 | Level::Bin1) {
             match pass.sign_layer(node, index, &roles, &producers, recipe, calibration) {
                 Ok(layer) => {
                     pass.bits(node, layer);
@@ -188,6 +188,7 @@ fn encodings(graph: &Graph, recipe: &Recipe, calibration: &Calibration) -> Vec<(
 struct Pass {
     rewriter: Rewriter,
     encodings: Vec<(f32, i8)>,
+    level: Level,
 }
 
 impl Pass {
@@ -338,7 +339,7 @@ impl Pass {
         if Some(statistics.len()) != channels {
             return Err("its operand does not end in its input channels".to_owned());
         }
-        Ok(sign::centred(input, &weights, &bias, &statistics))
+        Ok(sign::centred(input, &weights, &bias, &statistics, self.level == Level::Int2))
     }
 
     /// A layer on bits with 8-bit results.
@@ -361,11 +362,12 @@ impl Pass {
         let thresholds = self.rewriter.constant(&name, vec![channels], thresholds.0, thresholds.1);
         let bits = self.rewriter.convert(layer.input, x, Encoding::Bits, &[thresholds]);
         let mut inputs = vec![bits];
-        inputs.push(self.parameter(node.inputs[1], Encoding::Bits, layer.weights));
+        let encoding = if self.level == Level::Int2 { Encoding::Ternary } else { Encoding::Bits };
+        inputs.push(self.parameter(node.inputs[1], encoding, layer.weights));
         inputs.push(self.parameter(node.inputs[2], Encoding::I32, layer.bias));
         inputs.extend(self.slopes(node));
         let encodings = std::mem::take(&mut self.encodings);
-        self.rewriter.node(node, inputs, |id| int8(encodings[id]), Level::Bin1);
+        self.rewriter.node(node, inputs, |id| int8(encodings[id]), self.level);
         self.encodings = encodings;
     }
 }

@@ -20,7 +20,7 @@ use crate::graph::{Graph, fuse};
 use crate::variant::Variant;
 
 /// Changes whenever a recipe makes another variant of the same model and calibration than before.
-const REVISION: u32 = 3;
+const REVISION: u32 = 4;
 
 /// Identifies what makes variants: part of the key under which a variant is kept, so that none is taken for that of
 /// another quantizer or file format.
@@ -53,10 +53,9 @@ pub fn quantize(
     let variant = match level {
         Level::Fp32 => Variant::fp32(fused),
         Level::Fp16 => float::half(fused),
-        Level::Int8 | Level::Int4 | Level::Bin1 => {
+        Level::Int8 | Level::Int4 | Level::Int2 | Level::Bin1 => {
             integer::quantize(fused, level, recipe, needed()?)
         }
-        Level::Int2 => return Err(QuantizeError::LevelNotAvailable { level }),
     };
     variant.graph.validate()?;
     Ok(Variant { recipe: recipe.to_string(), ..variant })

@@ -23,7 +23,7 @@ pub enum Recipe {
     Direct,
     /// int8 and int4 with ranges of activations from calibration.
     Ranges(Range),
-    /// bin1 from fp32 weights: signs around each channel's centre.
+    /// bin1 and int2 from fp32 weights: signs around each channel's centre.
     SignCenter,
     /// bin1 as trained: the model has SIGN before the convolutions that run on bits.
     Trained,
@@ -32,7 +32,7 @@ pub enum Recipe {
 /// A name that is no recipe's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown recipe {0:?}: use direct (fp32, fp16), minmax or percentile-99.99 (int8, int4), sign-center or trained (bin1)"
+    "unknown recipe {0:?}: use direct (fp32, fp16), minmax or percentile-99.99 (int8, int4), sign-center (int2, bin1) or trained (bin1)"
 )]
 pub struct UnknownRecipe(pub String);
 
@@ -73,13 +73,14 @@ impl Recipe {
         let known = match level {
             Level::Fp32 | Level::Fp16 => "direct",
             Level::Int8 | Level::Int4 => "minmax, percentile-99.99",
+            Level::Int2 => "sign-center",
             Level::Bin1 => "sign-center, trained",
-            Level::Int2 => return Err(QuantizeError::LevelNotAvailable { level }),
         };
         let fits = match self {
             Self::Direct => level <= Level::Fp16,
             Self::Ranges(_) => matches!(level, Level::Int8 | Level::Int4),
-            Self::SignCenter | Self::Trained => level == Level::Bin1,
+            Self::SignCenter => matches!(level, Level::Int2 | Level::Bin1),
+            Self::Trained => level == Level::Bin1,
         };
         if fits {
             return Ok(());
@@ -98,15 +99,15 @@ impl Recipe {
 
 /// The levels that some recipe reaches, from most to fewest bits.
 pub fn supported_levels() -> Vec<Level> {
-    vec![Level::Fp32, Level::Fp16, Level::Int8, Level::Int4, Level::Bin1]
+    Level::ALL.to_vec()
 }
 
 /// The recipe of a level when none is named.
 pub fn default_recipe(level: Level) -> Recipe {
     match level {
         Level::Fp32 | Level::Fp16 => Recipe::Direct,
-        Level::Int8 | Level::Int4 | Level::Int2 => Recipe::Ranges(Range::MinMax),
-        Level::Bin1 => Recipe::SignCenter,
+        Level::Int8 | Level::Int4 => Recipe::Ranges(Range::MinMax),
+        Level::Int2 | Level::Bin1 => Recipe::SignCenter,
     }
 }
 

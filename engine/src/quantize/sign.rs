@@ -1,4 +1,4 @@
-//! One-bit weights and activations.
+//! One-bit activations, and weights of one bit or of -1, 0 and 1.
 
 use crate::graph::{BinaryOp, Constant, ConstantData, Graph, Node, Op, UnaryOp, ValueId};
 
@@ -8,7 +8,7 @@ pub(super) struct SignLayer {
     pub(super) input: ValueId,
     /// Per input channel: elements at or above count as +1.
     pub(super) thresholds: Vec<f32>,
-    /// Bits `[out, taps, words]`; the scales are `alpha`.
+    /// Bits `[out, planes, taps, words]`; the scales are `alpha`.
     pub(super) weights: Constant,
     /// Biases in 1/256 of a product.
     pub(super) bias: Constant,
@@ -23,10 +23,11 @@ fn pack(weights: &[f32], channels: usize) -> Vec<u64> {
     weights.chunks(channels).flat_map(|row| row.chunks(64).map(word)).collect()
 }
 
+/// `bits` are the packed signs of the weights.
 fn layer(
     input: ValueId,
     thresholds: Vec<f32>,
-    weights: &[f32],
+    bits: Vec<u64>,
     alpha: &[f32],
     bias: &[f32],
 ) -> SignLayer {
@@ -40,7 +41,6 @@ fn layer(
         (f64::from(bias) / f64::from(alpha) * 256.0).round_ties_even() as i32
     });
     let bias = Constant::i32(units.collect());
-    let bits = pack(weights, thresholds.len());
     let weights = Constant { data: ConstantData::Bits(bits), scales: alpha };
     SignLayer { input, thresholds, weights, bias }
 }
@@ -49,12 +49,17 @@ fn layer(
 /// bias, the spreads to the weights, and these become `alpha[o] * sign(w)` with the mean magnitude of the channel
 /// (M. Rastegari et al., "XNOR-Net", arXiv:1603.05279).
 ///
+/// With `ternary` weights of which the magnitude is small become 0 and the others `±alpha[o]`: those up to 0.7 times the mean
+/// (F. Li, B. Liu, "Ternary Weight Networks", arXiv:1605.04711). On a Cortex-A53 such a weight is the sum of two one-bit
+/// products, and the level between int4 and bin1 that loses least for its speed: activations of two bits would need four.
+///
 /// `weights` are `[out, taps, in]`; `channels` are (centre, spread) per input channel.
 pub(super) fn centred(
     input: ValueId,
     weights: &[f32],
     bias: &[f32],
     channels: &[(f32, f32)],
+    ternary: bool,
 ) -> SignLayer {
     let count = channels.len();
     let per_output = weights.len() / bias.len();
@@ -69,11 +74,36 @@ pub(super) fn centred(
             bias + products.sum::<f32>()
         })
         .collect();
-    let alpha: Vec<f32> = scaled
-        .chunks_exact(per_output)
-        .map(|row| row.iter().map(|w| w.abs()).sum::<f32>() / per_output as f32)
-        .collect();
-    layer(input, centres, &scaled, &alpha, &moved)
+    let rows = scaled.chunks_exact(per_output);
+    if ternary {
+        let mut bits = Vec::new();
+        let mut alpha = Vec::new();
+        for row in rows {
+            let (step, half) = ternary_row(row);
+            bits.extend(half.iter().flat_map(|signs| pack(signs, count)));
+            // Each product is the sum of two.
+            alpha.push(step / 2.0);
+        }
+        return layer(input, centres, bits, &alpha, &moved);
+    }
+    let alpha: Vec<f32> =
+        rows.map(|row| row.iter().map(|w| w.abs()).sum::<f32>() / per_output as f32).collect();
+    layer(input, centres, pack(&scaled, count), &alpha, &moved)
+}
+
+/// Share of the mean magnitude up to which a weight becomes 0.
+const TERNARY_THRESHOLD: f32 = 0.7;
+
+/// The magnitude of the weights of a row that are not 0, and the two signs of each weight, whose sum is 2, 0 or -2.
+fn ternary_row(row: &[f32]) -> (f32, [Vec<f32>; 2]) {
+    let mean = row.iter().map(|w| w.abs()).sum::<f32>() / row.len() as f32;
+    let threshold = TERNARY_THRESHOLD * mean;
+    let kept: Vec<f32> = row.iter().map(|w| w.abs()).filter(|&w| w > threshold).collect();
+    let step = kept.iter().sum::<f32>() / kept.len().max(1) as f32;
+    let sign = |is: bool| if is { 1.0 } else { -1.0 };
+    let first = row.iter().map(|&w| sign(w >= -threshold)).collect();
+    let second = row.iter().map(|&w| sign(w > threshold)).collect();
+    (step, [first, second])
 }
 
 /// The layer of a node that was trained at one bit: its operand is `SIGN(x)` or `SIGN(x ∓ constant)`, and the weights of
@@ -109,5 +139,32 @@ pub(super) fn trained(
         .chunks_exact(per_output)
         .zip(&alpha)
         .all(|(row, alpha)| row.iter().all(|w| (w.abs() - alpha).abs() <= 1e-3 * alpha));
-    one_magnitude.then(|| layer(input, thresholds, weights, &alpha, bias))
+    let bits = pack(weights, channels);
+    one_magnitude.then(|| layer(input, thresholds, bits, &alpha, bias))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_weights_become_zero_and_the_others_one_magnitude() {
+        let (step, [first, second]) = ternary_row(&[0.9, -0.1, 0.0, -1.1, 0.2]);
+        assert!((step - 1.0).abs() < 1e-6, "{step}");
+        let sums: Vec<f32> = first.iter().zip(&second).map(|(a, b)| (a + b) / 2.0).collect();
+        assert_eq!(sums, [1.0, 0.0, 0.0, -1.0, 0.0]);
+        let (step, signs) = ternary_row(&[0.0; 3]);
+        assert_eq!((step, signs[0][0] + signs[1][0]), (0.0, 0.0));
+    }
+
+    #[test]
+    fn a_ternary_layer_is_its_weights_times_the_signs() {
+        let weights = [0.5, -0.5, 0.01, 0.6, -0.4, 0.5];
+        let layer = centred(0, &weights, &[0.25], &[(0.0, 1.0), (0.0, 1.0), (0.0, 1.0)], true);
+        let ConstantData::Bits(bits) = &layer.weights.data else { panic!("its weights are bits") };
+        // Two taps of three channels, all first signs before the second ones.
+        assert_eq!(bits, &[0b101, 0b101, 0b001, 0b101]);
+        assert!((layer.weights.scales[0] - 0.25).abs() < 1e-6);
+        assert_eq!(layer.bias.as_i32(), Some(&[256][..]));
+    }
 }

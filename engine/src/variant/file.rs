@@ -166,7 +166,7 @@ fn read_value(
             (Encoding::Int8 { .. }, Dtype::I8) => ConstantData::I8(copied(bytes)),
             (Encoding::Int4, Dtype::U8) => ConstantData::I4(bytes.to_vec()),
             (Encoding::I32, Dtype::I32) => ConstantData::I32(copied(bytes)),
-            (Encoding::Bits, Dtype::U64) => ConstantData::Bits(copied(bytes)),
+            (Encoding::Bits | Encoding::Ternary, Dtype::U64) => ConstantData::Bits(copied(bytes)),
             _ => return Err(wrong()),
         };
         let scales = if value.scales {

@@ -1,4 +1,4 @@
-//! One-bit convolutions and fully connected layers.
+//! One-bit convolutions and fully connected layers, with weights of one bit or of two.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
 use crate::kernels::micro::{BinGemm, BinGemmArgs, SLACK};
 use crate::kernels::pack::{self, Panels};
-use crate::kernels::registry;
+use crate::kernels::registry::{self, Work};
 use crate::kernels::requant::RequantParams;
 
 /// One-bit arithmetic: EOR and popcount, 8-bit results.
@@ -79,7 +79,8 @@ impl PaddingCorrections {
 }
 
 impl BinConv {
-    /// Weights as bits `[out_c, taps, words]`; biases `[out_c]` in 1/256 of a product. Padded taps contribute 0.
+    /// Weights as bits `[out_c, planes, taps, words]`, whose sum over the planes counts; biases `[out_c]` in 1/256 of a
+    /// product. Padded taps contribute 0. A second plane is computed as that many taps more, which read the same pixels.
     pub fn new(
         cpu: &CpuFeatures,
         shape: &ConvShape,
@@ -90,19 +91,20 @@ impl BinConv {
         assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
         assert_eq!(requant.channels(), shape.out_c, "a factor per output channel");
         let words = shape.in_c.div_ceil(64);
-        let taps = shape.taps();
-        let work = shape.work(shape.out_c, words);
+        let planes = weights.len() / (shape.out_c * shape.taps() * words);
+        let taps = shape.taps() * planes;
+        let work = Work { taps, ..shape.work(shape.out_c, words) };
         let kernel = registry::select(registry::bin_gemm(), cpu, work);
         let panels = pack::bin_gemm(kernel.tile, weights, bias, taps, words);
         let columns = shape.out_c.next_multiple_of(kernel.tile.nr);
-        let mut per_tap = vec![0; taps * columns];
+        let mut per_tap = vec![0; shape.taps() * columns];
         for (row, weights) in weights.chunks_exact(words).enumerate() {
-            let (channel, tap) = (row / taps, row % taps);
+            let (channel, tap) = (row / taps, row % taps % shape.taps());
             let ones: u32 = weights.iter().map(|word| word.count_ones()).sum();
             // The padding pixel has no bit set, so `ones` bits differ.
-            per_tap[tap * columns + channel] = -((shape.in_c as i32 - 2 * ones as i32) << 8);
+            per_tap[tap * columns + channel] -= (shape.in_c as i32 - 2 * ones as i32) << 8;
         }
-        let walk = Walk::new(shape, kernel.tile, words, words);
+        let walk = Walk::new(shape, kernel.tile, words, words).with_planes(planes);
         let padding = PaddingCorrections::new(&walk.geometry, &per_tap, columns);
         Self { walk, kernel, panels, requant, padding }
     }
@@ -123,8 +125,8 @@ impl Operator for BinConv {
                 rows: job.pixels.len(),
                 cols: job.cols,
                 words,
-                taps: self.walk.taps,
-                bits: shape.in_c * self.walk.taps,
+                taps: self.walk.all_taps(),
+                bits: shape.in_c * self.walk.all_taps(),
                 a: job.a.as_ptr(),
                 w: self.panels.panel(job.panel).as_ptr(),
                 c: job.c,

@@ -22,6 +22,8 @@ pub(super) struct Walk {
     pub(super) depth: usize,
     /// Elements between pixels.
     pixel: usize,
+    /// How often all taps are read, one time after the other.
+    planes: usize,
 }
 
 /// Tiles to compute.
@@ -51,7 +53,17 @@ impl<O> Output<O> {
 impl Walk {
     /// Taps read `depth` elements, of which pixels have `pixel`: more than one pixel where taps lie next to each other.
     pub(super) fn new(shape: &ConvShape, tile: Tile, depth: usize, pixel: usize) -> Self {
-        Self { geometry: Geometry::new(shape), tile, taps: shape.taps(), depth, pixel }
+        Self { geometry: Geometry::new(shape), tile, taps: shape.taps(), depth, pixel, planes: 1 }
+    }
+
+    /// Reads all taps so often.
+    pub(super) fn with_planes(self, planes: usize) -> Self {
+        Self { planes, ..self }
+    }
+
+    /// Taps as kernels see them.
+    pub(super) fn all_taps(&self) -> usize {
+        self.taps * self.planes
     }
 
     pub(super) fn shape(&self) -> &ConvShape {
@@ -106,17 +118,20 @@ impl Walk {
     ) {
         let (mr, last) = (self.tile.mr, self.shape().out_pixels() - 1);
         pointers.clear();
-        if self.geometry.is_pointwise() {
+        if self.geometry.is_pointwise() && self.planes == 1 {
             let row = |pixel: usize| input[pixel.min(last) * self.pixel..].as_ptr();
             return pointers.extend((tiles.start * mr..tiles.end * mr).map(row));
         }
-        let per_tile = mr * self.taps;
+        let per_tile = mr * self.all_taps();
         pointers.resize(tiles.len() * per_tile, padding.as_ptr());
         for (tile, pointers) in tiles.clone().zip(pointers.chunks_exact_mut(per_tile)) {
             for row in 0..mr {
                 self.geometry.for_taps((tile * mr + row).min(last), |tap, source| {
                     if let Some(source) = source {
-                        pointers[tap * mr + row] = input[source * self.pixel..].as_ptr();
+                        let pointer = input[source * self.pixel..].as_ptr();
+                        for plane in 0..self.planes {
+                            pointers[(plane * self.taps + tap) * mr + row] = pointer;
+                        }
                     }
                 });
             }
