@@ -5,7 +5,7 @@ use super::micro::{BinGemm, F32Depthwise, F32Gemm, I8Depthwise, I8Gemm, MicroKer
 use super::{bin_gemm, f32_depthwise, f32_gemm, i4_gemm, i8_depthwise, i8_gemm};
 
 /// Changes whenever a kernel computes something else or at another speed than before under the same name.
-const REVISION: u32 = 14;
+const REVISION: u32 = 15;
 
 /// fp32 matrix-product tiles.
 pub fn f32_gemm() -> &'static [&'static F32Gemm] {
@@ -57,8 +57,9 @@ pub fn all() -> Vec<(&'static str, Isa)> {
 /// comes before and after the steps of a tile. Kernels that are not listed are compared by the operands they load.
 const CYCLES: &[(&str, usize, usize)] = &[
     ("i8_gemm_4x16_neon", 37, 150),
-    ("i8_gemm_4x4c16_neon", 72, 150),
-    ("i8_gemm_8x8_neon", 19, 180),
+    ("i8_gemm_4x4c16_neon", 72, 180),
+    ("i8_gemm_8x8_neon", 19, 260),
+    ("i4_gemm_4x4c16_neon", 45, 280),
     ("bin_gemm_4x4w1_neon", 32, 150),
     ("bin_gemm_4x32b_neon", 240, 400),
 ];
@@ -76,6 +77,24 @@ pub struct Work {
     pub depth: usize,
 }
 
+/// What `work` costs with `kernel`, compared with other kernels of the same instruction set.
+fn cost<A>(kernel: &MicroKernel<A>, work: Work) -> usize {
+    let Tile { mr, nr, kr } = kernel.tile;
+    let listed = CYCLES.iter().find(|(name, ..)| *name == kernel.name);
+    // Each channel of a tile takes mr + nr operands.
+    let (step, tile) = listed.map_or((kr * (mr + nr), 0), |&(_, step, tile)| (step, tile));
+    let tiles = work.rows.div_ceil(mr) * work.columns.div_ceil(nr);
+    tiles * (work.taps * work.depth.div_ceil(kr) * step + tile)
+}
+
+/// The kernel for 4-bit weights, and whether it is one for 8-bit weights, which are then unpacked beforehand: that is
+/// faster for layers of few channels, and where no kernel for 4 bits has the CPU's best instruction set.
+pub(crate) fn select_four_bits(features: &CpuFeatures, work: Work) -> (&'static I8Gemm, bool) {
+    let (four, eight) = (select(i4_gemm(), features, work), select(i8_gemm(), features, work));
+    let as_good = four.isa == eight.isa && cost(four, work) <= cost(eight, work);
+    if as_good || features.prefers(four.name) { (four, false) } else { (eight, true) }
+}
+
 /// The kernel for `work`: of those that the CPU can run, one that an experiment asks for, else one of the best
 /// instruction set, and of these the one whose tiles, whole or not, cost least.
 ///
@@ -85,14 +104,6 @@ pub fn select<A>(
     features: &CpuFeatures,
     work: Work,
 ) -> &'static MicroKernel<A> {
-    let cost = |kernel: &MicroKernel<A>| {
-        let Tile { mr, nr, kr } = kernel.tile;
-        let listed = CYCLES.iter().find(|(name, ..)| *name == kernel.name);
-        // Each channel of a tile takes mr + nr operands.
-        let (step, tile) = listed.map_or((kr * (mr + nr), 0), |&(_, step, tile)| (step, tile));
-        let tiles = work.rows.div_ceil(mr) * work.columns.div_ceil(nr);
-        tiles * (work.taps * work.depth.div_ceil(kr) * step + tile)
-    };
     let usable = kernels.iter().copied().filter(|kernel| features.has(kernel.isa));
     if let Some(preferred) = usable.clone().find(|kernel| features.prefers(kernel.name)) {
         return preferred;
@@ -100,7 +111,7 @@ pub fn select<A>(
     let best = usable.clone().map(|kernel| kernel.isa).max();
     usable
         .filter(|kernel| Some(kernel.isa) == best)
-        .min_by_key(|kernel| cost(kernel))
+        .min_by_key(|kernel| cost(kernel, work))
         .unwrap_or(kernels[0])
 }
 

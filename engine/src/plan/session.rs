@@ -85,7 +85,10 @@ impl Session {
             if let Place::Slot(slot) = port.place {
                 let bytes = &mut self.slots[slot].bytes_mut()[..4 * input.len()];
                 let target: &mut [f32] = bytemuck::cast_slice_mut(bytes);
-                target.iter_mut().zip(input).for_each(|(to, &from)| *to = from);
+                match input.as_slice() {
+                    Some(elements) => target.copy_from_slice(elements),
+                    None => target.iter_mut().zip(input).for_each(|(to, &from)| *to = from),
+                }
             }
         }
         Ok(())

@@ -181,9 +181,9 @@ impl I8Conv {
     ) -> Self {
         assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
         assert_eq!(requant.channels(), shape.out_c, "a factor per output channel");
-        let (weights, kernels, pack): (_, _, pack::PackIntegers) = match weights {
-            IntegerWeights::Eight(weights) => (weights, registry::i8_gemm(), pack::i8_gemm),
-            IntegerWeights::Four(weights) => (weights, registry::i4_gemm(), pack::i4_gemm),
+        let (weights, four) = match weights {
+            IntegerWeights::Eight(weights) => (weights, false),
+            IntegerWeights::Four(weights) => (weights, true),
         };
         let folded: Vec<i32> = weights
             .chunks_exact(shape.taps() * shape.in_c)
@@ -199,7 +199,12 @@ impl I8Conv {
             Some(shallow) => (shape.in_c, shallow.weights(weights)),
         };
         let shape = shallow.as_ref().map_or(shape, Shallow::shape);
-        let kernel = registry::select(kernels, cpu, shape.work(shape.out_c, shape.in_c));
+        let work = shape.work(shape.out_c, shape.in_c);
+        let (kernel, unpacked) = match four {
+            true => registry::select_four_bits(cpu, work),
+            false => (registry::select(registry::i8_gemm(), cpu, work), true),
+        };
+        let pack = if unpacked { pack::i8_gemm } else { pack::i4_gemm };
         let panels = pack(kernel.tile, &weights, &folded, shape.taps(), shape.in_c);
         let walk = Walk::new(shape, kernel.tile, shape.in_c, pixel);
         Self { walk, shallow, kernel, panels, requant, input_zero_point, in_count }
