@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use quantrack_engine::kernels::CpuFeatures;
 use quantrack_engine::plan::{Plan, Session, StepEdge};
-use quantrack_engine::quantize::{Calibrator, default_recipe, quantize, supported_levels};
+use quantrack_engine::quantize::{Calibrator, default_recipe, quantize};
 use quantrack_engine::{Level, Serial, Tensor, model};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     calibrator.observe(&inputs, &Serial)?;
     let calibration = calibrator.finish()?;
     let mut sessions = Vec::new();
-    for level in supported_levels() {
+    for level in Level::ALL {
         let variant = quantize(&graph, level, &default_recipe(level), Some(&calibration))?;
         let plan = Plan::new(&variant, &cpu)?;
         sessions.push((level, Session::new(Arc::new(plan))));

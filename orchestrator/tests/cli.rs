@@ -189,7 +189,7 @@ fn a_model_runs_on_arrays_named_as_in_the_model() {
     for (more, word) in [
         (&["--level", "int8"][..], "--calibration"),
         (&["--level", "int7"], "unknown level"),
-        (&["--level", "int2"], "not available"),
+        (&["--level", "int2"], "--calibration"),
         (&["--recipe", "minmax"], "does not reach level fp32"),
     ] {
         let output = run(more);

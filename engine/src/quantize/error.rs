@@ -33,12 +33,6 @@ pub enum CalibrateError {
 /// A variant that cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum QuantizeError {
-    /// A level that no recipe reaches.
-    #[error("level {level} is not available in this version; use one of fp32, fp16, int8, bin1")]
-    LevelNotAvailable {
-        /// The level.
-        level: Level,
-    },
     /// A recipe of another level.
     #[error("recipe {recipe} does not reach level {level}; use one of {known}")]
     WrongRecipe {

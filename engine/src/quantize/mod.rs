@@ -13,7 +13,7 @@ mod weights;
 
 pub use calibrate::{Calibration, Calibrator, ValueStats};
 pub use error::{CalibrateError, QuantizeError};
-pub use recipe::{Range, Recipe, UnknownRecipe, default_recipe, supported_levels};
+pub use recipe::{Range, Recipe, UnknownRecipe, default_recipe};
 
 use crate::Level;
 use crate::graph::{Graph, fuse};
@@ -32,7 +32,7 @@ pub fn quantizer_build() -> String {
 /// Makes the variant of an imported `graph` at `level` by `recipe`.
 ///
 /// # Errors
-/// A level or recipe that is not available, or a recipe that needs a calibration when none is given (or one of another
+/// A recipe of another level, or one that needs a calibration when none is given (or one of another
 /// graph).
 pub fn quantize(
     graph: &Graph,

@@ -97,11 +97,6 @@ impl Recipe {
     }
 }
 
-/// The levels that some recipe reaches, from most to fewest bits.
-pub fn supported_levels() -> Vec<Level> {
-    Level::ALL.to_vec()
-}
-
 /// The recipe of a level when none is named.
 pub fn default_recipe(level: Level) -> Recipe {
     match level {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quantrack_engine::Level;
 use quantrack_engine::model::Dimensions;
-use quantrack_engine::quantize::{Recipe, UnknownRecipe, default_recipe, supported_levels};
+use quantrack_engine::quantize::{Recipe, UnknownRecipe, default_recipe};
 use toml::Spanned;
 
 use super::error::{Source, SpecError, closest};
@@ -152,12 +152,6 @@ fn levels(source: Source<'_>, written: &file::Stage) -> Result<Vec<Level>, SpecE
         let level = level(source, text)?;
         if levels.contains(&level) {
             return Err(source.error(text.span().start, format!("{level} is given twice")));
-        }
-        if !supported_levels().contains(&level) {
-            let known: Vec<&str> = supported_levels().iter().map(|level| level.name()).collect();
-            let message =
-                format!("level {level} is not available in this version; use {}", known.join(", "));
-            return Err(source.error(text.span().start, message));
         }
         levels.push(level);
     }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use quantrack_engine::Level;
 use quantrack_engine::graph::{Graph, ValueId};
-use quantrack_engine::quantize::supported_levels;
 use serde::Serialize;
 
 use super::OpenAxes;
@@ -65,7 +64,7 @@ pub(super) fn run(args: Args, context: &Context) -> CommandResult {
         ops,
         parameters: graph.parameters(),
         macs: graph.macs(),
-        levels: supported_levels(),
+        levels: Level::ALL.to_vec(),
         file,
     };
     context.print("model show", &shown, human)?;
