@@ -63,6 +63,8 @@ pub enum UnaryOp {
     Logistic,
     /// -1, 0 or 1. In a one-bit variant it becomes a `Convert` to bits, where 0 counts as +1.
     Sign,
+    /// 1 where x is 0 or more, else -1: how networks of one bit take signs. In a one-bit variant it becomes bits.
+    Bipolar,
     /// `|x|`.
     Abs,
     /// `-x`.
@@ -233,6 +235,7 @@ impl Op {
             Self::Unary(UnaryOp::Relu6) => "relu6",
             Self::Unary(UnaryOp::Logistic) => "logistic",
             Self::Unary(UnaryOp::Sign) => "sign",
+            Self::Unary(UnaryOp::Bipolar) => "bipolar",
             Self::Unary(UnaryOp::Abs) => "abs",
             Self::Unary(UnaryOp::Neg) => "neg",
             Self::Unary(UnaryOp::Exp) => "exp",

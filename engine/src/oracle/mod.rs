@@ -191,6 +191,8 @@ fn unary(function: UnaryOp, x: f32) -> f32 {
         UnaryOp::Logistic => (1.0 / (1.0 + (-f64::from(x)).exp())) as f32,
         UnaryOp::Sign if x == 0.0 => 0.0,
         UnaryOp::Sign => x.signum(),
+        UnaryOp::Bipolar if x >= 0.0 => 1.0,
+        UnaryOp::Bipolar => -1.0,
         UnaryOp::Abs => x.abs(),
         UnaryOp::Neg => -x,
         UnaryOp::Exp => f64::from(x).exp() as f32,

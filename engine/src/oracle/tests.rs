@@ -101,6 +101,7 @@ fn activations_and_unary_functions() {
     assert_eq!(unary(UnaryOp::Relu), [0., 0., 3., 7., 0.]);
     assert_eq!(unary(UnaryOp::Relu6), [0., 0., 3., 6., 0.]);
     assert_eq!(unary(UnaryOp::Sign), [-1., 0., 1., 1., -1.]);
+    assert_eq!(unary(UnaryOp::Bipolar), [-1., 1., 1., 1., -1.]);
     assert_eq!(unary(UnaryOp::Logistic)[1..3], [0.5, 0.952_574_13]);
     let slopes: (&[usize], &[f32]) = (&[2], &[2., 4.]);
     let x: (&[usize], &[f32]) = (&[2, 2], &[-1., -1., 1., 3.]);

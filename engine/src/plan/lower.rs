@@ -381,7 +381,7 @@ impl Context<'_> {
                     RequantParams::from_real(&positive, Some(&negative), output.1, -128, 127);
                 boxed(I8Prelu::new(requant, input.1, count))
             }
-            Op::Unary(op) if *op != UnaryOp::Sign => table(*op),
+            Op::Unary(op) if !matches!(op, UnaryOp::Sign | UnaryOp::Bipolar) => table(*op),
             Op::Binary { op, activation } => self.i8_binary(*op, *activation, input, output),
             Op::MaxPool2d { window, activation } => {
                 self.same_encoding()?;

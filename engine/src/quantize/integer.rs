@@ -63,7 +63,7 @@ fn needs_fp32(node: &Node, preparation: bool) -> Option<String> {
     let arithmetic = matches!(
         &node.op,
         Op::Binary { op: BinaryOp::Div | BinaryOp::Maximum | BinaryOp::Minimum, .. }
-            | Op::Unary(UnaryOp::Sign)
+            | Op::Unary(UnaryOp::Sign | UnaryOp::Bipolar)
             | Op::Reduce { op: ReduceOp::Max | ReduceOp::Min | ReduceOp::Sum, .. }
     );
     if arithmetic {

@@ -116,7 +116,8 @@ pub(super) fn trained(
     bias: &[f32],
 ) -> Option<SignLayer> {
     let producer = |id: ValueId| producers[id].map(|index| &graph.nodes[index]);
-    let sign = producer(node.inputs[0]).filter(|node| node.op == Op::Unary(UnaryOp::Sign))?;
+    let takes_signs = |op: &Op| matches!(op, Op::Unary(UnaryOp::Sign | UnaryOp::Bipolar));
+    let sign = producer(node.inputs[0]).filter(|node| takes_signs(&node.op))?;
     let channels = graph.values[node.inputs[0]].shape.last().copied()?;
     let shifted = producer(sign.inputs[0]).and_then(|shift| {
         let factor = match shift.op {

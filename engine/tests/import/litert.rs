@@ -65,7 +65,8 @@ pub(crate) const INPUT_SEED: f32 = 0.15;
 
 #[test]
 fn litert_computes_the_same() {
-    for model in zoo::zoo() {
+    // Larq's operators have results of their own.
+    for model in zoo::zoo().into_iter().filter(|model| !model.name.starts_with("larq")) {
         let Some((_, count, sum, weighted)) = LITERT.iter().find(|row| row.0 == model.name) else {
             assert!(NOT_IN_LITERT.contains(&model.name.as_str()), "no results for {}", model.name);
             continue;

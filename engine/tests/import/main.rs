@@ -1,6 +1,7 @@
 //! Importing models that the tests make themselves, and damaged ones.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod larq;
 mod litert;
 mod onnx;
 mod operators;

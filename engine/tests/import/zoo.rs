@@ -7,6 +7,9 @@ use quantrack_engine::model::tflite::{
     TensorId, UnpackOptions,
 };
 
+#[path = "zoo_larq.rs"]
+pub(crate) mod larq;
+
 /// SAME and VALID in the schema.
 pub(crate) const SAME: i8 = 0;
 pub(crate) const VALID: i8 = 1;
@@ -28,8 +31,17 @@ pub(crate) struct Model {
 
 /// All models.
 pub(crate) fn zoo() -> Vec<Model> {
-    [convolutions(), depthwise(), layers(), element_wise(), structure(), slices(), folding()]
-        .concat()
+    [
+        convolutions(),
+        depthwise(),
+        layers(),
+        element_wise(),
+        structure(),
+        slices(),
+        folding(),
+        larq::zoo(),
+    ]
+    .concat()
 }
 
 /// One operator: x of `shape`, constants, one result.

@@ -47,6 +47,9 @@ impl Operator for F32Unary {
             UnaryOp::Relu => self.apply(input, output, pool, |x| x.max(0.0)),
             UnaryOp::Relu6 => self.apply(input, output, pool, |x| x.clamp(0.0, 6.0)),
             UnaryOp::Logistic => self.apply(input, output, pool, logistic),
+            UnaryOp::Bipolar => {
+                self.apply(input, output, pool, |x| if x >= 0.0 { 1.0 } else { -1.0 });
+            }
             UnaryOp::Abs => self.apply(input, output, pool, f32::abs),
             UnaryOp::Neg => self.apply(input, output, pool, |x| -x),
             UnaryOp::Exp => self.apply(input, output, pool, exp),
@@ -64,6 +67,8 @@ pub fn unary(op: UnaryOp, x: f32) -> f32 {
         UnaryOp::Logistic => logistic(x),
         UnaryOp::Sign if x == 0.0 => 0.0,
         UnaryOp::Sign => x.signum(),
+        UnaryOp::Bipolar if x >= 0.0 => 1.0,
+        UnaryOp::Bipolar => -1.0,
         UnaryOp::Abs => x.abs(),
         UnaryOp::Neg => -x,
         UnaryOp::Exp => exp(x),

@@ -33,6 +33,9 @@ STABLEHLO_REDUCE_WINDOW STABLEHLO_SORT STABLEHLO_WHILE STABLEHLO_GATHER STABLEHL
 DILATE STABLEHLO_RNG_BIT_GENERATOR REDUCE_WINDOW STABLEHLO_COMPOSITE STABLEHLO_SHIFT_LEFT \
 STABLEHLO_CBRT STABLEHLO_CASE";
 
+/// The code of all custom operators.
+pub(super) const CUSTOM: i32 = 32;
+
 /// The operator with `code`, if there is one.
 pub(super) fn name(code: i32) -> Option<&'static str> {
     NAMES.split_ascii_whitespace().nth(usize::try_from(code).ok()?)

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::builtin::{self, Builtin};
+use super::larq::LarqOp;
 use super::schema;
 use super::tensors::{Tensors, short};
 use super::{lower, schema::Options};
@@ -10,7 +11,7 @@ use crate::Level;
 use crate::graph::{
     Constant, ConstantData, Encoding, Graph, Node, Op, Value, ValueId, checked_elements,
 };
-use crate::model::fault::{Fault, malformed};
+use crate::model::fault::{Fault, malformed, unsupported};
 use crate::model::{ImportError, UnsupportedOp};
 
 /// Most tensors, most operators, most inputs and most outputs of a model.
@@ -42,6 +43,7 @@ pub fn import(bytes: &[u8]) -> Result<Graph, ImportError> {
     limit("outputs", outputs.len(), MAX_ITEMS)?;
     let mut importer = Importer {
         produced: HashMap::new(),
+        packed: HashSet::new(),
         constants: HashMap::new(),
         names: HashSet::new(),
         suffix: 0,
@@ -73,17 +75,44 @@ fn ids(list: Option<flatbuffers::Vector<'_, i32>>) -> Vec<i32> {
     list.map_or_else(Vec::new, |ids| ids.iter().collect())
 }
 
+/// Which operator.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// One of TFLite's own.
+    Builtin(Builtin),
+    /// One of Larq Compute Engine's.
+    Larq(LarqOp),
+}
+
+impl Kind {
+    fn of(code: i32, custom: Option<&str>) -> Option<Self> {
+        match custom {
+            Some(name) if code == builtin::CUSTOM => LarqOp::from_name(name).map(Self::Larq),
+            _ => Builtin::from_code(code).map(Self::Builtin),
+        }
+    }
+
+    fn max_version(self) -> i32 {
+        match self {
+            Self::Builtin(builtin) => builtin.max_version(),
+            Self::Larq(_) => 1,
+        }
+    }
+}
+
 /// An operator of the file.
 pub(super) struct Operator {
     index: usize,
     /// `None` when it is not supported.
-    pub(super) builtin: Option<Builtin>,
+    pub(super) kind: Option<Kind>,
     name: String,
     version: i32,
     /// Operands; -1 where an optional one is absent.
     pub(super) inputs: Vec<i32>,
     pub(super) outputs: Vec<i32>,
     pub(super) options: Options,
+    /// Parameters of a custom operator, empty when there are none.
+    pub(super) custom_options: Vec<u8>,
 }
 
 impl Operator {
@@ -97,9 +126,9 @@ impl Operator {
 
     /// Why no operator of this kind can be imported.
     fn kind_fault(&self) -> Option<&'static str> {
-        match self.builtin {
+        match self.kind {
             None => Some("the engine has no such operator"),
-            Some(builtin) if !(1..=builtin.max_version()).contains(&self.version) => {
+            Some(kind) if !(1..=kind.max_version()).contains(&self.version) => {
                 Some("this version of the operator is not known")
             }
             Some(_) => None,
@@ -140,12 +169,15 @@ fn read_operators(
             };
             Ok(Operator {
                 index,
-                builtin: Builtin::from_code(number),
+                kind: Kind::of(number, code.custom_code()),
                 name,
                 version: code.version().unwrap_or(1),
                 inputs: ids(op.inputs()),
                 outputs: ids(op.outputs()),
                 options: op.options(),
+                custom_options: op
+                    .custom_options()
+                    .map_or_else(Vec::new, |all| all.bytes().to_vec()),
             })
         })
         .collect()
@@ -156,6 +188,8 @@ pub(super) struct Importer<'a> {
     pub(super) tensors: Tensors<'a>,
     /// Values of the tensors that are inputs or that an operator has computed.
     produced: HashMap<usize, ValueId>,
+    /// Tensors of packed signs. Their values are the signs themselves, unpacked.
+    packed: HashSet<usize>,
     /// Values of the constants, by tensor and by the shape in which they are used.
     constants: HashMap<(usize, Vec<usize>), ValueId>,
     names: HashSet<String>,
@@ -228,16 +262,66 @@ impl Importer<'_> {
     /// A new value for a tensor that is computed at run time.
     fn produce(&mut self, id: usize) -> Result<ValueId, Fault> {
         let shape = self.tensors.activation_shape(id)?;
-        if self.produced.contains_key(&id) || self.tensors.is_constant(id)? {
-            return Err(malformed(format!("computes tensor {id}, which has another source")));
-        }
+        self.produce_as(id, shape)
+    }
+
+    fn produce_as(&mut self, id: usize, shape: Vec<usize>) -> Result<ValueId, Fault> {
+        self.check_unproduced(id)?;
         let value = self.value(self.tensors.name(id), shape, None);
         self.produced.insert(id, value);
         Ok(value)
     }
 
+    fn check_unproduced(&self, id: usize) -> Result<(), Fault> {
+        if self.produced.contains_key(&id) || self.tensors.is_constant(id)? {
+            return Err(malformed(format!("computes tensor {id}, which has another source")));
+        }
+        Ok(())
+    }
+
+    /// The value of an operand of packed signs: the signs, one per channel.
+    pub(super) fn signs(&self, id: usize) -> Result<ValueId, Fault> {
+        match self.produced.get(&id) {
+            Some(&value) if self.packed.contains(&id) => Ok(value),
+            _ => Err(malformed(format!("reads {}, which are no signs", self.tensors.label(id)))),
+        }
+    }
+
+    /// Adds the node that computes the signs of shape `shape` that the file packs into tensor `output`.
+    pub(super) fn signs_node(
+        &mut self,
+        op: Op,
+        inputs: Vec<ValueId>,
+        output: i32,
+        shape: Vec<usize>,
+    ) -> Result<(), Fault> {
+        let id = tensor_id(output)?;
+        self.tensors.check_packed(id, &shape)?;
+        let value = self.produce_as(id, shape)?;
+        self.packed.insert(id);
+        self.push(op, inputs, vec![value])
+    }
+
+    /// Makes tensor `output` another name of `value`.
+    pub(super) fn alias(&mut self, output: i32, value: ValueId) -> Result<(), Fault> {
+        let id = tensor_id(output)?;
+        let shape = self.tensors.activation_shape(id)?;
+        self.check_unproduced(id)?;
+        if shape != self.shape(value) {
+            return Err(malformed(format!("makes {shape:?} of {:?}", self.shape(value))));
+        }
+        self.produced.insert(id, value);
+        Ok(())
+    }
+
     /// The value of an fp32 operand: computed before, or a constant.
     pub(super) fn operand(&mut self, id: usize) -> Result<ValueId, Fault> {
+        if self.packed.contains(&id) {
+            let label = self.tensors.label(id);
+            return Err(unsupported(format!(
+                "{label} holds packed signs, which only Larq's operators read"
+            )));
+        }
         if let Some(&value) = self.produced.get(&id) {
             return Ok(value);
         }
@@ -268,16 +352,33 @@ impl Importer<'_> {
             return Ok(value);
         }
         let elements = rearrange(self.tensors.floats(id)?)?;
-        if checked_elements(&key.1) != Some(elements.len()) {
+        self.add_constant(key, elements)
+    }
+
+    fn add_constant(
+        &mut self,
+        key: (usize, Vec<usize>),
+        elements: Vec<f32>,
+    ) -> Result<ValueId, Fault> {
+        let (id, shape) = (key.0, key.1.clone());
+        if checked_elements(&shape) != Some(elements.len()) {
             return Err(malformed(format!(
-                "needs {:?} elements, but tensor {id} has {}",
-                key.1,
+                "needs {shape:?} elements, but tensor {id} has {}",
                 elements.len()
             )));
         }
-        let value = self.value(self.tensors.name(id), key.1.clone(), Some(Constant::f32(elements)));
+        let value = self.value(self.tensors.name(id), shape, Some(Constant::f32(elements)));
         self.constants.insert(key, value);
         Ok(value)
+    }
+
+    /// The value of a constant of packed signs, as numbers of shape `shape`.
+    pub(super) fn sign_constant(&mut self, id: usize, shape: Vec<usize>) -> Result<ValueId, Fault> {
+        if let Some(&value) = self.constants.get(&(id, shape.clone())) {
+            return Ok(value);
+        }
+        let elements = self.tensors.signs(id, &shape)?;
+        self.add_constant((id, shape), elements)
     }
 
     /// Makes `id` a constant that is known at import.

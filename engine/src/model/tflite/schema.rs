@@ -129,6 +129,7 @@ table! {
         0 opcode_index: u32,
         1 inputs: Scalars<'a, i32>,
         2 outputs: Scalars<'a, i32>,
+        5 custom_options: Scalars<'a, u8>,
     }
     union verify_options
 }

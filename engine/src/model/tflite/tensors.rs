@@ -44,6 +44,8 @@ pub(super) struct Tensors<'a> {
     /// Bytes of constants that may still be decoded. Many tensors can share one buffer of the file, so without
     /// a budget a small file could fill the memory.
     budget: usize,
+    /// The same for packed signs, of which each becomes a number of 32 bits.
+    sign_budget: usize,
 }
 
 impl<'a> Tensors<'a> {
@@ -53,7 +55,8 @@ impl<'a> Tensors<'a> {
         buffers: Tables<'a, schema::Buffer<'a>>,
     ) -> Self {
         let budget = file.len().saturating_mul(8).saturating_add(1 << 20);
-        Self { file, tensors, buffers, folded: HashMap::new(), budget }
+        let sign_budget = file.len().saturating_mul(40).saturating_add(1 << 20);
+        Self { file, tensors, buffers, folded: HashMap::new(), budget, sign_budget }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -229,6 +232,43 @@ impl<'a> Tensors<'a> {
                 .map_err(|_| malformed(format!("tensor {id} holds integers beyond 32 bits"))),
             other => Err(self.wrong_type(id, other, "integers")),
         }
+    }
+
+    /// Checks that a tensor holds the signs of a tensor of `shape`: 32 channels to an integer.
+    pub(super) fn check_packed(&self, id: usize, shape: &[usize]) -> Result<(), Fault> {
+        let mut packed = shape.to_vec();
+        if let Some(last) = packed.last_mut() {
+            *last = last.div_ceil(32);
+        }
+        let found = (self.get(id)?.element_type().unwrap_or(FLOAT32), self.shape(id)?);
+        if found == (INT32, packed) {
+            return Ok(());
+        }
+        Err(malformed(format!(
+            "has {} of {} and shape {:?} for the signs of {shape:?}",
+            self.label(id),
+            type_name(found.0),
+            found.1
+        )))
+    }
+
+    /// A constant of packed signs as numbers, row-major in `shape`: 1, or -1 where a bit is set.
+    pub(super) fn signs(&mut self, id: usize, shape: &[usize]) -> Result<Vec<f32>, Fault> {
+        self.check_packed(id, shape)?;
+        let channels = shape.last().copied().unwrap_or(1);
+        let rows = checked_elements(shape).unwrap_or(0) / channels.max(1);
+        self.sign_budget = rows
+            .checked_mul(channels)
+            .and_then(|elements| self.sign_budget.checked_sub(elements.checked_mul(4)?))
+            .ok_or_else(|| malformed("unpacks far more signs than the file is long".into()))?;
+        let words = self.exact(id, 4)?.as_chunks().0;
+        let bit = |word: &[u8; 4], index: usize| u32::from_le_bytes(*word) >> index & 1;
+        let row = |words: &[[u8; 4]]| -> Vec<f32> {
+            (0..channels)
+                .map(|c| if bit(&words[c / 32], c % 32) == 1 { -1.0 } else { 1.0 })
+                .collect()
+        };
+        Ok(words.chunks_exact(channels.div_ceil(32)).flat_map(row).collect())
     }
 
     fn wrong_type(&self, id: usize, found: i8, wanted: &str) -> Fault {

@@ -2,7 +2,9 @@
 
 use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
-use super::builtin::Builtin;
+use super::builtin::{self, Builtin};
+use super::flexbuffer;
+use super::larq::LarqOp;
 use super::schema::{IDENTIFIER, Options, slot};
 
 /// A tensor of a [`ModelWriter`].
@@ -23,6 +25,8 @@ struct Tensor {
 
 struct Operator {
     code: i32,
+    /// Name and parameters of a custom operator.
+    custom: Option<(String, Vec<u8>)>,
     version: i32,
     inputs: Vec<i32>,
     outputs: Vec<i32>,
@@ -118,7 +122,34 @@ impl ModelWriter {
     ) {
         let ids = |tensors: &[TensorId]| tensors.iter().map(|id| id.0).collect();
         let (inputs, outputs) = (ids(inputs), ids(outputs));
-        self.operators.push(Operator { code, version, inputs, outputs, options: options.into() });
+        let options = options.into();
+        let custom = (code == builtin::CUSTOM).then(|| ("custom".to_owned(), Vec::new()));
+        self.operators.push(Operator { code, custom, version, inputs, outputs, options });
+    }
+
+    /// An operator of Larq Compute Engine, with its parameters by name.
+    pub fn larq_op(
+        &mut self,
+        op: LarqOp,
+        inputs: &[TensorId],
+        outputs: &[TensorId],
+        options: &[(&str, i32)],
+    ) {
+        self.custom_op(op.name(), inputs, outputs, flexbuffer::write(options));
+    }
+
+    /// A custom operator of any name, with its parameters as bytes.
+    pub fn custom_op(
+        &mut self,
+        name: &str,
+        inputs: &[TensorId],
+        outputs: &[TensorId],
+        options: Vec<u8>,
+    ) {
+        self.raw_op(builtin::CUSTOM, 1, inputs, outputs, Options::None);
+        if let Some(op) = self.operators.last_mut() {
+            op.custom = Some((name.to_owned(), options));
+        }
     }
 
     /// The file, with the given outputs of the model.
@@ -173,7 +204,7 @@ impl ModelWriter {
 type Table = WIPOffset<flatbuffers::TableFinishedWIPOffset>;
 
 fn write_code(b: &mut FlatBufferBuilder<'_>, op: &Operator) -> Table {
-    let custom = (op.code == 32).then(|| b.create_string("custom"));
+    let custom = op.custom.as_ref().map(|(name, _)| b.create_string(name));
     let table = b.start_table();
     b.push_slot(slot(0), op.code.min(127) as i8, 0);
     b.push_slot(slot(2), op.version, 1);
@@ -188,6 +219,8 @@ fn write_operator(b: &mut FlatBufferBuilder<'_>, index: usize, op: &Operator) ->
     let inputs = b.create_vector(&op.inputs);
     let outputs = b.create_vector(&op.outputs);
     let options = op.options.write(b);
+    let custom = op.custom.as_ref().filter(|(_, options)| !options.is_empty());
+    let custom = custom.map(|(_, options)| b.create_vector(options));
     let table = b.start_table();
     b.push_slot(slot(0), index as u32, 0);
     b.push_slot_always(slot(1), inputs);
@@ -195,6 +228,9 @@ fn write_operator(b: &mut FlatBufferBuilder<'_>, index: usize, op: &Operator) ->
     if let Some((tag, options)) = options {
         b.push_slot_always(slot(3), tag);
         b.push_slot_always(slot(4), options);
+    }
+    if let Some(custom) = custom {
+        b.push_slot_always(slot(5), custom);
     }
     b.end_table(table)
 }

@@ -299,10 +299,7 @@ pub(super) fn bipolar_quant(importer: &mut Importer<'_>, node: &Node<'_>) -> Res
     let scale = importer.plain(node.required(1)?)?;
     let x = importer.plain(input)?;
     let mut chain = Chain::new(importer, output);
-    // Sign has 0 at 0, which counts as +1: half a step more before the last sign.
-    let sign = chain.unary(UnaryOp::Sign, x)?;
-    let more = chain.with(BinaryOp::Add, sign, 0.5)?;
-    let sign = chain.unary(UnaryOp::Sign, more)?;
+    let sign = chain.unary(UnaryOp::Bipolar, x)?;
     let y = chain.binary(BinaryOp::Mul, sign, scale)?;
     importer.bind(output, y)
 }

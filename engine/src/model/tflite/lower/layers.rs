@@ -192,11 +192,11 @@ fn bias(importer: &mut Importer<'_>, op: &Operator, channels: usize) -> Result<V
     }
 }
 
-fn result_name(importer: &Importer<'_>, op: &Operator) -> Result<String, Fault> {
+pub(super) fn result_name(importer: &Importer<'_>, op: &Operator) -> Result<String, Fault> {
     let id = op.outputs.first().ok_or_else(|| malformed("has no result".into()))?;
     Ok(importer.tensors.name(tensor_id(*id)?).to_owned())
 }
 
-fn nhwc(shape: &[usize]) -> Result<[usize; 4], Fault> {
+pub(super) fn nhwc(shape: &[usize]) -> Result<[usize; 4], Fault> {
     shape.try_into().map_err(|_| malformed(format!("needs a tensor of four axes, not {shape:?}")))
 }

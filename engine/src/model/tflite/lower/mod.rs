@@ -3,23 +3,27 @@
 //! What follows from shapes alone (do the operands fit each other and the declared result) is left to
 //! [`crate::graph::infer`], which checks every node of the finished graph.
 
+mod larq;
 mod layers;
 mod structure;
 
 use super::builtin::Builtin;
-use super::importer::{Importer, Operator, tensor_id};
+use super::importer::{Importer, Kind, Operator, tensor_id};
 use super::schema::{AddOptions, DivOptions, MulOptions, SoftmaxOptions, SubOptions};
 use crate::graph::{Activation, BinaryOp, Op, ReduceOp, UnaryOp};
 use crate::model::fault::{Fault, malformed, unsupported};
 
 /// Adds `op` to the graph.
 pub(super) fn lower(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fault> {
-    let Some(builtin) = op.builtin else {
-        return Err(unsupported("the engine has no such operator".into()));
-    };
-    if op.outputs.len() != 1 && builtin != Builtin::Unpack {
+    let splits = matches!(op.kind, Some(Kind::Builtin(Builtin::Unpack)));
+    if op.outputs.len() != 1 && !splits {
         return Err(malformed(format!("has {} results instead of 1", op.outputs.len())));
     }
+    let builtin = match op.kind {
+        Some(Kind::Builtin(builtin)) => builtin,
+        Some(Kind::Larq(kind)) => return larq::lower(importer, op, kind),
+        None => return Err(unsupported("the engine has no such operator".into())),
+    };
     match builtin {
         Builtin::Conv2d => layers::conv_2d(importer, op),
         Builtin::DepthwiseConv2d => layers::depthwise_conv_2d(importer, op),
