@@ -118,6 +118,7 @@ impl Lab {
             assert!(!reaches || predicted <= latency, "{uniform} would have been faster");
         }
         assert_eq!(search["certificate"]["guarantee"], "A");
+        self.certificate_is_accepted_and_a_changed_one_is_not(agent, &out.join("certificate.json"));
 
         let verify = &result["verify"];
         assert_eq!(verify["passed"], true, "{verify}");
@@ -125,6 +126,37 @@ impl Lab {
         let page = std::fs::read_to_string(out.join("report.html")).unwrap();
         assert!(page.contains("Verified on the board") && page.contains("<svg"));
         result
+    }
+
+    fn certificate_is_accepted_and_a_changed_one_is_not(&self, agent: &Path, file: &Path) {
+        let verify = |more: &[&str]| {
+            let arguments = ["certificate", "verify", file.to_str().unwrap()];
+            let output = self.orchestrator(agent, &[&arguments[..], more].concat());
+            let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+            (output.status.code(), shown["reasons"].to_string())
+        };
+        let table = self.folder.path().join("table.json");
+        std::fs::write(&table, self.orchestrator(agent, &["table", "show"]).stdout).unwrap();
+        let of_table = ["--table", table.to_str().unwrap()];
+        assert_eq!(verify(&of_table), (Some(0), "[]".to_owned()));
+
+        let mut other: Value = serde_json::from_slice(&std::fs::read(&table).unwrap()).unwrap();
+        other["rows"]
+            .as_array_mut()
+            .unwrap()
+            .iter_mut()
+            .for_each(|row| row["median_us"] = 1.5.into());
+        std::fs::write(&table, other.to_string()).unwrap();
+        let (code, reasons) = verify(&of_table);
+        assert!(code == Some(1) && reasons.contains("1.5"), "{code:?}: {reasons}");
+
+        let text = std::fs::read_to_string(file).unwrap();
+        std::fs::write(file, text.replacen("\"correct\": 1", "\"correct\": 2", 1)).unwrap();
+        let (code, reasons) = verify(&[]);
+        assert!(
+            code == Some(1) && reasons.contains("the proof was changed"),
+            "{code:?}: {reasons}"
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    demo, device, evaluate, model, profile, report, search, table, tune, verify,
+    certificate, demo, device, evaluate, model, profile, report, search, table, tune, verify,
 };
 use crate::context::Context;
 use crate::device::Address;
@@ -69,6 +69,9 @@ pub enum Command {
     Evaluate(evaluate::Args),
     /// Find the best assignment of levels over what was measured.
     Search(search::Args),
+    /// The proof of a search: check it without trusting the search.
+    #[command(subcommand)]
+    Certificate(certificate::Command),
     /// Run the chosen assignment on the board: outputs against the host's, latency against the prediction.
     Verify(verify::Args),
     /// Write what was measured and chosen as an HTML page and as Markdown.
@@ -97,6 +100,7 @@ impl Command {
             Self::Profile(args) => profile::run(args, context).await,
             Self::Evaluate(args) => evaluate::run(args, context).await,
             Self::Search(args) => search::run(args, context).await,
+            Self::Certificate(command) => certificate::run(command, context).await,
             Self::Report(args) => report::run(args, context).await,
             Self::Tune(args) => tune::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,

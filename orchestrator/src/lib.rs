@@ -1,6 +1,7 @@
 //! The host side: from a pipeline file to a verified assignment of levels.
 
 pub mod assignment;
+pub mod certificate;
 pub mod cli;
 pub mod commands;
 pub mod context;

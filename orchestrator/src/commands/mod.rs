@@ -1,5 +1,6 @@
 //! The commands: one module each, with `Args` and `run`.
 
+pub mod certificate;
 pub mod demo;
 pub mod device;
 pub mod evaluate;

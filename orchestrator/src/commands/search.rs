@@ -1,7 +1,11 @@
 //! `search`: the best assignment over the measured table.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
+use serde::Serialize;
+
+use super::certificate::{self, Written};
 use crate::assignment::{self, ProblemInputs, Scope, SearchRecord, assignments, guarantee};
 use crate::context::Context;
 use crate::evaluate::{CalibrationImages, Evaluator, StoredEvaluator};
@@ -18,6 +22,19 @@ pub struct Args {
     /// Most end-to-end evaluations; without it as many as a proof takes.
     #[arg(long, value_name = "N")]
     pub max_evaluations: Option<usize>,
+    /// Write the proof to this file; `certificate verify` checks it.
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+}
+
+/// What `search` prints.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    record: SearchRecord,
+    /// The certificate, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_file: Option<Written>,
 }
 
 /// Runs `search`.
@@ -28,7 +45,14 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let pipeline = context.pipeline()?;
     let store = context.store().await?;
     let record = measure(&args, context, &pipeline, &store).await?;
-    context.print("search", &record, human)?;
+    let certificate_file =
+        args.certificate.as_deref().map(|file| certificate::save(&record, file)).transpose()?;
+    let shown = Shown { record, certificate_file };
+    context.print("search", &shown, |shown| match &shown.certificate_file {
+        Some(written) => format!("{}\n\n{}", human(&shown.record), written.human()),
+        None => human(&shown.record),
+    })?;
+    let record = &shown.record;
     Ok(match (&record.assignment, record.certificate.guarantee) {
         (Some(_), _) => Exit::Ok,
         (None, Guarantee::AssumptionFree) => Exit::TargetMissed,
@@ -74,7 +98,7 @@ pub async fn measure(
             percentile: pipeline.percentile,
         };
         let bar = context.progress.bar("search", assignments(&problem));
-        let mut shown = Shown { bar: &bar, evaluator: &mut stored };
+        let mut shown = OnBar { bar: &bar, evaluator: &mut stored };
         let record = assignment::search(&scope, problem, &mut shown)?;
         bar.done(&format!("{} assignments evaluated", record.evaluations));
         Ok::<_, Failure>(record)
@@ -84,12 +108,12 @@ pub async fn measure(
 }
 
 /// Shows each evaluation on the bar.
-struct Shown<'a, E> {
+struct OnBar<'a, E> {
     bar: &'a crate::output::StageBar,
     evaluator: &'a mut E,
 }
 
-impl<E: assignment::EndToEnd> assignment::EndToEnd for Shown<'_, E> {
+impl<E: assignment::EndToEnd> assignment::EndToEnd for OnBar<'_, E> {
     fn accuracy(&mut self, variants: &[&str]) -> Result<crate::search::Accuracy, Failure> {
         let accuracy = self.evaluator.accuracy(variants)?;
         self.bar.say(format!("{} of {} right", accuracy.correct, accuracy.total));

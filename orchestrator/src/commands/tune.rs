@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::certificate::{self, Written};
 use super::{evaluate, profile, report, search, verify};
 use crate::assignment::SearchRecord;
 use crate::context::Context;
@@ -36,6 +37,8 @@ pub struct Shown {
     pub evaluate: evaluate::Shown,
     /// The choice.
     pub search: SearchRecord,
+    /// The proof of the choice.
+    pub certificate: Written,
     /// The choice on the board; absent when there is none.
     pub verify: Option<VerificationRecord>,
     /// The report's files.
@@ -72,12 +75,13 @@ pub async fn tune(
     let profile = profile::measure(&args.profile, context, pipeline, store).await?;
     let evaluate = evaluate::measure(&evaluate::Args::default(), context, pipeline, store).await?;
     let search = search::measure(&search::Args::default(), context, pipeline, store).await?;
+    let certificate = certificate::save(&search, &args.report.out.join("certificate.json"))?;
     let verify = match &search.assignment {
         Some(_) => Some(verify::measure(&args.verify, context, pipeline, store).await?),
         None => None,
     };
     let report = report::write(&args.report, context, pipeline, store).await?;
-    Ok(Shown { profile, evaluate, search, verify, report })
+    Ok(Shown { profile, evaluate, search, certificate, verify, report })
 }
 
 /// The table, the choice, its check and the report's path.
@@ -94,10 +98,11 @@ pub fn human(shown: &Shown) -> String {
         ),
     };
     format!(
-        "Measured on {}\n{}\n\nChosen\n{}\n\nOn the board\n{verified}\n\nReport: {}",
+        "Measured on {}\n{}\n\nChosen\n{}\n\nOn the board\n{verified}\n\nReport: {}\n{}",
         shown.profile.device.facts.name(),
         latency_table::human(&shown.profile.rows),
         search::human(&shown.search),
-        shown.report.html.display()
+        shown.report.html.display(),
+        shown.certificate.human()
     )
 }

@@ -23,4 +23,6 @@ pub use problem::{Accuracy, Choice, Floor, Objective, Problem, ProblemError, Sta
 pub use solve::{SolveError, solve};
 
 #[cfg(test)]
+pub(crate) mod instance;
+#[cfg(test)]
 mod tests;
