@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::CalibrateError;
 use super::prepare;
+use super::range::Distribution;
 use super::recipe::Range;
 use crate::graph::{Encoding, Graph, ValueId};
 use crate::kernels::CpuFeatures;
@@ -70,8 +71,18 @@ impl ValueStats {
         let (low, high) = match range {
             Range::MinMax => (self.min, self.max),
             Range::Percentile(kept) => self.percentiles((100.0 - kept) / 200.0),
+            Range::Mse => self.distribution().least_squares(),
+            Range::Kl => self.distribution().least_divergence(),
         };
         (low.min(0.0), high.max(0.0))
+    }
+
+    fn distribution(&self) -> Distribution {
+        let counts = self.histogram.iter().map(|(&bucket, &count)| {
+            // The next bucket of negative numbers begins nearer to 0, that of positive ones further away.
+            (bucket_start(bucket), bucket_start(bucket.saturating_add(1)), count)
+        });
+        Distribution::new((self.min.min(0.0), self.max.max(0.0)), counts)
     }
 
     /// The elements that leave a share of `tail` below and above.

@@ -33,6 +33,10 @@ pub(super) fn quantize(
             pass.float(node, &reason);
             continue;
         }
+        if recipe.scheme().float_heads && roles.is_tail(index) {
+            pass.float(node, "a head, or what follows it: its results are the model's");
+            continue;
+        }
         if matches!(level, Level::Int2 | Level::Bin1) {
             match pass.sign_layer(node, index, &roles, &producers, recipe, calibration) {
                 Ok(layer) => {
@@ -128,6 +132,11 @@ impl Roles {
         self.weighted[node] && !self.before_weights[node]
     }
 
+    /// A head, or what comes after all layers with weights.
+    fn is_tail(&self, node: usize) -> bool {
+        !self.before_weights[node] && (self.weighted[node] || self.after_weights[node])
+    }
+
     fn is_preparation(&self, node: usize) -> bool {
         !self.weighted[node] && !self.after_weights[node] && self.before_weights[node]
     }
@@ -165,7 +174,7 @@ fn encodings(graph: &Graph, recipe: &Recipe, calibration: &Calibration) -> Vec<(
     let mut ranges: Vec<(f32, f32)> = vec![(0.0, 0.0); graph.values.len()];
     for (id, value) in graph.values.iter().enumerate() {
         let (low, high) = match &value.constant {
-            None => calibration.of(id).range(recipe.range()),
+            None => calibration.of(id).range(recipe.scheme().range),
             Some(constant) => constant
                 .as_f32()
                 .unwrap_or_default()

@@ -6,6 +6,7 @@ mod calibrate;
 mod error;
 mod float;
 mod integer;
+mod range;
 mod recipe;
 mod rewrite;
 mod sign;
@@ -13,7 +14,7 @@ mod weights;
 
 pub use calibrate::{Calibration, Calibrator, ValueStats};
 pub use error::{CalibrateError, QuantizeError};
-pub use recipe::{Range, Recipe, UnknownRecipe, default_recipe};
+pub use recipe::{Range, Recipe, Scheme, UnknownRecipe, default_recipe};
 
 use crate::Level;
 use crate::graph::{Graph, fuse};
