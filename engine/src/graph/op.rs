@@ -113,7 +113,8 @@ pub enum ReduceOp {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Op {
     /// Inputs: x `[n, h, w, ci]`, weights `[co, kh, kw, ci]`, bias `[co]`, then slopes `[co]` with
-    /// [`Activation::Prelu`]. With a result of `Bits`: then thresholds `[co]`.
+    /// [`Activation::Prelu`]. With a result of `Bits`: then thresholds `[co]`. With x of `Bits` and a result of fp32: then
+    /// factors `[co]` and offsets `[co]`, which are applied after the activation.
     Conv2d {
         /// Geometry.
         window: Window,
@@ -127,7 +128,8 @@ pub enum Op {
         /// Fused activation.
         activation: Activation,
     },
-    /// Inputs: x `[.., ci]` (seen as `[rows, ci]`), weights `[co, ci]`, bias `[co]`, then slopes `[co]`.
+    /// Inputs: x `[.., ci]` (seen as `[rows, ci]`), weights `[co, ci]`, bias `[co]`, then slopes `[co]`, or factors and
+    /// offsets as [`Op::Conv2d`] has them.
     FullyConnected {
         /// Fused activation.
         activation: Activation,
@@ -158,7 +160,8 @@ pub enum Op {
         /// Fused activation.
         activation: Activation,
     },
-    /// Adds real zeros: `[before, after]` per axis. Input: x.
+    /// Adds real zeros: `[before, after]` per axis. Input: x. Bits have no zero: around them it adds +1, which is the sign
+    /// of zero, and not along their last axis.
     Pad {
         /// One pair per axis.
         amounts: Vec<[usize; 2]>,

@@ -186,7 +186,7 @@ fn convolution(
     }
     let co = if depthwise { ci } else { first };
     for vector in &inputs[2..] {
-        per_channel("biases, slopes or thresholds", vector, Some(co))?;
+        per_channel("biases, slopes, thresholds, factors or offsets", vector, Some(co))?;
     }
     let [oh, ow] = window
         .output_size([h, w])
@@ -204,7 +204,7 @@ fn fully_connected(inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
         return Err(format!("cannot multiply {x:?} by {weights:?}"));
     }
     for vector in &inputs[2..] {
-        per_channel("biases, slopes or thresholds", vector, Some(co))?;
+        per_channel("biases, slopes, thresholds, factors or offsets", vector, Some(co))?;
     }
     Ok([rows, &[co]].concat())
 }

@@ -81,11 +81,12 @@ impl Graph {
         let shapes = |ids: &[usize]| -> Vec<&[usize]> {
             ids.iter().map(|&id| self.values[id].shape.as_slice()).collect()
         };
-        let to_bits = match node.outputs.first() {
-            Some(&id) => self.values[id].encoding == Encoding::Bits,
+        let to = match node.outputs.first() {
+            Some(&id) => self.values[id].encoding,
             None => return Err("has no result".to_owned()),
         };
-        let wanted = operand_count(&node.op, to_bits);
+        let from = node.inputs.first().map(|&id| self.values[id].encoding);
+        let wanted = operand_count(&node.op, from, to);
         if wanted.is_some_and(|wanted| wanted != node.inputs.len()) {
             return Err(format!("has {} operands instead of {wanted:?}", node.inputs.len()));
         }
@@ -135,16 +136,18 @@ impl Graph {
 }
 
 /// How many operands an operator takes; `None` for any number from 1.
-fn operand_count(op: &Op, to_bits: bool) -> Option<usize> {
+fn operand_count(op: &Op, from: Option<Encoding>, to: Encoding) -> Option<usize> {
+    let to_bits = usize::from(to == Encoding::Bits);
+    let affine = if from == Some(Encoding::Bits) && to == Encoding::F32 { 2 } else { 0 };
     Some(match op {
         Op::Conv2d { activation, .. }
         | Op::DepthwiseConv2d { activation, .. }
         | Op::FullyConnected { activation } => {
-            3 + usize::from(*activation == Activation::Prelu) + usize::from(to_bits)
+            3 + usize::from(*activation == Activation::Prelu) + to_bits + affine
         }
         Op::Binary { activation, .. } => 2 + usize::from(*activation == Activation::Prelu),
         Op::Prelu | Op::Gather { .. } => 2,
-        Op::Convert => 1 + usize::from(to_bits),
+        Op::Convert => 1 + to_bits,
         Op::Concat { .. } => return None,
         _ => 1,
     })

@@ -95,6 +95,22 @@ pub struct Requant {
     pub only_right: bool,
 }
 
+impl Requant {
+    /// For kernels that are not to requantize.
+    pub(crate) const NONE: Self = Self {
+        multiplier: std::ptr::null(),
+        left: std::ptr::null(),
+        right: std::ptr::null(),
+        negative_multiplier: std::ptr::null(),
+        negative_left: std::ptr::null(),
+        negative_right: std::ptr::null(),
+        zero_point: 0,
+        min: 0,
+        max: 0,
+        only_right: false,
+    };
+}
+
 /// Arguments of [`I8Gemm`]: `acc[r][j] = bias[j] + sum of a * w` in wrapping 32-bit arithmetic, then [`Requant`].
 /// The input's zero point is already folded into the bias; padding rows hold the zero point.
 #[repr(C)]
@@ -120,7 +136,8 @@ pub struct I8GemmArgs {
     pub requant: Requant,
 }
 
-/// Arguments of [`BinGemm`]: `acc[r][j] = ((bits - 2 * popcount(a ^ w)) << 8) + bias[j]`, then [`Requant`]; `bits` is
+/// Arguments of [`BinGemm`]: `acc[r][j] = ((bits - 2 * popcount(a ^ w)) << 8) + bias[j]`, then [`Requant`], unless
+/// accumulators are asked for; `bits` is
 /// the number of valid (tap, channel) pairs. Padded taps contribute 0, for which the caller adjusts through
 /// `row_bias`: `acc[r][j]` also gets `row_bias[r][j]` when that pointer is not null.
 #[repr(C)]
@@ -146,8 +163,10 @@ pub struct BinGemmArgs {
     pub c_stride: usize,
     /// Null, or for each tile `mr` pointers to `nr` corrections each in units of the accumulator, or `mr` null pointers.
     pub row_bias: *const *const i32,
-    /// Output stage, arrays of `nr`.
+    /// Output stage, arrays of `nr`; not read when there is `sums`.
     pub requant: Requant,
+    /// Null, or where the accumulators are stored instead of `c`, rows `c_stride` elements apart.
+    pub sums: *mut i32,
 }
 
 impl BinGemmArgs {
@@ -155,6 +174,19 @@ impl BinGemmArgs {
     #[inline]
     pub(crate) fn accumulate(&self, count: u32, bias: i32) -> i32 {
         ((self.bits as i32 - 2 * count as i32) << 8).wrapping_add(bias)
+    }
+
+    /// Stores accumulators of row `r` from column `column` on, where `sums` asks for them.
+    ///
+    /// # Safety
+    /// `sums` is not null, and the tile has that row and those columns.
+    #[inline]
+    pub(crate) unsafe fn store_sums(&self, r: usize, column: usize, acc: &[i32]) {
+        // SAFETY: the caller vouches for the place, which no other tile has.
+        unsafe {
+            let to = self.sums.add(r * self.c_stride + column);
+            std::ptr::copy_nonoverlapping(acc.as_ptr(), to, acc.len());
+        }
     }
 }
 
@@ -320,8 +352,14 @@ impl Block for BinGemmArgs {
                 true => std::ptr::null(),
                 false => self.row_bias.add(first),
             };
-            let (a, c) = (self.a.add(first * self.taps), self.c.add(first * self.c_stride));
-            Self { rows: (self.rows - first).min(mr), a, c, row_bias, ..*self }
+            let (a, c) =
+                (self.a.add(first * self.taps), self.c.wrapping_add(first * self.c_stride));
+            // Null stays null: one of the two is.
+            let sums = match self.sums.is_null() {
+                true => self.sums,
+                false => self.sums.add(first * self.c_stride),
+            };
+            Self { rows: (self.rows - first).min(mr), a, c, row_bias, sums, ..*self }
         }
     }
 }

@@ -310,6 +310,8 @@ fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
         row_bias.as_ref().map(|all| all.iter().map(|row| row.as_ptr()).collect());
     let stride = cols + 3;
     let mut c = vec![77_i8; rows * stride];
+    let mut sums = vec![77_i32; rows * stride];
+    let wants_sums = random.coin();
     let bits = 64 * words * taps;
     let args = BinGemmArgs {
         rows,
@@ -323,10 +325,12 @@ fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
         c_stride: stride,
         row_bias: row_bias_pointers.as_ref().map_or(std::ptr::null(), |all| all.as_ptr()),
         requant: requant.raw(0),
+        sums: if wants_sums { sums.as_mut_ptr() } else { std::ptr::null_mut() },
     };
     // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
     unsafe { (kernel.run)(&args) };
     let mut expected = vec![77_i8; rows * stride];
+    let mut expected_sums = vec![77_i32; rows * stride];
     for r in 0..rows {
         for j in 0..cols {
             let mut differing = 0;
@@ -338,10 +342,16 @@ fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
             }
             let product = bits as i32 - 2 * differing as i32;
             let extra = row_bias.as_ref().map_or(0, |all| all[r][j]);
-            expected[r * stride + j] = requant.apply(j, (product << 8) + bias[j] + extra);
+            let acc = (product << 8) + bias[j] + extra;
+            match wants_sums {
+                true => expected_sums[r * stride + j] = acc,
+                false => expected[r * stride + j] = requant.apply(j, acc),
+            }
         }
     }
-    compare(&c, &expected, &format!("{rows}x{cols}, {words} words, {taps} taps"))
+    let what = format!("{rows}x{cols}, {words} words, {taps} taps");
+    compare(&sums, &expected_sums, &what)?;
+    compare(&c, &expected, &what)
 }
 
 /// The window and pixels of a depthwise row, and the pointers to its taps.

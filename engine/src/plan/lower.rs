@@ -5,10 +5,11 @@ use crate::graph::{
     Value, ValueId, Window,
 };
 use crate::kernels::operators::{
-    BinConv, Concat, ConvShape, Convert, CopyRows, F32AveragePool, F32Binary, F32Conv,
-    F32DepthwiseConv, F32MaxPool, F32Prelu, F32Reduce, F32Resize, F32Signs, F32Softmax, F32Unary,
-    Gather, I8Add, I8AveragePool, I8Conv, I8DepthwiseConv, I8MaxPool, I8Mean, I8Mul, I8Prelu,
-    I8Resize, I8Signs, I8Softmax, I8Table, IntegerWeights, Operands, Operator, Widened, unary,
+    Affine, BinConv, BinMaxPool, Concat, ConvShape, Convert, CopyRows, F32AveragePool, F32Binary,
+    F32Conv, F32DepthwiseConv, F32MaxPool, F32Prelu, F32Reduce, F32Resize, F32Signs, F32Softmax,
+    F32Unary, Gather, I8Add, I8AveragePool, I8Conv, I8DepthwiseConv, I8MaxPool, I8Mean, I8Mul,
+    I8Prelu, I8Resize, I8Signs, I8Softmax, I8Table, IntegerWeights, Operands, Operator, Widened,
+    unary,
 };
 use crate::kernels::{CpuFeatures, RequantParams};
 
@@ -17,6 +18,9 @@ pub(super) struct Lowered {
     pub(super) operator: Box<dyn Operator>,
     pub(super) operands: Vec<ValueId>,
 }
+
+/// Most products of a sum of a layer on bits with a result in fp32.
+const MAX_PRODUCTS: usize = 1 << 21;
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -129,6 +133,14 @@ impl Context<'_> {
             _ if input.encoding == Encoding::Bits => match &self.node.op {
                 Op::Conv2d { window, activation } => self.bin_conv(*window, *activation),
                 Op::FullyConnected { activation } => self.bin_conv(Window::default(), *activation),
+                Op::MaxPool2d { window, activation: Activation::None } => {
+                    self.same_encoding()?;
+                    boxed(BinMaxPool::new(&self.conv_shape(*window)?))
+                }
+                Op::Pad { amounts } if amounts.last() == Some(&[0, 0]) => {
+                    self.same_encoding()?;
+                    boxed(CopyRows::pad_signs(&input.shape, amounts))
+                }
                 _ => Err("it does not compute on bits".to_owned()),
             },
             Op::Pad { amounts } => boxed(CopyRows::pad(&input.shape, amounts, self.zero()?)),
@@ -339,14 +351,41 @@ impl Context<'_> {
         let ConstantData::Bits(weights) = &self.constant(1)?.data else {
             return Err("its weights must have one bit".to_owned());
         };
-        let requant = self.requant(1.0 / 256.0, activation)?;
         let shape = self.product_shape(window)?;
         if matches!(self.node.op, Op::FullyConnected { .. })
             && self.value(0)?.shape.last() != Some(&shape.in_c)
         {
             return Err("its operand must end in the channels of its weights".to_owned());
         }
+        if self.result().encoding == Encoding::F32 {
+            let output = self.affine(activation)?;
+            // So many are added up in 32 bits, in units of 1/256.
+            if shape.taps() * shape.in_c > MAX_PRODUCTS {
+                return Err(format!("it adds up more than {MAX_PRODUCTS} products"));
+            }
+            return boxed(BinConv::to_floats(self.cpu, &shape, weights, output));
+        }
+        let requant = self.requant(1.0 / 256.0, activation)?;
         boxed(BinConv::new(self.cpu, &shape, weights, self.i32s(2)?, requant))
+    }
+
+    /// The output stage of a layer on bits whose result is fp32.
+    fn affine(&self, activation: Activation) -> Result<Affine> {
+        if activation == Activation::Prelu {
+            return Err("its result in fp32 cannot have a fused PReLU".to_owned());
+        }
+        let bias = self.f32s(2)?.to_vec();
+        let scales = self.constant(1)?.scales.clone();
+        if scales.len() != bias.len() {
+            return Err(format!(
+                "it has {} weight scales for {} channels",
+                scales.len(),
+                bias.len()
+            ));
+        }
+        let bounds = real_bounds(activation);
+        let (factors, offsets) = (self.f32s(3)?.to_vec(), self.f32s(4)?.to_vec());
+        Ok(Affine { scales, bias, bounds, factors, offsets })
     }
 
     fn int8(&self) -> Result<Box<dyn Operator>> {

@@ -5,6 +5,7 @@
 mod calibrate;
 mod error;
 mod float;
+mod imported;
 mod integer;
 mod range;
 mod recipe;
@@ -54,6 +55,7 @@ pub fn quantize(
     let variant = match level {
         Level::Fp32 => Variant::fp32(fused),
         Level::Fp16 => float::half(fused),
+        Level::Bin1 if *recipe == Recipe::Imported => imported::quantize(fused),
         Level::Int8 | Level::Int4 | Level::Int2 | Level::Bin1 => {
             integer::quantize(fused, level, recipe, needed()?)
         }

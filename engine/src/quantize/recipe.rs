@@ -45,14 +45,16 @@ pub enum Recipe {
     Integer(Scheme),
     /// bin1 and int2 from fp32 weights: signs around each channel's centre.
     SignCenter,
-    /// bin1 as trained: the model has SIGN before the convolutions that run on bits.
+    /// bin1 as trained, the rest at 8 bits: the model has SIGN before the convolutions that run on bits.
     Trained,
+    /// bin1 as trained, the rest in fp32: what the file computes, without calibration.
+    Imported,
 }
 
 /// A name that is no recipe's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown recipe {0:?}: use direct (fp32, fp16), minmax, percentile-99.99, mse or kl, each with +heads or without (int8, int4), sign-center (int2, bin1) or trained (bin1)"
+    "unknown recipe {0:?}: use direct (fp32, fp16), minmax, percentile-99.99, mse or kl, each with +heads or without (int8, int4), sign-center (int2, bin1), trained or imported (bin1)"
 )]
 pub struct UnknownRecipe(pub String);
 
@@ -117,6 +119,7 @@ impl FromStr for Recipe {
             "direct" => Some(Self::Direct),
             "sign-center" => Some(Self::SignCenter),
             "trained" => Some(Self::Trained),
+            "imported" => Some(Self::Imported),
             _ => Scheme::read(text).map(Self::Integer),
         }
         .ok_or_else(|| UnknownRecipe(text.to_owned()))
@@ -130,6 +133,7 @@ impl fmt::Display for Recipe {
             Self::Integer(scheme) => scheme.fmt(f),
             Self::SignCenter => f.write_str("sign-center"),
             Self::Trained => f.write_str("trained"),
+            Self::Imported => f.write_str("imported"),
         }
     }
 }
@@ -141,18 +145,23 @@ impl Recipe {
             Level::Fp32 | Level::Fp16 => "direct",
             Level::Int8 | Level::Int4 => "minmax, percentile-99.99, mse, kl",
             Level::Int2 => "sign-center",
-            Level::Bin1 => "sign-center, trained",
+            Level::Bin1 => "sign-center, trained, imported",
         };
         let fits = match self {
             Self::Direct => level <= Level::Fp16,
             Self::Integer(_) => matches!(level, Level::Int8 | Level::Int4),
             Self::SignCenter => matches!(level, Level::Int2 | Level::Bin1),
-            Self::Trained => level == Level::Bin1,
+            Self::Trained | Self::Imported => level == Level::Bin1,
         };
         if fits {
             return Ok(());
         }
         Err(QuantizeError::WrongRecipe { recipe: self.to_string(), level, known: known.to_owned() })
+    }
+
+    /// Whether the recipe looks at a calibration.
+    pub fn needs_calibration(&self) -> bool {
+        !matches!(self, Self::Direct | Self::Imported)
     }
 
     /// How the layers that stay at 8 bits get there.
@@ -179,9 +188,16 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        for name in
-            ["direct", "minmax", "percentile-99.99", "mse+heads", "kl", "sign-center", "trained"]
-        {
+        for name in [
+            "direct",
+            "minmax",
+            "percentile-99.99",
+            "mse+heads",
+            "kl",
+            "sign-center",
+            "trained",
+            "imported",
+        ] {
             assert_eq!(name.parse::<Recipe>().unwrap().to_string(), name);
         }
         for name in [

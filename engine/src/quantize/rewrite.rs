@@ -108,6 +108,18 @@ impl Rewriter {
         to
     }
 
+    /// The bits that `node` makes of the bits `x`, in the shape of source value `id`: a form that others may not use.
+    pub(super) fn on_bits(&mut self, id: ValueId, node: &Node, x: ValueId) -> ValueId {
+        let index = self.target.values.len();
+        let name = format!("{}#{index}", self.source.values[id].name);
+        let shape = self.source.values[id].shape.clone();
+        let encoding = Encoding::Bits;
+        self.target.values.push(Value { name: name.clone(), shape, encoding, constant: None });
+        let (op, level) = (node.op.clone(), self.level);
+        self.target.nodes.push(Node { name, op, inputs: vec![x], outputs: vec![index], level });
+        index
+    }
+
     /// Adds the counterpart of a source node: same operator and results, other operands and encodings.
     pub(super) fn node(
         &mut self,

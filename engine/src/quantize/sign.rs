@@ -1,6 +1,8 @@
 //! One-bit activations, and weights of one bit or of -1, 0 and 1.
 
-use crate::graph::{BinaryOp, Constant, ConstantData, Graph, Node, Op, UnaryOp, ValueId};
+use crate::graph::{
+    Activation, BinaryOp, Constant, ConstantData, Graph, Node, Op, UnaryOp, ValueId,
+};
 
 /// A layer as it runs on bits: `y[o] = alpha[o] * sum of ±1 products + bias[o]`.
 pub(super) struct SignLayer {
@@ -15,7 +17,7 @@ pub(super) struct SignLayer {
 }
 
 /// Packs signs along the last axis of `channels` elements.
-fn pack(weights: &[f32], channels: usize) -> Vec<u64> {
+pub(super) fn pack(weights: &[f32], channels: usize) -> Vec<u64> {
     let word = |signs: &[f32]| {
         let bit = |(index, &w): (usize, &f32)| u64::from(w >= 0.0) << index;
         signs.iter().enumerate().map(bit).fold(0, |word, bit| word | bit)
@@ -119,29 +121,42 @@ pub(super) fn trained(
     let takes_signs = |op: &Op| matches!(op, Op::Unary(UnaryOp::Sign | UnaryOp::Bipolar));
     let sign = producer(node.inputs[0]).filter(|node| takes_signs(&node.op))?;
     let channels = graph.values[node.inputs[0]].shape.last().copied()?;
-    let shifted = producer(sign.inputs[0]).and_then(|shift| {
-        let factor = match shift.op {
-            Op::Binary { op: BinaryOp::Sub, .. } => 1.0,
-            Op::Binary { op: BinaryOp::Add, .. } => -1.0,
-            _ => return None,
-        };
-        let constant = graph.values[shift.inputs[1]].constant.as_ref()?.as_f32()?;
-        let thresholds: Vec<f32> = match constant.len() {
-            1 => vec![factor * constant[0]; channels],
-            n if n == channels => constant.iter().map(|c| factor * c).collect(),
-            _ => return None,
-        };
-        Some((shift.inputs[0], thresholds))
-    });
-    let (input, thresholds) = shifted.unwrap_or((sign.inputs[0], vec![0.0; channels]));
-    let per_output = weights.len() / bias.len();
-    let alpha: Vec<f32> = weights.chunks_exact(per_output).map(|row| row[0].abs()).collect();
-    let one_magnitude = weights
-        .chunks_exact(per_output)
-        .zip(&alpha)
-        .all(|(row, alpha)| row.iter().all(|w| (w.abs() - alpha).abs() <= 1e-3 * alpha));
-    let bits = pack(weights, channels);
-    one_magnitude.then(|| layer(input, thresholds, bits, &alpha, bias))
+    let (input, thresholds) = shift(graph, producer(sign.inputs[0]))
+        .unwrap_or_else(|| (sign.inputs[0], vec![0.0; channels]));
+    let alpha = one_magnitude(weights, bias.len())?;
+    Some(layer(input, thresholds, pack(weights, channels), &alpha, bias))
+}
+
+/// `x - c` and `x + c` as x and its thresholds: at or above them the result of the node is 0 or more.
+pub(super) fn shift(graph: &Graph, node: Option<&Node>) -> Option<(ValueId, Vec<f32>)> {
+    let node = node?;
+    let factor = match node.op {
+        Op::Binary { op: BinaryOp::Sub, activation: Activation::None } => 1.0,
+        Op::Binary { op: BinaryOp::Add, activation: Activation::None } => -1.0,
+        _ => return None,
+    };
+    let x = &graph.values[node.inputs[0]];
+    let channels = x.shape.last().copied()?;
+    let same = x.constant.is_none() && x.shape == graph.values[node.outputs[0]].shape;
+    let value = &graph.values[node.inputs[1]];
+    let constant = value.constant.as_ref()?.as_f32()?;
+    let per_channel = value.shape.last() == Some(&channels);
+    let thresholds: Vec<f32> = match constant.len() {
+        _ if !same => return None,
+        1 => vec![factor * constant[0]; channels],
+        n if n == channels && per_channel => constant.iter().map(|c| factor * c).collect(),
+        _ => return None,
+    };
+    Some((node.inputs[0], thresholds))
+}
+
+/// The magnitudes of weights of `outputs` channels, if each channel has one.
+pub(super) fn one_magnitude(weights: &[f32], outputs: usize) -> Option<Vec<f32>> {
+    let rows = weights.chunks_exact(weights.len() / outputs);
+    let alpha: Vec<f32> = rows.clone().map(|row| row[0].abs()).collect();
+    rows.zip(&alpha)
+        .all(|(row, alpha)| row.iter().all(|w| (w.abs() - alpha).abs() <= 1e-3 * alpha))
+        .then_some(alpha)
 }
 
 #[cfg(test)]

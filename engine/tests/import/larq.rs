@@ -1,9 +1,13 @@
 //! Larq Compute Engine's operators: against its own interpreter, against loops over the definition, and damaged.
 
 use proptest::prelude::*;
+use quantrack_engine::graph::{Encoding, Graph};
+use quantrack_engine::kernels::CpuFeatures;
 use quantrack_engine::model::import;
 use quantrack_engine::model::tflite::{LarqOp, ModelWriter, TensorId};
-use quantrack_engine::{Tensor, oracle};
+use quantrack_engine::plan::{Plan, Session};
+use quantrack_engine::quantize::{Recipe, quantize};
+use quantrack_engine::{Level, Serial, Tensor, Variant, oracle};
 
 use crate::zoo::larq::{self, Layer, Net};
 use crate::zoo::{RELU, RELU6, SAME, VALID, numbers};
@@ -22,16 +26,35 @@ const LARQ: &[(&str, usize, f64, f64)] = &[
     ("larq signs", 2100, 2.0, 10.0),
     ("larq max pool same", 408, 212.0, 857.0),
     ("larq max pool valid", 24, 16.0, 60.0),
+    ("larq pooled", 54, 117.7426, 1327.8705),
+    ("larq padded layers", 54, 106.4445, 538.3222),
     ("larq layers", 30, 195.3152, 710.8957),
 ];
 
-fn run(bytes: &[u8]) -> Vec<f32> {
-    let graph = import(bytes).unwrap();
+fn input(graph: &Graph) -> Tensor {
     let shape = graph.values[graph.inputs[0]].shape.as_slice();
     let count = shape.iter().product::<usize>() as i32;
-    let x = Tensor::from_shape_vec(shape, numbers(count, 0.15)).unwrap();
-    let outputs = oracle::run(&graph, &[x]).unwrap();
-    outputs[0].iter().copied().collect()
+    Tensor::from_shape_vec(shape, numbers(count, 0.15)).unwrap()
+}
+
+/// What the imported graph computes, and its variant of one bit on every instruction set, which has to be the same.
+fn run(bytes: &[u8]) -> Vec<f32> {
+    let graph = import(bytes).unwrap();
+    let x = input(&graph);
+    let expected = oracle::run(&graph, std::slice::from_ref(&x)).unwrap();
+    let variant = quantize(&graph, Level::Bin1, &Recipe::Imported, None).unwrap();
+    let variant = Variant::from_bytes(&variant.to_bytes()).unwrap();
+    let all = CpuFeatures::detect();
+    for &isa in all.isas() {
+        let plan = Plan::new(&variant, &all.up_to(isa)).unwrap();
+        for step in plan.steps().iter().filter(|step| step.op == "conv_2d") {
+            assert!(step.kernel.starts_with("bin_gemm") && step.level == Level::Bin1, "{step:?}");
+        }
+        let found =
+            Session::new(std::sync::Arc::new(plan)).run(std::slice::from_ref(&x), &Serial).unwrap();
+        assert_eq!(found, expected, "{isa:?}");
+    }
+    expected[0].iter().copied().collect()
 }
 
 #[test]
@@ -54,6 +77,26 @@ fn larq_compute_engine_computes_the_same() {
             (count, sum, weighted)
         );
     }
+}
+
+#[test]
+fn signs_between_layers_stay_bits() {
+    let model = larq::zoo().into_iter().find(|model| model.name == "larq padded layers").unwrap();
+    let graph = import(&model.bytes).unwrap();
+    let variant = quantize(&graph, Level::Bin1, &Recipe::Imported, None).unwrap();
+    let steps: Vec<(&str, Encoding)> = variant
+        .graph
+        .nodes
+        .iter()
+        .map(|node| (node.op.name(), variant.graph.values[node.outputs[0]].encoding))
+        .collect();
+    let bits = Encoding::Bits;
+    // Half a product is a step of the sums whose sign is taken.
+    let sums = Encoding::Int8 { scale: 0.5, zero_point: 0 };
+    let first = [("convert", bits), ("pad", bits), ("conv_2d", sums), ("convert", bits)];
+    let second = [("max_pool_2d", bits), ("pad", bits), ("conv_2d", Encoding::F32)];
+    assert_eq!(steps, [&first[..], &second[..]].concat());
+    assert!(variant.exemptions.is_empty(), "{:?}", variant.exemptions);
 }
 
 /// The sums of products of every pixel and channel of the result, by the definition.

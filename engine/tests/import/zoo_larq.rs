@@ -187,6 +187,9 @@ pub(crate) fn zoo() -> Vec<Model> {
     // Behind the one of 40 channels, whose result has 3 by 4 pixels.
     let narrow = Layer { input: [3, 4, 33], kernel: [2; 2], padding: VALID, ..one };
     let wide = Layer { input: [5, 6, 40], padding: VALID, ..Layer::new(40, 33) };
+    // Pooling leaves 3 rows and 3 columns.
+    let behind = Layer { input: [3, 3, 34], ..Layer::new(34, 6) };
+    let to_34 = Layer::new(33, 34);
     vec![
         numbers("one", one),
         numbers("zero", Layer { pad_values: 0, ..Layer::new(70, 9) }),
@@ -201,6 +204,11 @@ pub(crate) fn zoo() -> Vec<Model> {
         signs("signs", Net::new(one.input).thresholded(&Layer::new(33, 70)).dequantize()),
         signs("max pool same", Net::new([5, 7, 34]).max_pool(SAME).dequantize()),
         signs("max pool valid", Net::new([5, 7, 3]).max_pool(VALID).dequantize()),
+        signs("pooled", Net::new([5, 6, 34]).max_pool(SAME).numbers(&behind)),
+        signs(
+            "padded layers",
+            Net::new(one.input).thresholded(&to_34).max_pool(SAME).numbers(&behind),
+        ),
         signs("layers", Net::new(wide.input).thresholded(&wide).numbers(&narrow)),
     ]
 }

@@ -2,8 +2,9 @@
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi32, _mm512_add_epi64, _mm512_castsi256_si512, _mm512_cvtepi64_epi32,
-    _mm512_inserti64x4, _mm512_loadu_si512, _mm512_popcnt_epi64, _mm512_set1_epi32,
-    _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi32, _mm512_sub_epi32, _mm512_xor_si512,
+    _mm512_inserti64x4, _mm512_loadu_si512, _mm512_mask_storeu_epi32, _mm512_popcnt_epi64,
+    _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi32,
+    _mm512_sub_epi32, _mm512_xor_si512,
 };
 
 use crate::kernels::isa::Isa;
@@ -70,6 +71,11 @@ unsafe fn store_row(args: &BinGemmArgs, r: usize, [low, high]: [__m512i; NR / LA
         if !args.row_bias.is_null() {
             let row_bias = _mm512_loadu_si512((*args.row_bias.add(r)).cast());
             acc = _mm512_add_epi32(acc, row_bias);
+        }
+        if !args.sums.is_null() {
+            let mask = if args.cols >= NR { u16::MAX } else { (1 << args.cols) - 1 };
+            let sums = args.sums.add(r * args.c_stride);
+            return _mm512_mask_storeu_epi32(sums, mask, acc);
         }
         let q = requantize_16(&args.requant, 0, acc);
         store_16(q, args.c.add(r * args.c_stride), args.cols);

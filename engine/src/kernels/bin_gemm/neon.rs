@@ -1,8 +1,9 @@
 //! One-bit tiles for 64-bit ARM, scheduled for in-order cores.
 
 use std::arch::aarch64::{
-    uint8x8_t, uint32x4_t, vaddq_s32, vaddq_u32, vcombine_u32, vdup_n_u8, vdupq_n_s32, vdupq_n_u32,
-    vld1q_s32, vpadd_u32, vpaddl_u8, vpaddl_u16, vreinterpretq_s32_u32, vshlq_n_s32, vsubq_s32,
+    int32x4_t, uint8x8_t, uint32x4_t, vaddq_s32, vaddq_u32, vcombine_u32, vdup_n_u8, vdupq_n_s32,
+    vdupq_n_u32, vld1q_s32, vpadd_u32, vpaddl_u8, vpaddl_u16, vreinterpretq_s32_u32, vshlq_n_s32,
+    vst1q_s32, vsubq_s32,
 };
 use std::arch::asm;
 
@@ -151,7 +152,27 @@ unsafe fn gemm_4x4(args: &BinGemmArgs) {
                 *acc = vaddq_s32(*acc, vld1q_s32(*args.row_bias.add(r)));
             }
         }
+        if !args.sums.is_null() {
+            return store_sums(args, 0, &acc);
+        }
         store_4x4(&args.requant, acc, args.c, args.c_stride, (args.rows, args.cols));
+    }
+}
+
+/// Stores the accumulators of the columns from `column` on, at most four.
+///
+/// # Safety
+/// As [`MicroKernel::run`], with `sums`, and a column that the tile has.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn store_sums(args: &BinGemmArgs, column: usize, acc: &[int32x4_t; MR]) {
+    for (r, &acc) in acc.iter().enumerate().take(args.rows) {
+        let mut lanes = [0_i32; NR];
+        // SAFETY: `lanes` has room for a vector; the caller vouches for the place.
+        unsafe {
+            vst1q_s32(lanes.as_mut_ptr(), acc);
+            args.store_sums(r, column, &lanes[..(args.cols - column).min(NR)]);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::arch::aarch64::{
 };
 use std::arch::asm;
 
+use super::neon::store_sums;
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Requant, Tile, each_tile};
 use crate::kernels::requant_neon::store_4x4;
@@ -143,7 +144,9 @@ unsafe fn gemm_4x32(args: &BinGemmArgs) {
             let mut halves = [[vdupq_n_u16(0); 4]; MR];
             let mut place = Place { tap: 0, word: 0, w: args.w.add(NR / 2) };
             accumulate(args, &mut place, &mut halves, WORDS_PER_HALF);
-            let plain = args.row_bias.is_null() && args.requant.negative_multiplier.is_null();
+            let plain = args.row_bias.is_null()
+                && args.requant.negative_multiplier.is_null()
+                && args.sums.is_null();
             if plain && args.rows == MR && args.cols == NR {
                 return finish_whole(args, &halves);
             }
@@ -302,6 +305,10 @@ unsafe fn finish(args: &BinGemmArgs, counts: impl Fn(usize, usize) -> int32x4_t)
                 for (r, acc) in acc.iter_mut().enumerate() {
                     *acc = vaddq_s32(*acc, vld1q_s32((*args.row_bias.add(r)).add(column)));
                 }
+            }
+            if !args.sums.is_null() {
+                store_sums(args, column, &acc);
+                continue;
             }
             let requant = from_column(&args.requant, column);
             store_4x4(&requant, acc, args.c.add(column), args.c_stride, (args.rows, cols));

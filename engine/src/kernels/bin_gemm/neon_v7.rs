@@ -141,6 +141,10 @@ unsafe fn gemm_2x4(args: &BinGemmArgs) {
                 }
                 acc
             });
+            if !args.sums.is_null() {
+                args.store_sums(r, 0, &acc[..args.cols]);
+                continue;
+            }
             requantize(&acc, &args.requant, 0, args.c.add(r * args.c_stride), args.cols);
         }
     }

@@ -51,7 +51,11 @@ unsafe fn store_row(args: &BinGemmArgs, r: usize, counts: &[u32; NR]) {
             if !args.row_bias.is_null() {
                 acc = acc.wrapping_add(*(*args.row_bias.add(r)).add(j));
             }
-            *args.c.add(r * args.c_stride + j) = requantize_one(&args.requant, j, acc);
+            if args.sums.is_null() {
+                *args.c.add(r * args.c_stride + j) = requantize_one(&args.requant, j, acc);
+            } else {
+                args.store_sums(r, j, &[acc]);
+            }
         }
     }
 }

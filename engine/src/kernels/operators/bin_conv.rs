@@ -4,23 +4,66 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::geometry::{ConvShape, Geometry};
-use super::walk::Walk;
+use super::walk::{Job, Walk};
 use super::{Operator, elements, elements_mut};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
-use crate::kernels::micro::{BinGemm, BinGemmArgs, SLACK};
+use crate::kernels::micro::{BinGemm, BinGemmArgs, Requant, SLACK, clamp_f32};
 use crate::kernels::pack::{self, Panels};
 use crate::kernels::registry::{self, Work};
 use crate::kernels::requant::RequantParams;
 
-/// One-bit arithmetic: EOR and popcount, 8-bit results.
+/// One-bit arithmetic: EOR and popcount, results of 8 bits or fp32.
 #[derive(Debug)]
 pub struct BinConv {
     walk: Walk,
     kernel: &'static BinGemm,
     panels: Panels<u64>,
-    requant: RequantParams,
+    output: Output,
     padding: PaddingCorrections,
+}
+
+/// What becomes of the sums.
+#[derive(Debug)]
+enum Output {
+    Bytes(RequantParams),
+    Floats(Affine),
+}
+
+/// The output stage in fp32, of channel `c`: `clamp(sum * scale[c] + bias[c]) * factor[c] + offset[c]`, rounded after each
+/// step.
+#[derive(Clone, Debug)]
+pub struct Affine {
+    /// What a product counts.
+    pub scales: Vec<f32>,
+    /// Added before the activation.
+    pub bias: Vec<f32>,
+    /// The activation.
+    pub bounds: (f32, f32),
+    /// Multiplied after the activation.
+    pub factors: Vec<f32>,
+    /// Added last.
+    pub offsets: Vec<f32>,
+}
+
+impl Affine {
+    /// Replaces accumulators, in the bits of `row`, by the results of the channels from `first` on.
+    fn apply(&self, row: &mut [f32], first: usize) {
+        let channels = first..first + row.len();
+        let parameters = self.scales[channels.clone()].iter().zip(&self.bias[channels.clone()]);
+        let after = self.factors[channels.clone()].iter().zip(&self.offsets[channels]);
+        let (min, max) = self.bounds;
+        for ((y, (scale, bias)), (factor, offset)) in row.iter_mut().zip(parameters).zip(after) {
+            // Accumulators are in 1/256 of a product.
+            let sum = (y.to_bits() as i32 >> 8) as f32;
+            *y = clamp_f32(sum * scale + bias, min, max) * factor + offset;
+        }
+    }
+
+    fn channels(&self) -> bool {
+        let count = self.scales.len();
+        [&self.bias, &self.factors, &self.offsets].iter().all(|all| all.len() == count)
+    }
 }
 
 /// What padded taps would add, taken back. Pixels with the same taps in the padding are a class; all but those near the
@@ -90,6 +133,27 @@ impl BinConv {
     ) -> Self {
         assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
         assert_eq!(requant.channels(), shape.out_c, "a factor per output channel");
+        Self::prepare(cpu, shape, weights, bias, Output::Bytes(requant))
+    }
+
+    /// As [`BinConv::new`], with results in fp32. Sums have 22 bits at most.
+    pub fn to_floats(
+        cpu: &CpuFeatures,
+        shape: &ConvShape,
+        weights: &[u64],
+        output: Affine,
+    ) -> Self {
+        assert!(output.channels() && output.scales.len() == shape.out_c, "per output channel");
+        Self::prepare(cpu, shape, weights, &vec![0; shape.out_c], Output::Floats(output))
+    }
+
+    fn prepare(
+        cpu: &CpuFeatures,
+        shape: &ConvShape,
+        weights: &[u64],
+        bias: &[i32],
+        output: Output,
+    ) -> Self {
         let words = shape.in_c.div_ceil(64);
         let planes = weights.len() / (shape.out_c * shape.taps() * words);
         let taps = shape.taps() * planes;
@@ -106,7 +170,33 @@ impl BinConv {
         }
         let walk = Walk::new(shape, kernel.tile, words, words).with_planes(planes);
         let padding = PaddingCorrections::new(&walk.geometry, &per_tap, columns);
-        Self { walk, kernel, panels, requant, padding }
+        Self { walk, kernel, panels, output, padding }
+    }
+}
+
+impl BinConv {
+    /// Computes the tiles of `job` to one of the two results.
+    fn tiles<O>(&self, job: &Job<'_, u64, O>, c: *mut i8, sums: *mut i32, requant: Requant) {
+        let shape = self.walk.shape();
+        let first = job.panel * self.kernel.tile.nr;
+        let row_bias = self.padding.rows(&job.pixels, first, self.kernel.tile.mr);
+        let args = BinGemmArgs {
+            rows: job.pixels.len(),
+            cols: job.cols,
+            words: self.walk.depth,
+            taps: self.walk.all_taps(),
+            bits: shape.in_c * self.walk.all_taps(),
+            a: job.a.as_ptr(),
+            w: self.panels.panel(job.panel).as_ptr(),
+            c,
+            c_stride: shape.out_c,
+            row_bias: if row_bias.is_empty() { std::ptr::null() } else { row_bias.as_ptr() },
+            requant,
+            sums,
+        };
+        // SAFETY: selection gave a kernel of this CPU; pointers are rows of the operand or of padding, and the tile lies
+        // within the result, which `c` or `sums` is part of.
+        unsafe { (self.kernel.run)(&args) };
     }
 }
 
@@ -117,27 +207,29 @@ impl Operator for BinConv {
         let padding = vec![0_u64; words + SLACK / 8];
         assert!(inputs[0].len() >= shape.in_pixels() * words * 8 + SLACK);
         let input = elements::<u64>(inputs[0], shape.in_pixels() * words);
-        let output = elements_mut(outputs[0], shape.out_pixels() * shape.out_c);
-        self.walk.run(input, &padding, output, pool, |job| {
-            let first = job.panel * self.kernel.tile.nr;
-            let row_bias = self.padding.rows(&job.pixels, first, self.kernel.tile.mr);
-            let args = BinGemmArgs {
-                rows: job.pixels.len(),
-                cols: job.cols,
-                words,
-                taps: self.walk.all_taps(),
-                bits: shape.in_c * self.walk.all_taps(),
-                a: job.a.as_ptr(),
-                w: self.panels.panel(job.panel).as_ptr(),
-                c: job.c,
-                c_stride: shape.out_c,
-                row_bias: if row_bias.is_empty() { std::ptr::null() } else { row_bias.as_ptr() },
-                requant: self.requant.raw(first),
-            };
-            // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, and the tile lies
-            // within the output.
-            unsafe { (self.kernel.run)(&args) };
-        });
+        let count = shape.out_pixels() * shape.out_c;
+        match &self.output {
+            Output::Bytes(requant) => {
+                let output = elements_mut::<i8>(outputs[0], count);
+                self.walk.run(input, &padding, output, pool, |job| {
+                    let requant = requant.raw(job.panel * self.kernel.tile.nr);
+                    self.tiles(job, job.c, std::ptr::null_mut(), requant);
+                });
+            }
+            Output::Floats(affine) => {
+                let output = elements_mut::<f32>(outputs[0], count);
+                self.walk.run(input, &padding, output, pool, |job| {
+                    self.tiles(job, std::ptr::null_mut(), job.c.cast(), Requant::NONE);
+                    for r in 0..job.pixels.len() {
+                        // SAFETY: a row of the tile, which the kernel has just written and no other task has.
+                        let row = unsafe {
+                            std::slice::from_raw_parts_mut(job.c.add(r * shape.out_c), job.cols)
+                        };
+                        affine.apply(row, job.panel * self.kernel.tile.nr);
+                    }
+                });
+            }
+        }
     }
 
     fn kernel(&self) -> &'static str {

@@ -24,7 +24,7 @@ mod transcendental;
 mod walk;
 mod widen;
 
-pub use bin_conv::BinConv;
+pub use bin_conv::{Affine, BinConv};
 pub use binary::{F32Binary, I8Add, I8Mul, Operands};
 pub use buffer::Buffer;
 pub use conv::{F32Conv, I8Conv, IntegerWeights};
@@ -33,7 +33,7 @@ pub use depthwise::{F32DepthwiseConv, I8DepthwiseConv};
 pub use elementwise::{F32Prelu, F32Unary, I8Prelu, I8Table, unary};
 pub use geometry::ConvShape;
 pub use movement::{Concat, CopyRows, Gather};
-pub use pool::{F32AveragePool, F32MaxPool, I8AveragePool, I8MaxPool};
+pub use pool::{BinMaxPool, F32AveragePool, F32MaxPool, I8AveragePool, I8MaxPool};
 pub use reduce::{F32Reduce, I8Mean};
 pub use resize::{F32Resize, I8Resize};
 pub use signs::{F32Signs, I8Signs};

@@ -55,6 +55,17 @@ impl CopyRows {
         Self::new(vec![runs], run, element.len()).with_fill(padded.iter().product(), element)
     }
 
+    /// Padding of +1 around the pixels of bits packed along the last axis, of which `amounts` has none.
+    pub fn pad_signs(shape: &[usize], amounts: &[[usize; 2]]) -> Self {
+        let channels = shape.last().copied().unwrap_or(1);
+        let word = |first: usize| u64::MAX >> (64 - (channels - first).min(64));
+        let ones = (0..channels).step_by(64).flat_map(|first| word(first).to_ne_bytes());
+        // A pixel is an element.
+        let mut pixels = shape.to_vec();
+        pixels.iter_mut().last().into_iter().for_each(|last| *last = 1);
+        Self::pad(&pixels, amounts, ones.collect())
+    }
+
     /// The elements at `begin + i * stride` of each axis, `counts` of them, in elements of `size` bytes.
     pub fn strided_slice(
         shape: &[usize],

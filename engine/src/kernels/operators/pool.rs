@@ -83,6 +83,33 @@ impl Operator for I8MaxPool {
     }
 }
 
+/// Largest sign of each window, bits packed along the channels.
+#[derive(Debug)]
+pub struct BinMaxPool {
+    /// With words as channels.
+    geometry: Geometry,
+}
+
+impl BinMaxPool {
+    /// `out_c` equals `in_c`.
+    pub fn new(shape: &ConvShape) -> Self {
+        let words = shape.in_c.div_ceil(64);
+        let shape = ConvShape { in_c: words, out_c: words, ..shape.clone() };
+        Self { geometry: Geometry::new(&shape) }
+    }
+}
+
+impl Operator for BinMaxPool {
+    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+        for_windows::<u64>(&self.geometry, inputs[0], outputs[0], pool, |pixel, rows| {
+            pixel.fill(0);
+            for row in rows {
+                pixel.iter_mut().zip(*row).for_each(|(y, &x)| *y |= x);
+            }
+        });
+    }
+}
+
 /// Mean of each window, padding not counted, fp32.
 #[derive(Debug)]
 pub struct F32AveragePool {

@@ -10,7 +10,7 @@ use crate::model::tflite::larq::LarqOp;
 use crate::model::tflite::window::Geometry;
 
 /// Most products of a sum: so many are counted exactly in fp32.
-const MAX_PRODUCTS: usize = 1 << 22;
+const MAX_PRODUCTS: usize = 1 << 21;
 
 /// Adds `op` to the graph.
 pub(super) fn lower(importer: &mut Importer<'_>, op: &Operator, kind: LarqOp) -> Result<(), Fault> {
@@ -74,7 +74,7 @@ fn convolution(importer: &mut Importer<'_>, op: &Operator) -> Result<(), Fault> 
     }
     let products = kh.checked_mul(kw).and_then(|taps| taps.checked_mul(channels));
     let products = products.filter(|&products| products <= MAX_PRODUCTS);
-    let products = products.ok_or_else(|| unsupported("sums beyond 2^22 products".into()))?;
+    let products = products.ok_or_else(|| unsupported("sums beyond 2^21 products".into()))?;
     let geometry = Geometry {
         kernel: [kh, kw],
         stride: [options.get("stride_height")?, options.get("stride_width")?],
