@@ -122,7 +122,7 @@ fn every_level_gives_the_same_bits_on_every_instruction_set_and_number_of_thread
         let model = Model::load(&folder, name);
         let calibration = model.calibration();
         let inputs = &model.samples[0].0;
-        for level in quantrack_engine::quantize::supported_levels() {
+        for level in Level::ALL {
             let variant = model.variant(level, &calibration);
             let expected = run(&variant, &CpuFeatures::detect(), inputs, &Serial);
             for cpu in features() {
@@ -142,7 +142,7 @@ fn variants_survive_their_file_and_shrink_with_the_bits() {
         let model = Model::load(&folder, name);
         let calibration = model.calibration();
         let mut sizes = Vec::new();
-        for level in quantrack_engine::quantize::supported_levels() {
+        for level in Level::ALL {
             let variant = model.variant(level, &calibration);
             let bytes = variant.to_bytes();
             let read = Variant::from_bytes(&bytes).unwrap();

@@ -9,8 +9,8 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use quantrack_engine::kernels::CpuFeatures;
-use quantrack_engine::quantize::{Calibrator, default_recipe, quantize, supported_levels};
-use quantrack_engine::{Serial, Tensor, model};
+use quantrack_engine::quantize::{Calibrator, default_recipe, quantize};
+use quantrack_engine::{Level, Serial, Tensor, model};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from).ok_or("usage: seeds FOLDER")?;
@@ -47,7 +47,7 @@ fn quantized(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Box<dyn Error>> {
     calibrator.observe(&inputs, &Serial)?;
     let calibration = calibrator.finish()?;
     let mut variants = Vec::new();
-    for level in supported_levels() {
+    for level in Level::ALL {
         let variant = quantize(&graph, level, &default_recipe(level), Some(&calibration));
         variants.extend(variant.ok().map(|v| (level.name().to_owned(), v.to_bytes())));
     }
