@@ -10,15 +10,19 @@
 
 mod compose;
 mod enumerate;
+mod knapsack;
 mod outcome;
 mod pareto;
+mod predicted;
 mod problem;
 mod solve;
 
 pub use compose::{Composition, CompositionError};
 pub use enumerate::Enumerate;
+pub use knapsack::{Item, Packing, minimize};
 pub use outcome::{Certificate, Evaluated, Guarantee, Infeasible, Outcome, Relaxation, Verdict};
 pub use pareto::pareto_front;
+pub use predicted::{Prediction, fastest_predicted, most_accurate_predicted};
 pub use problem::{Accuracy, Choice, Floor, Objective, Problem, ProblemError, StageChoices};
 pub use solve::{SolveError, solve};
 
