@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::error::CalibrateError;
 use super::prepare;
 use super::range::Distribution;
 use super::recipe::Range;
+use super::samples::Samples;
 use crate::graph::{Encoding, Graph, ValueId};
 use crate::kernels::CpuFeatures;
 use crate::plan::{Plan, Session};
@@ -16,7 +15,7 @@ use crate::variant::Variant;
 use crate::{Pool, Tensor};
 
 /// Statistics of one value over all samples.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ValueStats {
     /// Smallest element.
     pub min: f32,
@@ -117,12 +116,16 @@ impl ValueStats {
 }
 
 /// Statistics of every value of a model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     /// Samples observed.
     pub samples: usize,
     /// By value of the fused graph; constants have empty statistics.
     pub(super) values: Vec<ValueStats>,
+    /// Some of the samples themselves.
+    pub(super) kept: Samples,
+    /// What the samples were run on.
+    pub(super) cpu: CpuFeatures,
 }
 
 impl Calibration {
@@ -140,6 +143,8 @@ pub struct Calibrator {
     names: Vec<String>,
     values: Vec<ValueStats>,
     samples: usize,
+    kept: Samples,
+    cpu: CpuFeatures,
 }
 
 impl Calibrator {
@@ -159,7 +164,9 @@ impl Calibrator {
         // Every value is an output, so none is overwritten before it has been seen.
         graph.outputs.clone_from(&observed);
         let plan = Plan::new(&Variant::fp32(graph), cpu)?;
-        Ok(Self { session: Session::new(Arc::new(plan)), observed, names, values, samples: 0 })
+        let session = Session::new(Arc::new(plan));
+        let (kept, cpu) = (Samples::default(), cpu.clone());
+        Ok(Self { session, observed, names, values, samples: 0, kept, cpu })
     }
 
     /// Observes one sample: the model's inputs.
@@ -177,6 +184,7 @@ impl Calibrator {
             self.values[id].observe(tensor);
         }
         self.samples += 1;
+        self.kept.offer(inputs);
         Ok(())
     }
 
@@ -188,7 +196,8 @@ impl Calibrator {
         if self.samples == 0 {
             return Err(CalibrateError::Empty);
         }
-        Ok(Calibration { samples: self.samples, values: self.values })
+        let Self { samples, values, kept, cpu, .. } = self;
+        Ok(Calibration { samples, values, kept, cpu })
     }
 }
 

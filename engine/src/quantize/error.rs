@@ -55,6 +55,9 @@ pub enum QuantizeError {
     /// The calibration is that of another graph.
     #[error("the calibration belongs to another model; calibrate this one")]
     OtherCalibration,
+    /// The calibration samples cannot be run again.
+    #[error(transparent)]
+    Calibrate(#[from] CalibrateError),
     /// The result breaks a rule: a fault of this crate.
     #[error("the recipe made an invalid graph: {0}")]
     Graph(#[from] GraphError),

@@ -1,6 +1,11 @@
 //! int8, and int4, int2 and bin1 with int8 around them.
 
+use std::collections::BTreeMap;
+
 use super::calibrate::Calibration;
+use super::error::CalibrateError;
+use super::gptq::Rounder;
+use super::moments::{Moments, moments};
 use super::recipe::Recipe;
 use super::rewrite::Rewriter;
 use super::sign::{self, SignLayer};
@@ -22,7 +27,12 @@ pub(super) fn quantize(
     level: Level,
     recipe: &Recipe,
     calibration: &Calibration,
-) -> Variant {
+) -> Result<Variant, CalibrateError> {
+    let moments = if level == Level::Int4 && recipe.scheme().gptq {
+        moments(&graph, calibration)?
+    } else {
+        BTreeMap::new()
+    };
     let encodings = encodings(&graph, recipe, calibration);
     let roles = Roles::of(&graph);
     let producers = graph.producers();
@@ -50,7 +60,7 @@ pub(super) fn quantize(
         if level == Level::Int4 && roles.weighted[index] {
             match eight_bit_reason(node, index, &roles) {
                 None => {
-                    pass.int4(node, calibration);
+                    pass.int4(node, calibration, moments.get(&index));
                     continue;
                 }
                 Some(reason) => pass.rewriter.exempt(node, Level::Int8, reason),
@@ -59,7 +69,7 @@ pub(super) fn quantize(
         pass.int8(node);
     }
     let (graph, exemptions) = pass.rewriter.finish();
-    Variant { graph, level, recipe: String::new(), exemptions }
+    Ok(Variant { graph, level, recipe: String::new(), exemptions })
 }
 
 /// Why a node stays in floating point, if it does.
@@ -281,16 +291,20 @@ impl Pass {
     }
 
     /// A layer with 4-bit weights and 8-bit activations.
-    fn int4(&mut self, node: &Node, calibration: &Calibration) {
+    fn int4(&mut self, node: &Node, calibration: &Calibration, moments: Option<&Moments>) {
         let (weights, bias) = (self.f32s(node.inputs[1]), self.f32s(node.inputs[2]));
         let statistics = calibration.of(node.inputs[0]).channels();
         let in_channels = self.rewriter.source.values[node.inputs[1]].shape.last().copied();
-        let means: Vec<f32> = match in_channels {
-            Some(count) if count == statistics.len() => statistics.iter().map(|s| s.0).collect(),
+        let means: Vec<f32> = match (moments, in_channels) {
+            (Some(moments), _) => moments.mean.iter().map(|&mean| mean as f32).collect(),
+            (_, Some(count)) if count == statistics.len() => {
+                statistics.iter().map(|s| s.0).collect()
+            }
             _ => Vec::new(),
         };
         let input_scale = self.encodings[node.inputs[0]].0;
-        let quantized = four_bits(&weights, &bias, input_scale, &means);
+        let rounder = moments.and_then(|moments| Rounder::new(&moments.covariance));
+        let quantized = four_bits(&weights, &bias, input_scale, &means, rounder.as_ref());
         let inputs = self.parameters(node, Encoding::Int4, quantized);
         let encodings = std::mem::take(&mut self.encodings);
         self.rewriter.node(node, inputs, |id| int8(encodings[id]), Level::Int4);

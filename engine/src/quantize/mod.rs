@@ -5,11 +5,14 @@
 mod calibrate;
 mod error;
 mod float;
+mod gptq;
 mod imported;
 mod integer;
+mod moments;
 mod range;
 mod recipe;
 mod rewrite;
+mod samples;
 mod sign;
 mod weights;
 
@@ -22,7 +25,7 @@ use crate::graph::{Graph, fuse};
 use crate::variant::Variant;
 
 /// Changes whenever a recipe makes another variant of the same model and calibration than before.
-const REVISION: u32 = 5;
+const REVISION: u32 = 7;
 
 /// Identifies what makes variants: part of the key under which a variant is kept, so that none is taken for that of
 /// another quantizer or file format.
@@ -57,7 +60,7 @@ pub fn quantize(
         Level::Fp16 => float::half(fused),
         Level::Bin1 if *recipe == Recipe::Imported => imported::quantize(fused),
         Level::Int8 | Level::Int4 | Level::Int2 | Level::Bin1 => {
-            integer::quantize(fused, level, recipe, needed()?)
+            integer::quantize(fused, level, recipe, needed()?)?
         }
     };
     variant.graph.validate()?;

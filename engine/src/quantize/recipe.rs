@@ -27,12 +27,14 @@ pub struct Scheme {
     pub range: Range,
     /// Whether the last layers with weights, and what follows them, stay in floating point.
     pub float_heads: bool,
+    /// Whether weights are rounded so that the layers' results change least, rather than the weights themselves.
+    pub gptq: bool,
 }
 
 impl Scheme {
     /// Ranges of activations, and nothing else.
     pub const fn plain(range: Range) -> Self {
-        Self { range, float_heads: false }
+        Self { range, float_heads: false, gptq: false }
     }
 }
 
@@ -54,7 +56,7 @@ pub enum Recipe {
 /// A name that is no recipe's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown recipe {0:?}: use direct (fp32, fp16), minmax, percentile-99.99, mse or kl, each with +heads or without (int8, int4), sign-center (int2, bin1), trained or imported (bin1)"
+    "unknown recipe {0:?}: use direct (fp32, fp16), minmax, percentile-99.99, mse or kl, each with +gptq, +heads or without (int8, int4), sign-center (int2, bin1), trained or imported (bin1)"
 )]
 pub struct UnknownRecipe(pub String);
 
@@ -89,6 +91,7 @@ impl Scheme {
         let mut scheme = Self::plain(Range::read(parts.next()?)?);
         for part in parts {
             let technique = match part {
+                "gptq" => &mut scheme.gptq,
                 "heads" => &mut scheme.float_heads,
                 _ => return None,
             };
@@ -103,7 +106,7 @@ impl Scheme {
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.range)?;
-        let techniques = [(self.float_heads, "heads")];
+        let techniques = [(self.gptq, "gptq"), (self.float_heads, "heads")];
         for (_, name) in techniques.iter().filter(|technique| technique.0) {
             write!(f, "+{name}")?;
         }
@@ -143,7 +146,7 @@ impl Recipe {
     pub(super) fn check(&self, level: Level) -> Result<(), QuantizeError> {
         let known = match level {
             Level::Fp32 | Level::Fp16 => "direct",
-            Level::Int8 | Level::Int4 => "minmax, percentile-99.99, mse, kl",
+            Level::Int8 | Level::Int4 => "minmax, percentile-99.99, mse, kl, mse+gptq",
             Level::Int2 => "sign-center",
             Level::Bin1 => "sign-center, trained, imported",
         };
@@ -177,7 +180,8 @@ impl Recipe {
 pub fn default_recipe(level: Level) -> Recipe {
     match level {
         Level::Fp32 | Level::Fp16 => Recipe::Direct,
-        Level::Int8 | Level::Int4 => Recipe::Integer(Scheme::plain(Range::Mse)),
+        Level::Int8 => Recipe::Integer(Scheme::plain(Range::Mse)),
+        Level::Int4 => Recipe::Integer(Scheme { gptq: true, ..Scheme::plain(Range::Mse) }),
         Level::Int2 | Level::Bin1 => Recipe::SignCenter,
     }
 }
@@ -192,8 +196,8 @@ mod tests {
             "direct",
             "minmax",
             "percentile-99.99",
-            "mse+heads",
-            "kl",
+            "mse+gptq+heads",
+            "kl+heads",
             "sign-center",
             "trained",
             "imported",

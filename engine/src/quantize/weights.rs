@@ -1,5 +1,6 @@
 //! Weights and biases with fewer bits.
 
+use super::gptq::Rounder;
 use crate::graph::{Constant, ConstantData, Encoding};
 
 /// The 8-bit encoding that covers `low..=high`, which contains 0: 0 is exactly representable.
@@ -59,21 +60,26 @@ pub(super) fn eight_bits(
 ///
 /// A channel's scale is that of a few which leaves the smallest squared error: with fifteen steps it pays to clip the
 /// largest weights (R. Banner et al., "Post training 4-bit quantization of convolutional networks", NeurIPS 2019). What
-/// rounding adds to the mean of a channel's result, given the `means` of the input channels, comes off its bias (M. Nagel
+/// rounding adds to the mean of a channel's result, given the `means` of the operands, comes off its bias (M. Nagel
 /// et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019); no correction where the
-/// means are not those of the input channels.
+/// means are not those of the operands. With a `rounder` the errors that count are those of the results.
 pub(super) fn four_bits(
     weights: &[f32],
     bias: &[f32],
     input_scale: f32,
     means: &[f32],
+    rounder: Option<&Rounder>,
 ) -> Symmetric {
     let per_output = weights.len() / bias.len().max(1);
+    let variances = rounder.map_or_else(|| vec![1.0; per_output], Rounder::variances);
     let (mut quantized, mut scales) = (Vec::with_capacity(weights.len()), Vec::new());
     let mut corrected = bias.to_vec();
     for (row, bias) in weights.chunks_exact(per_output.max(1)).zip(&mut corrected) {
-        let scale = best_scale(row).max(least_scale(*bias, input_scale));
-        let steps: Vec<i8> = row.iter().map(|&w| rounded(w, scale, FOUR_BIT_LIMIT)).collect();
+        let scale = best_scale(row, &variances).max(least_scale(*bias, input_scale));
+        let steps: Vec<i8> = match rounder {
+            Some(rounder) => rounder.round(row, scale, FOUR_BIT_LIMIT),
+            None => row.iter().map(|&w| rounded(w, scale, FOUR_BIT_LIMIT)).collect(),
+        };
         if !means.is_empty() && per_output.is_multiple_of(means.len()) {
             let errors = row.iter().zip(&steps).map(|(&w, &q)| w - f32::from(q) * scale);
             *bias +=
@@ -88,12 +94,13 @@ pub(super) fn four_bits(
 
 const FOUR_BIT_LIMIT: f32 = 7.0;
 
-/// The 4-bit scale with the smallest squared error, from clipping nothing to clipping the upper half.
-fn best_scale(weights: &[f32]) -> f32 {
+/// The 4-bit scale with the smallest squared error, each weight's times the variance of its operand, from clipping nothing
+/// to clipping the upper half.
+fn best_scale(weights: &[f32], variances: &[f32]) -> f32 {
     let largest = weights.iter().fold(0.0, |largest: f32, w| largest.max(w.abs()));
     let error = |scale: f32| -> f64 {
-        let off = |&w: &f32| f64::from(w - f32::from(rounded(w, scale, FOUR_BIT_LIMIT)) * scale);
-        weights.iter().map(off).map(|off| off * off).sum()
+        let off = |w: f32| f64::from(w - f32::from(rounded(w, scale, FOUR_BIT_LIMIT)) * scale);
+        weights.iter().zip(variances).map(|(&w, &v)| f64::from(v) * off(w).powi(2)).sum()
     };
     let scales = (10..=20).rev().map(|share| largest / FOUR_BIT_LIMIT * share as f32 / 20.0);
     let scales = scales.filter(|&scale| scale > 0.0).map(|scale| (error(scale), scale));
@@ -159,10 +166,10 @@ mod tests {
     #[test]
     fn four_bits_clip_an_outlier_only_where_that_pays() {
         let mut weights: Vec<f32> = (0..64).map(|i| (i as f32 - 31.5) / 40.0).collect();
-        let none = best_scale(&weights);
+        let none = best_scale(&weights, &[1.0; 64]);
         assert!(none > 0.9 * 31.5 / 40.0 / 7.0, "{none}");
         weights[0] = -1.6;
-        let clipped = best_scale(&weights);
+        let clipped = best_scale(&weights, &[1.0; 64]);
         assert!(clipped < 0.9 * 1.6 / 7.0, "{clipped}");
     }
 
@@ -170,7 +177,7 @@ mod tests {
     fn four_bits_keep_the_mean_of_the_results() {
         let weights: Vec<f32> = (0..32).map(|i| ((i * 37 % 64) as f32 - 31.0) / 50.0).collect();
         let (means, bias) = ([3.0, -1.0, 0.5, 2.0], [0.25, -4.0]);
-        let symmetric = four_bits(&weights, &bias, 0.01, &means);
+        let symmetric = four_bits(&weights, &bias, 0.01, &means, None);
         let q = symmetric.weights.to_i4(32).unwrap();
         assert!(q.iter().all(|q| (-7..=7).contains(q)));
         let units = symmetric.bias.as_i32().unwrap();

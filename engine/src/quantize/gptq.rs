@@ -1,0 +1,271 @@
+//! Rounding weights so that the layer's results change least, not the weights.
+//!
+//! After E. Frantar et al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers",
+//! arXiv:2210.17323: one weight of a row after the other is rounded, and those not rounded yet make up for it. Then single
+//! weights move by a step as long as that helps (K. Behdin et al., "QuantEase", arXiv:2309.01885).
+
+use ndarray::{Array2, ArrayView1, s};
+
+/// Share of the mean variance that is added to all of them: what a few samples say is not taken literally.
+const DAMPING: f64 = 0.01;
+/// Most passes over the weights of a row.
+const PASSES: usize = 8;
+
+/// How errors of a layer's weights become errors of its results.
+#[derive(Debug)]
+pub(super) struct Rounder {
+    /// Damped covariance of the operands, `[k, k]`.
+    covariance: Array2<f64>,
+    /// The operands by falling variance: the first are rounded while many are left to make up for them.
+    order: Vec<usize>,
+    /// Upper triangular, in that order: its transpose times itself is the inverse of the covariance.
+    factor: Array2<f64>,
+}
+
+impl Rounder {
+    /// For operands of this covariance; `None` when it has no inverse (not finite, or all zero).
+    pub(super) fn new(covariance: &Array2<f64>) -> Option<Self> {
+        let count = covariance.nrows();
+        let mean = covariance.diag().sum() / count.max(1) as f64;
+        if !mean.is_finite() || mean <= 0.0 {
+            return None;
+        }
+        let mut covariance = covariance.clone();
+        covariance.diag_mut().mapv_inplace(|variance| variance + DAMPING * mean);
+        let mut order: Vec<usize> = (0..count).collect();
+        order.sort_by(|&a, &b| covariance[[b, b]].total_cmp(&covariance[[a, a]]).then(a.cmp(&b)));
+        let ordered =
+            Array2::from_shape_fn((count, count), |(i, j)| covariance[[order[i], order[j]]]);
+        let inverse = inverse(&lower(&ordered)?);
+        let factor = lower(&inverse)?.reversed_axes();
+        Some(Self { covariance, order, factor })
+    }
+
+    /// The variance of each operand, damped.
+    pub(super) fn variances(&self) -> Vec<f32> {
+        self.covariance.diag().iter().map(|&variance| variance as f32).collect()
+    }
+
+    /// Variance of the change of the result when the weights are off by `error`.
+    pub(super) fn cost(&self, error: &[f64]) -> f64 {
+        let error = ArrayView1::from(error);
+        error.dot(&self.covariance.dot(&error))
+    }
+
+    /// The row in steps of `scale` from `-limit` to `limit`; its [`Rounder::cost`] is never above that of rounding each
+    /// weight to the nearest step.
+    pub(super) fn round(&self, row: &[f32], scale: f32, limit: f32) -> Vec<i8> {
+        let steps: Vec<f64> = row.iter().map(|&w| f64::from(w) / f64::from(scale)).collect();
+        let limit = f64::from(limit);
+        let nearest: Vec<f64> = steps.iter().map(|&w| nearest(w, limit)).collect();
+        let candidates = [self.compensated(&steps, limit), nearest];
+        let refined = candidates.map(|rounded| self.refined(&steps, rounded, limit));
+        let [first, second] = refined;
+        let best = if first.0 <= second.0 { first.1 } else { second.1 };
+        best.iter().map(|&q| q as i8).collect()
+    }
+
+    /// GPTQ proper.
+    fn compensated(&self, steps: &[f64], limit: f64) -> Vec<f64> {
+        let mut left: Vec<f64> = self.order.iter().map(|&k| steps[k]).collect();
+        let mut rounded = vec![0.0; steps.len()];
+        for (i, &k) in self.order.iter().enumerate() {
+            rounded[k] = nearest(left[i], limit);
+            let error = (left[i] - rounded[k]) / self.factor[[i, i]];
+            let row = self.factor.row(i);
+            for (w, &share) in left.iter_mut().zip(row).skip(i + 1) {
+                *w -= error * share;
+            }
+        }
+        rounded
+    }
+
+    /// Moves each weight to where the cost is least, the others held, until none moves. The cost and the weights.
+    fn refined(&self, steps: &[f64], mut rounded: Vec<f64>, limit: f64) -> (f64, Vec<f64>) {
+        let error = |rounded: &[f64]| -> Vec<f64> {
+            steps.iter().zip(rounded).map(|(w, q)| w - q).collect()
+        };
+        let mut slope = self.covariance.dot(&ArrayView1::from(&error(&rounded)));
+        for _ in 0..PASSES {
+            let mut moved = false;
+            for k in 0..rounded.len() {
+                let variance = self.covariance[[k, k]];
+                let to = nearest(rounded[k] + slope[k] / variance, limit);
+                let by = to - rounded[k];
+                // Only where it pays: rounding of the division must not move weights to and fro.
+                if by != 0.0 && by * (by * variance - 2.0 * slope[k]) < 0.0 {
+                    rounded[k] = to;
+                    slope.scaled_add(-by, &self.covariance.row(k));
+                    moved = true;
+                }
+            }
+            if !moved {
+                break;
+            }
+        }
+        (self.cost(&error(&rounded)), rounded)
+    }
+}
+
+fn nearest(w: f64, limit: f64) -> f64 {
+    w.round_ties_even().clamp(-limit, limit)
+}
+
+/// The lower triangular factor of a positive definite matrix (Cholesky); `None` for another matrix.
+fn lower(matrix: &Array2<f64>) -> Option<Array2<f64>> {
+    let count = matrix.nrows();
+    let mut factor = Array2::<f64>::zeros((count, count));
+    for i in 0..count {
+        for j in 0..=i {
+            let known = factor.slice(s![i, ..j]).dot(&factor.slice(s![j, ..j]));
+            let rest = matrix[[i, j]] - known;
+            if i != j {
+                factor[[i, j]] = rest / factor[[j, j]];
+            } else if rest > 0.0 && rest.is_finite() {
+                factor[[i, i]] = rest.sqrt();
+            } else {
+                return None;
+            }
+        }
+    }
+    Some(factor)
+}
+
+/// The inverse of the matrix with this lower factor.
+fn inverse(factor: &Array2<f64>) -> Array2<f64> {
+    let count = factor.nrows();
+    // Row by row the inverse of the factor.
+    let mut inner = Array2::<f64>::zeros((count, count));
+    for i in 0..count {
+        let mut row = ndarray::Array1::<f64>::zeros(count);
+        row[i] = 1.0;
+        for k in 0..i {
+            row.scaled_add(-factor[[i, k]], &inner.row(k));
+        }
+        row /= factor[[i, i]];
+        inner.row_mut(i).assign(&row);
+    }
+    // Row after row, rather than as a product of matrices, whose order of additions would depend on the CPU.
+    let mut product = Array2::<f64>::zeros((count, count));
+    for row in inner.rows() {
+        for (i, &factor) in row.iter().enumerate().filter(|(_, factor)| **factor != 0.0) {
+            product.row_mut(i).scaled_add(factor, &row);
+        }
+    }
+    product
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The covariance of `count` operands that share some of `rows` random causes.
+    fn covariance(count: usize, causes: &[f64]) -> Array2<f64> {
+        let rows = causes.len() / count;
+        let causes = Array2::from_shape_fn((rows, count), |(i, j)| causes[i * count + j]);
+        causes.t().dot(&causes)
+    }
+
+    fn error(row: &[f32], rounded: &[i8], scale: f32) -> Vec<f64> {
+        let off = |(&w, &q): (&f32, &i8)| f64::from(w) / f64::from(scale) - f64::from(q);
+        row.iter().zip(rounded).map(off).collect()
+    }
+
+    fn to_nearest(row: &[f32], scale: f32, limit: f32) -> Vec<i8> {
+        let step = |w: &f32| nearest(f64::from(*w) / f64::from(scale), f64::from(limit)) as i8;
+        row.iter().map(step).collect()
+    }
+
+    /// Every row of weights within a step of the real ones.
+    fn all_roundings(row: &[f32], scale: f32) -> Vec<Vec<i8>> {
+        let mut all = vec![Vec::new()];
+        for w in row {
+            let below = (w / scale).floor() as i8;
+            all = all
+                .iter()
+                .flat_map(|start| (below - 1..=below + 2).map(|q| [&start[..], &[q]].concat()))
+                .collect();
+        }
+        all
+    }
+
+    #[test]
+    fn related_operands_make_up_for_each_other() {
+        // The operands are almost the same, so only the sum of the errors counts.
+        let covariance = Array2::from_shape_fn((2, 2), |(i, j)| if i == j { 1.0 } else { 0.98 });
+        let rounder = Rounder::new(&covariance).unwrap();
+        let row = [0.4, 0.4];
+        let rounded = rounder.round(&row, 1.0, 7.0);
+        assert_eq!(rounded.iter().sum::<i8>(), 1, "{rounded:?}");
+    }
+
+    #[test]
+    fn operands_without_relation_are_rounded_to_nearest() {
+        let rounder = Rounder::new(&Array2::eye(4)).unwrap();
+        assert_eq!(rounder.round(&[0.4, -1.6, 20.0, 0.0], 1.0, 7.0), [0, -2, 7, 0]);
+    }
+
+    #[test]
+    fn operands_that_say_nothing_have_no_rounder() {
+        assert!(Rounder::new(&Array2::zeros((3, 3))).is_none());
+        assert!(Rounder::new(&Array2::from_elem((3, 3), f64::NAN)).is_none());
+        assert!(Rounder::new(&Array2::zeros((0, 0))).is_none());
+        // An operand that never varies is harmless.
+        let mut covariance = Array2::eye(3);
+        covariance[[1, 1]] = 0.0;
+        assert_eq!(Rounder::new(&covariance).unwrap().round(&[1.0, 2.0, 3.0], 1.0, 7.0), [1, 2, 3]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_factor_inverts_the_covariance(causes in prop::collection::vec(-2.0..2.0_f64, 35)) {
+            let rounder = Rounder::new(&covariance(5, &causes)).unwrap();
+            let product = rounder.factor.t().dot(&rounder.factor);
+            let ordered = Array2::from_shape_fn((5, 5), |(i, j)| {
+                rounder.covariance[[rounder.order[i], rounder.order[j]]]
+            });
+            let identity = product.dot(&ordered);
+            for ((i, j), x) in identity.indexed_iter() {
+                prop_assert!((x - f64::from(u8::from(i == j))).abs() < 1e-6, "{identity}");
+            }
+        }
+
+        #[test]
+        fn the_cost_is_never_above_that_of_the_nearest_steps(
+            causes in prop::collection::vec(-2.0..2.0_f64, 60), row in prop::collection::vec(-1.0..1.0_f32, 12),
+            scale in 0.05..0.4_f32
+        ) {
+            let rounder = Rounder::new(&covariance(12, &causes)).unwrap();
+            let cost = |rounded: &[i8]| rounder.cost(&error(&row, rounded, scale));
+            let rounded = rounder.round(&row, scale, 7.0);
+            prop_assert!(rounded.iter().all(|q| (-7..=7).contains(q)));
+            prop_assert!(cost(&rounded) <= cost(&to_nearest(&row, scale, 7.0)) + 1e-12);
+            prop_assert_eq!(rounded, rounder.round(&row, scale, 7.0));
+        }
+    }
+
+    #[test]
+    fn few_weights_are_rounded_almost_as_well_as_can_be() {
+        // Numbers that look random between -1 and 1.
+        let mut state = 1_u64;
+        let mut random = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as f64 / f64::from(1 << 30) - 1.0
+        };
+        let (mut found, mut least, mut nearest) = (0.0, 0.0, 0.0);
+        for _ in 0..100 {
+            let causes: Vec<f64> = (0..12).map(|_| random()).collect();
+            let row: Vec<f32> = (0..4).map(|_| random() as f32).collect();
+            let rounder = Rounder::new(&covariance(4, &causes)).unwrap();
+            let cost = |rounded: &[i8]| rounder.cost(&error(&row, rounded, 0.3));
+            found += cost(&rounder.round(&row, 0.3, 7.0));
+            least += all_roundings(&row, 0.3).iter().map(|q| cost(q)).fold(f64::INFINITY, f64::min);
+            nearest += cost(&to_nearest(&row, 0.3, 7.0));
+        }
+        assert!(found - least < 0.25 * (nearest - least), "{found} {least} {nearest}");
+    }
+}

@@ -1,0 +1,204 @@
+//! Means and covariances of the operands of layers, from calibration samples.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, Axis};
+
+use super::calibrate::Calibration;
+use super::error::CalibrateError;
+use crate::graph::{Graph, Node, Op, ValueId, Window};
+use crate::plan::{Plan, Session};
+use crate::variant::Variant;
+use crate::{Serial, Tensor};
+
+/// About so many results of a layer are looked at, evenly spread over samples and positions.
+const ROWS: usize = 4096;
+
+/// Mean and covariance of the operands that a layer's weights are multiplied with, in the order of the weights of one
+/// output channel.
+#[derive(Debug)]
+pub(super) struct Moments {
+    /// `[k]`.
+    pub(super) mean: Array1<f64>,
+    /// `[k, k]`.
+    pub(super) covariance: Array2<f64>,
+}
+
+impl Moments {
+    /// Of `rows`, `[n, k]`. Added up in one order, whatever the CPU.
+    fn of(rows: &Array2<f32>) -> Self {
+        let rows = rows.mapv(f64::from);
+        let count = rows.nrows().max(1) as f64;
+        let mean = rows.sum_axis(Axis(0)) / count;
+        let mut covariance = Array2::<f64>::zeros((rows.ncols(), rows.ncols()));
+        for row in rows.rows() {
+            for (i, &x) in row.iter().enumerate().filter(|(_, x)| **x != 0.0) {
+                covariance.row_mut(i).scaled_add(x, &row);
+            }
+        }
+        covariance /= count;
+        for (i, &centre) in mean.iter().enumerate() {
+            covariance.row_mut(i).scaled_add(-centre, &mean);
+        }
+        Self { mean, covariance }
+    }
+}
+
+/// The moments of every layer that multiplies all its input channels with weights, by node.
+///
+/// # Errors
+/// A graph that cannot be planned, or samples that do not fit it.
+pub(super) fn moments(
+    graph: &Graph,
+    calibration: &Calibration,
+) -> Result<BTreeMap<usize, Moments>, CalibrateError> {
+    let dense = |node: &Node| matches!(node.op, Op::Conv2d { .. } | Op::FullyConnected { .. });
+    let layers: Vec<usize> = (0..graph.nodes.len()).filter(|&at| dense(&graph.nodes[at])).collect();
+    let mut observed: Vec<ValueId> = layers.iter().map(|&at| graph.nodes[at].inputs[0]).collect();
+    observed.sort_unstable();
+    observed.dedup();
+    let mut watched = graph.clone();
+    watched.outputs.clone_from(&observed);
+    let plan = Plan::new(&Variant::fp32(watched), &calibration.cpu)?;
+    let mut session = Session::new(Arc::new(plan));
+    let samples = calibration.kept.fitting();
+    let per_sample = ROWS.div_ceil(calibration.kept.fitting().count().max(1));
+    let mut rows: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
+    for sample in samples {
+        let tensors = session.run(sample, &Serial)?;
+        for &layer in &layers {
+            let node = &graph.nodes[layer];
+            let at = observed.binary_search(&node.inputs[0]).unwrap_or_default();
+            gather(node, &tensors[at], per_sample, rows.entry(layer).or_default());
+        }
+    }
+    let by_layer = rows.into_iter().map(|(layer, rows)| {
+        let width = operands(graph, layer);
+        let rows = Array2::from_shape_vec((rows.len() / width.max(1), width), rows);
+        (layer, Moments::of(&rows.unwrap_or_default()))
+    });
+    Ok(by_layer.collect())
+}
+
+/// Weights per output channel.
+fn operands(graph: &Graph, layer: usize) -> usize {
+    graph.values[graph.nodes[layer].inputs[1]].shape.iter().skip(1).product()
+}
+
+/// Appends the operands of about `wanted` results of `node` for the input `x`.
+fn gather(node: &Node, x: &Tensor, wanted: usize, rows: &mut Vec<f32>) {
+    let Some(elements) = x.as_slice() else { return };
+    let shape = x.shape();
+    let window = match &node.op {
+        Op::Conv2d { window, .. } if shape.len() == 4 => *window,
+        _ => {
+            let channels = shape.last().copied().unwrap_or(1).max(1);
+            let all: Vec<&[f32]> = elements.chunks_exact(channels).collect();
+            for index in spread(all.len(), wanted) {
+                rows.extend_from_slice(all[index]);
+            }
+            return;
+        }
+    };
+    let [height, width] = results(&window, [shape[1], shape[2]]);
+    for index in spread(shape[0] * height * width, wanted) {
+        let (image, place) = (index / (height * width), index % (height * width));
+        let size = [shape[1], shape[2], shape[3]];
+        let image = &elements[image * size.iter().product::<usize>()..];
+        patch(&window, image, size, [place / width, place % width], rows);
+    }
+}
+
+/// Rows and columns of the results.
+fn results(window: &Window, size: [usize; 2]) -> [usize; 2] {
+    let padding = window.padding;
+    let extents = [size[0] + padding.top + padding.bottom, size[1] + padding.left + padding.right];
+    std::array::from_fn(|axis| {
+        let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+        extents[axis].saturating_sub(reach) / window.stride[axis] + 1
+    })
+}
+
+/// The operands of the result at `place`, zeros where they lie in the padding.
+fn patch(
+    window: &Window,
+    image: &[f32],
+    [height, width, channels]: [usize; 3],
+    place: [usize; 2],
+    rows: &mut Vec<f32>,
+) {
+    for tap_y in 0..window.kernel[0] {
+        for tap_x in 0..window.kernel[1] {
+            let y = place[0] * window.stride[0] + tap_y * window.dilation[0];
+            let x = place[1] * window.stride[1] + tap_x * window.dilation[1];
+            let inside = |at: usize, before: usize, size: usize| {
+                at.checked_sub(before).filter(|&at| at < size)
+            };
+            let y = inside(y, window.padding.top, height);
+            let x = inside(x, window.padding.left, width);
+            match y.zip(x) {
+                Some((y, x)) => {
+                    let from = (y * width + x) * channels;
+                    rows.extend_from_slice(&image[from..from + channels]);
+                }
+                None => rows.extend(std::iter::repeat_n(0.0, channels)),
+            }
+        }
+    }
+}
+
+/// At most `wanted` indices below `count`, evenly spread.
+fn spread(count: usize, wanted: usize) -> impl Iterator<Item = usize> {
+    let taken = count.min(wanted);
+    (0..taken).map(move |index| index * count / taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Activation, Padding};
+
+    fn node(op: Op) -> Node {
+        let level = crate::Level::Fp32;
+        Node { name: "layer".to_owned(), op, inputs: vec![0], outputs: vec![1], level }
+    }
+
+    #[test]
+    fn moments_are_those_of_the_rows() {
+        let rows = ndarray::array![[1.0, 5.0], [3.0, 1.0], [5.0, 0.0]];
+        let moments = Moments::of(&rows);
+        assert_eq!(moments.mean.to_vec(), [3.0, 2.0]);
+        let expected = [[8.0 / 3.0, -10.0 / 3.0], [-10.0 / 3.0, 14.0 / 3.0]];
+        for ((i, j), x) in moments.covariance.indexed_iter() {
+            assert!((x - expected[i][j]).abs() < 1e-12, "{i} {j} {x}");
+        }
+    }
+
+    #[test]
+    fn a_patch_has_the_taps_of_its_result_and_zeros_around_the_image() {
+        let padding = Padding { top: 1, left: 1, ..Padding::default() };
+        let window = Window { kernel: [2, 2], stride: [2, 2], dilation: [1, 1], padding };
+        assert_eq!(results(&window, [3, 3]), [2, 2]);
+        let conv = node(Op::Conv2d { window, activation: Activation::None });
+        let x = Tensor::from_shape_fn(vec![1, 3, 3, 1], |at| (3 * at[1] + at[2] + 1) as f32);
+        let mut rows = Vec::new();
+        gather(&conv, &x, 100, &mut rows);
+        assert_eq!(
+            rows,
+            [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 2.0, 3.0, 0.0, 4.0, 0.0, 7.0, 5.0, 6.0, 8.0, 9.0]
+        );
+        rows.clear();
+        gather(&conv, &x, 2, &mut rows);
+        assert_eq!(rows, [0.0, 0.0, 0.0, 1.0, 0.0, 4.0, 0.0, 7.0]);
+    }
+
+    #[test]
+    fn a_fully_connected_layer_has_its_rows() {
+        let full = node(Op::FullyConnected { activation: Activation::None });
+        let x = Tensor::from_shape_fn(vec![1, 2, 2], |at| (2 * at[1] + at[2]) as f32);
+        let mut rows = Vec::new();
+        gather(&full, &x, 100, &mut rows);
+        assert_eq!(rows, [0.0, 1.0, 2.0, 3.0]);
+    }
+}
