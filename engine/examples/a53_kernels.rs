@@ -18,12 +18,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use quantrack_engine::graph::{Padding, Window};
-use quantrack_engine::kernels::operators::{
-    BinConv, Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, IntegerWeights,
-    Operator,
-};
-use quantrack_engine::kernels::{CpuFeatures, RequantParams};
+use quantrack_engine::bench::{Family, cases};
+use quantrack_engine::kernels::CpuFeatures;
 use quantrack_engine::plan::{Plan, Session, StepEdge};
 use quantrack_engine::quantize::{Calibrator, default_recipe, quantize};
 use quantrack_engine::{Level, Serial, Tensor, model};
@@ -53,103 +49,6 @@ unsafe extern "C" {
 fn a53_begin() {}
 #[cfg(not(any(target_arch = "aarch64", target_arch = "arm")))]
 fn a53_end() {}
-
-/// A layer: output pixels are `height` x `width`, stride 1.
-struct Case {
-    name: &'static str,
-    height: usize,
-    width: usize,
-    kernel: usize,
-    in_c: usize,
-    out_c: usize,
-    depthwise: bool,
-}
-
-const CASES: &[Case] = &[
-    dense("gemm-256", 256, 1, 1, 256, 256),
-    dense("conv1x1-128-28", 28, 28, 1, 128, 128),
-    dense("conv3x3-256-14", 14, 14, 3, 256, 256),
-    dense("conv3x3-64-56", 56, 56, 3, 64, 64),
-    dense("fc-1024", 1, 1, 1, 1024, 1024),
-    depthwise("depthwise3x3-128-28", 28, 3, 128),
-    depthwise("depthwise5x5-128-28", 28, 5, 128),
-];
-
-const fn dense(
-    name: &'static str,
-    height: usize,
-    width: usize,
-    kernel: usize,
-    in_c: usize,
-    out_c: usize,
-) -> Case {
-    Case { name, height, width, kernel, in_c, out_c, depthwise: false }
-}
-
-const fn depthwise(name: &'static str, extent: usize, kernel: usize, channels: usize) -> Case {
-    let (height, width, in_c, out_c) = (extent, extent, channels, channels);
-    Case { name, height, width, kernel, in_c, out_c, depthwise: true }
-}
-
-impl Case {
-    fn shape(&self) -> ConvShape {
-        let before = (self.kernel - 1) / 2;
-        let padding = Padding { top: before, bottom: before, left: before, right: before };
-        let window = Window { kernel: [self.kernel; 2], padding, ..Window::default() };
-        let (in_h, in_w, in_c, out_c) = (self.height, self.width, self.in_c, self.out_c);
-        ConvShape { batch: 1, in_h, in_w, in_c, out_h: in_h, out_w: in_w, out_c, window }
-    }
-
-    /// Multiply-accumulates, padding included.
-    fn macs(&self) -> usize {
-        let per_channel = self.height * self.width * self.kernel * self.kernel * self.in_c;
-        if self.depthwise { per_channel } else { per_channel * self.out_c }
-    }
-
-    fn operator(&self, level: &str) -> Option<Box<dyn Operator>> {
-        let cpu = &features();
-        let shape = &self.shape();
-        let (depth, out_c) = (if self.depthwise { 1 } else { self.in_c }, self.out_c);
-        let count = out_c * shape.taps() * depth;
-        let bounds = (0.0, f32::INFINITY);
-        let reals = || vec![0.01; count];
-        let bytes = || vec![3_i8; count];
-        let (zeros, ints) = (vec![0.0; out_c], vec![0; out_c]);
-        let requant = RequantParams::from_real(&vec![1e-3; out_c], None, 0, -128, 127);
-        Some(match (level, self.depthwise) {
-            ("fp32", false) => {
-                Box::new(F32Conv::new(cpu, shape, &reals(), &zeros, None, bounds, false))
-            }
-            ("int8", false) => {
-                let weights = bytes();
-                Box::new(I8Conv::new(
-                    cpu,
-                    shape,
-                    IntegerWeights::Eight(&weights),
-                    &ints,
-                    0,
-                    requant,
-                ))
-            }
-            ("int4", false) => {
-                let weights = bytes();
-                Box::new(I8Conv::new(cpu, shape, IntegerWeights::Four(&weights), &ints, 0, requant))
-            }
-            ("int2" | "bin1", false) => {
-                let planes = if level == "int2" { 2 } else { 1 };
-                let words = vec![0x5555; out_c * planes * shape.taps() * self.in_c.div_ceil(64)];
-                Box::new(BinConv::new(cpu, shape, &words, &ints, requant))
-            }
-            ("fp32", true) => {
-                Box::new(F32DepthwiseConv::new(cpu, shape, &reals(), &zeros, None, bounds, false))
-            }
-            ("int8", true) => {
-                Box::new(I8DepthwiseConv::new(cpu, shape, &bytes(), &ints, 0, requant))
-            }
-            _ => return None,
-        })
-    }
-}
 
 /// The emulated board's: an A53 has NEON and, at 32 bits, VFPv4.
 fn features() -> CpuFeatures {
@@ -205,12 +104,8 @@ fn run_model(path: &str, level: Level, only: Option<&str>) -> Result<(), Box<dyn
 
 fn main() -> Result<(), Box<dyn Error>> {
     let Some(wanted) = std::env::args().nth(1) else {
-        for case in CASES {
-            let levels = match case.depthwise {
-                true => &["fp32", "int8"][..],
-                false => &["fp32", "int8", "int4", "int2", "bin1"],
-            };
-            levels.iter().for_each(|level| println!("{}-{level}", case.name));
+        for case in cases().iter().filter(|case| case.family != Family::Peak) {
+            case.levels().iter().for_each(|level| println!("{}-{level}", case.name));
         }
         return Ok(());
     };
@@ -220,15 +115,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         return run_model(&wanted, level.parse()?, only.as_deref());
     }
     let (name, level) = wanted.rsplit_once('-').ok_or("expected CASE-LEVEL")?;
-    let case = CASES.iter().find(|case| case.name == name).ok_or("no such case; see the list")?;
-    let operator = case.operator(level).ok_or("the case does not run at this level")?;
-    let shape = case.shape();
-    let input = Buffer::new(4 * shape.in_pixels() * shape.in_c);
-    let mut output = Buffer::new(4 * shape.out_pixels() * shape.out_c);
-    operator.run(&[input.bytes()], &mut [output.bytes_mut()], &Serial);
+    let case = cases().iter().find(|case| case.name == name).ok_or("no such case; see the list")?;
+    let prepared = case.prepare(level.parse()?, &features());
+    let mut prepared = prepared.ok_or("the case does not run at this level")?;
+    prepared.run(&Serial);
     a53_begin();
-    operator.run(&[input.bytes()], &mut [output.bytes_mut()], &Serial);
+    prepared.run(&Serial);
     a53_end();
-    println!("{wanted} {} {}", operator.kernel(), case.macs());
+    let kernel = if prepared.kernel().is_empty() { "-" } else { prepared.kernel() };
+    println!("{wanted} {kernel} {}", prepared.macs());
     Ok(())
 }

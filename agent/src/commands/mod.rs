@@ -1,6 +1,8 @@
 //! The command line.
 
+mod bench;
 mod capabilities;
+mod kernels;
 mod self_test;
 mod serve;
 
@@ -27,6 +29,8 @@ enum Command {
     SelfTest(self_test::Args),
     /// Print what the board is and what it is doing, as JSON.
     Capabilities(capabilities::Args),
+    /// Time layers and models at every level on this machine, in turns.
+    Bench(bench::Args),
     /// Run models for the agent; started by the agent itself.
     #[command(hide = true)]
     Worker,
@@ -57,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::SelfTest(args) => self_test::run(&args),
         Command::Capabilities(args) => capabilities::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Worker => worker(),
     };
     result.unwrap_or_else(|error| {
