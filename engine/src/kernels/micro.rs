@@ -202,7 +202,8 @@ pub(crate) fn clamp_f32(x: f32, min: f32, max: f32) -> f32 {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Taps<T> {
-    /// `kernel[0]` tables of `(pixels - 1) * step + kernel[1]` pointers.
+    /// `kernel[0]` tables of `(pixels - 1) * step + kernel[1]` pointers, and the last of them once more for kernels that
+    /// read ahead.
     pub rows: *const *const *const T,
     /// Height and width of the window, at least 1.
     pub kernel: [usize; 2],

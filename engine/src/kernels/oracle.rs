@@ -382,7 +382,7 @@ impl<T> Window<T> {
     }
 
     fn tables(&self) -> Vec<*const *const T> {
-        self.pointers.iter().map(|row| row.as_ptr()).collect()
+        self.pointers.iter().chain(self.pointers.last()).map(|row| row.as_ptr()).collect()
     }
 
     fn tap(&self, pixel: usize, tap: usize) -> &[T] {

@@ -5,12 +5,16 @@ use std::arch::aarch64::{
     vmulq_f32, vst1q_f32,
 };
 
+use super::neon_rows::{
+    EightFiveWide, EightFiveWideStride2, EightThreeWide, EightThreeWideStride2, FourFiveWide,
+    FourFiveWideStride2, FourThreeWide, FourThreeWideStride2, Rows,
+};
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{F32Depthwise, F32DepthwiseArgs, MicroKernel, Tile};
+use crate::kernels::micro::{F32Depthwise, F32DepthwiseArgs, MicroKernel, Taps, Tile};
 
 /// Four channels of up to eight neighbouring pixels at a time. For windows three or five wide, stride 1 or 2, every pixel of
 /// the input is loaded once per row of the window and serves all outputs that read it: on a Cortex-A53 a load takes as
-/// long as two multiply-accumulates. Eight outputs are enough independent sums to hide the latency of FMLA.
+/// long as two multiply-accumulates. Four outputs side by side are enough independent sums to hide the latency of FMLA.
 pub(crate) static DEPTHWISE_4X8: F32Depthwise = MicroKernel {
     name: "f32_depthwise_4x8_neon",
     isa: Isa::Neon,
@@ -19,8 +23,6 @@ pub(crate) static DEPTHWISE_4X8: F32Depthwise = MicroKernel {
 };
 
 const NR: usize = 4;
-/// Most pixels of the input that a segment of a row reads: eight outputs, stride 2, five wide.
-const MAX_COLUMNS: usize = 19;
 
 /// # Safety
 /// As [`MicroKernel::run`].
@@ -29,10 +31,10 @@ unsafe fn depthwise(args: &F32DepthwiseArgs) {
     // SAFETY: the caller vouches for `args`.
     unsafe {
         match (args.taps.kernel[1], args.taps.step) {
-            (3, 1) => blocks::<3, 1>(args),
-            (3, 2) => blocks::<3, 2>(args),
-            (5, 1) => blocks::<5, 1>(args),
-            (5, 2) => blocks::<5, 2>(args),
+            (3, 1) => blocks::<EightThreeWide, FourThreeWide>(args),
+            (3, 2) => blocks::<EightThreeWideStride2, FourThreeWideStride2>(args),
+            (5, 1) => blocks::<EightFiveWide, FourFiveWide>(args),
+            (5, 2) => blocks::<EightFiveWideStride2, FourFiveWideStride2>(args),
             _ => {
                 for channel in (0..args.channels).step_by(NR) {
                     (0..args.pixels).for_each(|pixel| any_window(args, channel, pixel));
@@ -46,10 +48,10 @@ unsafe fn depthwise(args: &F32DepthwiseArgs) {
 /// more.
 ///
 /// # Safety
-/// As [`MicroKernel::run`], for windows `WIDTH` wide and a step of `STEP`.
+/// As [`MicroKernel::run`]; `Eight` and `Four` are for the window and its step.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn blocks<const WIDTH: usize, const STEP: usize>(args: &F32DepthwiseArgs) {
+unsafe fn blocks<Eight: Rows<8>, Four: Rows<4>>(args: &F32DepthwiseArgs) {
     for channel in (0..args.channels).step_by(NR) {
         let mut pixel = 0;
         while pixel < args.pixels {
@@ -57,10 +59,10 @@ unsafe fn blocks<const WIDTH: usize, const STEP: usize>(args: &F32DepthwiseArgs)
             // SAFETY: the caller vouches for `args`, and the segments are within the row.
             unsafe {
                 if left > 4 && args.pixels >= 8 {
-                    segment::<WIDTH, STEP, 8>(args, channel, pixel.min(args.pixels - 8));
+                    segment::<Eight, 8>(args, channel, pixel.min(args.pixels - 8));
                     pixel += 8;
                 } else if args.pixels >= 4 {
-                    segment::<WIDTH, STEP, 4>(args, channel, pixel.min(args.pixels - 4));
+                    segment::<Four, 4>(args, channel, pixel.min(args.pixels - 4));
                     pixel += 4;
                 } else {
                     any_window(args, channel, pixel);
@@ -74,10 +76,10 @@ unsafe fn blocks<const WIDTH: usize, const STEP: usize>(args: &F32DepthwiseArgs)
 /// Four channels of `PIXELS` outputs.
 ///
 /// # Safety
-/// As [`MicroKernel::run`], for windows `WIDTH` wide and a step of `STEP`; the row has the pixels.
+/// As [`MicroKernel::run`]; the row has the pixels, `R` is for the window and its step.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn segment<const WIDTH: usize, const STEP: usize, const PIXELS: usize>(
+unsafe fn segment<R: Rows<PIXELS>, const PIXELS: usize>(
     args: &F32DepthwiseArgs,
     channel: usize,
     pixel: usize,
@@ -85,24 +87,11 @@ unsafe fn segment<const WIDTH: usize, const STEP: usize, const PIXELS: usize>(
     // SAFETY: the caller vouches for `args`: taps are readable for three elements past their channels (SLACK), `w` has whole
     // blocks.
     unsafe {
-        let mut w = args.w.add(channel * (args.taps.count() + 1));
-        let mut acc = [vld1q_f32(w); PIXELS];
-        w = w.add(NR);
-        for y in 0..args.taps.kernel[0] {
-            let row = args.taps.row(pixel, y);
-            let mut x = [vdupq_n_f32(0.0); MAX_COLUMNS];
-            for (column, x) in x.iter_mut().enumerate().take((PIXELS - 1) * STEP + WIDTH) {
-                *x = vld1q_f32((*row.add(column)).add(channel));
-            }
-            for tap in 0..WIDTH {
-                let weight = vld1q_f32(w.add(tap * NR));
-                for (p, acc) in acc.iter_mut().enumerate() {
-                    *acc = vfmaq_f32(*acc, x[p * STEP + tap], weight);
-                }
-            }
-            w = w.add(WIDTH * NR);
-        }
-        finish(args, channel, pixel, &acc);
+        let w = args.w.add(channel * (args.taps.count() + 1));
+        let mut sums = [vld1q_f32(w); PIXELS];
+        let Taps { rows, kernel, step } = args.taps;
+        R::multiply(&mut sums, rows, pixel * step, kernel[0], w.add(NR), channel);
+        finish(args, channel, pixel, &sums);
     }
 }
 

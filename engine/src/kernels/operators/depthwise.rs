@@ -72,14 +72,15 @@ impl<'a, T> Tables<'a, T> {
         let [height, _] = rows.geometry.shape().window.kernel;
         let outside = vec![padding.as_ptr(); rows.columns.len()];
         let known = vec![(None, outside.clone()); height];
-        Self { rows, input, outside, known, chosen: Vec::with_capacity(height) }
+        Self { rows, input, outside, known, chosen: Vec::with_capacity(height + 1) }
     }
 
     fn of_row(&mut self, row: usize) -> &[*const *const T] {
         let shape = self.rows.geometry.shape();
         let height = shape.window.kernel[0];
         self.chosen.clear();
-        for tap in 0..height {
+        // The last one once more: kernels read ahead.
+        for tap in (0..height).chain([height - 1]) {
             let Some(first) = self.rows.geometry.source_row(row, tap) else {
                 self.chosen.push(self.outside.as_ptr());
                 continue;
