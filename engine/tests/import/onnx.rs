@@ -2,17 +2,21 @@
 //! their own, refusals, and damaged files.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use prost::Message;
 use quantrack_engine::graph::Graph;
+use quantrack_engine::kernels::CpuFeatures;
 use quantrack_engine::model::onnx::schema::{
     AttributeProto, Dimension, Extent, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
     ValueInfoProto,
 };
 use quantrack_engine::model::{Dimensions, ImportError, import, import_with};
-use quantrack_engine::{Tensor, oracle};
+use quantrack_engine::plan::{Plan, Session};
+use quantrack_engine::quantize::{Recipe, quantize};
+use quantrack_engine::{Level, Serial, Tensor, oracle};
 
 const FLOAT: i32 = 1;
 
@@ -264,5 +268,83 @@ proptest! {
             let constants = vec![shape.clone(), floats("w", &[2, 2, 1, 1], [1.0; 4])];
             survives(&model(nodes, constants, fixed("x", &[1, 2, 4, 3]), "y").encode_to_vec());
         }
+    }
+}
+
+/// A node of QONNX.
+fn quantizer(op: &str, inputs: &[&str], output: &str) -> NodeProto {
+    let domain = "qonnx.custom_op.general".to_owned();
+    NodeProto { domain, ..node(op, inputs, output, vec![]) }
+}
+
+/// x [1, 40, 5, 6] → signs → convolution → normalization → signs → convolution, each of 3x3 signs.
+fn one_bit_network() -> Vec<u8> {
+    let wave = |i: usize| ((i * 37 % 19) as f32 - 9.0) / 7.0 + (i as f32 * 1.3).sin();
+    let per_channel =
+        |name: &str, from: usize| floats(name, &[33], (0..33).map(|i| wave(i + from)));
+    let nodes = vec![
+        quantizer("BipolarQuant", &["w1", "half"], "signs1"),
+        quantizer("BipolarQuant", &["w2", "third"], "signs2"),
+        quantizer("BipolarQuant", &["x", "one"], "q1"),
+        node("Conv", &["q1", "signs1"], "c1", vec![ints("pads", &[1, 1, 1, 1])]),
+        node("BatchNormalization", &["c1", "scale", "shift", "mean", "variance"], "n", vec![]),
+        quantizer("BipolarQuant", &["n", "third"], "q2"),
+        node("Conv", &["q2", "signs2"], "c2", vec![ints("pads", &[1, 0, 1, 0])]),
+        node("Relu", &["c2"], "y", vec![]),
+    ];
+    let initializers = vec![
+        floats("w1", &[33, 40, 3, 3], (0..33 * 40 * 9).map(wave)),
+        floats("w2", &[5, 33, 3, 3], (0..5 * 33 * 9).map(|i| wave(i + 3))),
+        floats("one", &[], [1.0]),
+        floats("half", &[], [0.5]),
+        floats("third", &[1], [0.3]),
+        per_channel("scale", 5),
+        per_channel("shift", 90),
+        per_channel("mean", 41),
+        floats("variance", &[33], (0..33).map(|i| 0.5 + wave(i).abs())),
+    ];
+    model(nodes, initializers, fixed("x", &[1, 40, 5, 6]), "y").encode_to_vec()
+}
+
+#[test]
+fn bipolar_layers_of_qonnx_run_on_bits_with_their_own_weights() {
+    let graph = import(&one_bit_network()).unwrap();
+    let x = Tensor::from_shape_fn(vec![1, 40, 5, 6], |i| {
+        ((i[1] * 31 + i[2] * 7 + i[3]) as f32 * 1.7).sin()
+    });
+    let expected = &oracle::run(&graph, std::slice::from_ref(&x)).unwrap()[0];
+    let variant = quantize(&graph, Level::Bin1, &Recipe::Imported, None).unwrap();
+    let plan = Plan::new(&variant, &CpuFeatures::detect()).unwrap();
+    let steps: Vec<_> = plan.steps().iter().map(|step| (step.op.as_str(), step.level)).collect();
+    let layers = steps.iter().filter(|step| **step == ("conv_2d", Level::Bin1)).count();
+    assert!(layers == 2 && plan.kernels().len() == 1, "{steps:?} by {:?}", plan.kernels());
+    let found = &Session::new(Arc::new(plan)).run(&[x], &Serial).unwrap()[0];
+    let largest = expected.iter().fold(0.0, |m: f32, y| m.max(y.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() <= 1e-5 * largest, "{found} instead of {expected}");
+    }
+}
+
+#[test]
+fn constants_of_quantizers_are_what_they_compute_at_run_time() {
+    let all = |i: usize| ((i * 37 % 23) as f32 - 11.0) / 4.0;
+    for op in ["BipolarQuant", "Quant"] {
+        let parameters: &[&str] = &["s", "z", "bits"][..if op == "Quant" { 3 } else { 1 }];
+        let of = |x| [&[x], parameters].concat();
+        let nodes = vec![
+            quantizer(op, &of("x"), "a"),
+            quantizer(op, &of("c"), "b"),
+            node("Sub", &["a", "b"], "y", vec![]),
+        ];
+        let initializers = vec![
+            floats("c", &[3, 8], (0..24).map(all)),
+            floats("s", &[3, 1], [0.25, 0.5, 1.0]),
+            floats("z", &[], [1.0]),
+            floats("bits", &[], [3.0]),
+        ];
+        let bytes = model(nodes, initializers, fixed("x", &[3, 8]), "y").encode_to_vec();
+        let x = Tensor::from_shape_fn(vec![3, 8], |i| all(i[0] * 8 + i[1]));
+        let results = oracle::run(&import(&bytes).unwrap(), &[x]).unwrap();
+        assert!(results[0].iter().all(|&y| y == 0.0), "{op}: {:?}", results[0]);
     }
 }

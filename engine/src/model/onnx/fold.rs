@@ -3,6 +3,7 @@
 use ndarray::{ArrayD, Axis, IxDyn, Slice, concatenate};
 
 use super::importer::{Held, Importer};
+use super::lower::qonnx;
 use super::node::{Node, axes, axis};
 use super::tensors::{self, Known};
 use crate::graph::{broadcast, checked_elements};
@@ -15,7 +16,7 @@ pub(super) fn fold(
     node: &Node<'_>,
 ) -> Result<Option<(Known, bool)>, Fault> {
     if !node.domain().is_empty() {
-        return Ok(None);
+        return Ok(qonnx::fold(importer, node)?.map(|known| (known, false)));
     }
     match node.op() {
         "Constant" => {

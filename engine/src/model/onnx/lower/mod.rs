@@ -2,6 +2,7 @@
 
 mod elementwise;
 mod layers;
+pub(super) mod qonnx;
 mod quantized;
 mod resample;
 mod structure;
@@ -104,10 +105,10 @@ pub const OPERATORS: &[&str] = &[
 
 /// What lowers an operator.
 fn lowering(domain: &str, op: &str) -> Option<Lower> {
-    if matches!(domain, "qonnx.custom_op.general" | "finn.custom_op.general" | "onnx.brevitas") {
+    if qonnx::is_domain(domain) {
         return match op {
-            "Quant" => Some(quantized::quant),
-            "BipolarQuant" => Some(quantized::bipolar_quant),
+            "Quant" => Some(qonnx::quant),
+            "BipolarQuant" => Some(qonnx::bipolar_quant),
             _ => None,
         };
     }

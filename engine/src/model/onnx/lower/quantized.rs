@@ -176,7 +176,7 @@ fn optional<'a>(
 }
 
 /// A single number of an operand.
-fn number(importer: &Importer<'_>, node: &Node<'_>, index: usize) -> Result<f32, Fault> {
+pub(super) fn number(importer: &Importer<'_>, node: &Node<'_>, index: usize) -> Result<f32, Fault> {
     let known = importer.constant_of(node, index)?;
     match (known.len(), known.first()) {
         (1, Some(&x)) => Ok(x as f32),
@@ -263,43 +263,4 @@ pub(super) fn matmul_integer(importer: &mut Importer<'_>, node: &Node<'_>) -> Re
     let zero = if node.input(2).is_some() { number(importer, node, 2)? } else { 0.0 };
     let y = integer_product(importer, node, zero, &weights)?;
     importer.bind(node.output()?, y)
-}
-
-/// QONNX's `Quant`: x, scale, zero point, bits; both rounded to integers and back.
-///
-/// Source: the operator's definition in github.com/fastmachinelearning/qonnx.
-pub(super) fn quant(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(), Fault> {
-    let (input, output) = (node.required(0)?, node.output()?);
-    let bits = number(importer, node, 3)?;
-    let (signed, narrow) = (node.int("signed", 1) != 0, node.int("narrow", 0) != 0);
-    if !(1.0..=16.0).contains(&bits) || node.text("rounding_mode", "ROUND") != "ROUND" {
-        return Err(unsupported(format!("{bits} bits, or another rounding than to the nearest")));
-    }
-    let one = f32::from(u8::from(narrow));
-    let (low, high) = match signed {
-        true => (-(bits - 1.0).exp2() + one, (bits - 1.0).exp2() - 1.0),
-        false => (0.0, bits.exp2() - 1.0 - one),
-    };
-    let scale = importer.plain(node.required(1)?)?;
-    let zero = importer.plain(node.required(2)?)?;
-    let x = importer.plain(input)?;
-    let mut chain = Chain::new(importer, output);
-    let steps = chain.binary(BinaryOp::Div, x, scale)?;
-    let moved = chain.binary(BinaryOp::Add, steps, zero)?;
-    let bounded = chain.clamp(moved, low, high)?;
-    let whole = chain.unary(UnaryOp::Round, bounded)?;
-    let centred = chain.binary(BinaryOp::Sub, whole, zero)?;
-    let y = chain.binary(BinaryOp::Mul, centred, scale)?;
-    importer.bind(output, y)
-}
-
-/// QONNX's `BipolarQuant`: x, scale; +1 at and above 0, else -1, times the scale.
-pub(super) fn bipolar_quant(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(), Fault> {
-    let (input, output) = (node.required(0)?, node.output()?);
-    let scale = importer.plain(node.required(1)?)?;
-    let x = importer.plain(input)?;
-    let mut chain = Chain::new(importer, output);
-    let sign = chain.unary(UnaryOp::Bipolar, x)?;
-    let y = chain.binary(BinaryOp::Mul, sign, scale)?;
-    importer.bind(output, y)
 }
