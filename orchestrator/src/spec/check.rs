@@ -14,6 +14,8 @@ use crate::search::{Composition, Floor, Objective};
 
 /// The recipe of models that were trained at their level.
 pub const TRAINED: &str = "trained";
+/// The same with everything else in fp32, which needs no calibration.
+const IMPORTED: &str = "imported";
 
 pub(super) fn pipeline(source: Source<'_>) -> Result<Pipeline, SpecError> {
     let file: File = toml::from_str(source.text).map_err(|error| source.toml_error(&error))?;
@@ -121,12 +123,13 @@ fn stage(source: Source<'_>, written: &file::Stage) -> Result<Stage, SpecError> 
             (None, Some(_)) => Vec::new(),
             (None, None) => vec![default_recipe(level).to_string()],
         };
-        if trained_model.is_some() && !names.iter().any(|name| name == TRAINED) {
+        let of_trained = |name: &str| name == TRAINED || name == IMPORTED;
+        if trained_model.is_some() && !names.iter().any(|name| of_trained(name)) {
             names.push(TRAINED.to_owned());
         }
         candidates.extend(names.into_iter().map(|recipe| Candidate {
             level,
-            trained_model: trained_model.clone().filter(|_| recipe == TRAINED),
+            trained_model: trained_model.clone().filter(|_| of_trained(&recipe)),
             recipe,
         }));
     }

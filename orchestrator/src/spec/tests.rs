@@ -70,6 +70,10 @@ fn a_trained_model_replaces_the_default_recipe_but_not_one_that_was_asked_for() 
     let stage = &parse("p.toml", &both).unwrap().stages[1];
     assert_eq!(stage.candidates.len(), 3);
     assert_eq!(stage.candidates[1].trained_model, None);
+    let imported = only.replace("trained =", "recipes = { bin1 = [\"imported\"] }\ntrained =");
+    let stage = &parse("p.toml", &imported).unwrap().stages[1];
+    assert_eq!(stage.candidates.len(), 2);
+    assert_eq!(stage.candidates[1].trained_model.as_deref(), Some(Path::new("t.tflite")));
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl Builder<'_> {
             model_sha256: &model.sha256,
             level: candidate.level,
             recipe: &candidate.recipe,
-            calibration_sha256: (recipe != Recipe::Direct).then_some(upstream),
+            calibration_sha256: recipe.needs_calibration().then_some(upstream),
         };
         Ok(inputs.key())
     }
@@ -162,7 +162,7 @@ impl Builder<'_> {
         let recipe = recipe(stage, candidate)?;
         let path = candidate.trained_model.as_ref().unwrap_or(&stage.model).clone();
         let calibrated = (index, path.clone());
-        if recipe != Recipe::Direct && !self.calibrated.contains_key(&calibrated) {
+        if recipe.needs_calibration() && !self.calibrated.contains_key(&calibrated) {
             let samples = source.samples(index)?;
             if samples.is_empty() {
                 let error = anyhow::anyhow!(
