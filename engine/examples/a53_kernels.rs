@@ -85,7 +85,7 @@ fn run_model(path: &str, level: Level, only: Option<&str>) -> Result<(), Box<dyn
         }
         None => {
             a53_begin();
-            session.run(&inputs, &Serial)?;
+            session.run_in_place(&inputs, &Serial)?;
             a53_end();
         }
         Some(_) => {

@@ -10,6 +10,11 @@ pub trait Pool: Sync {
 
     /// Calls `task(0)` … `task(count - 1)`, each once, and returns when all have ended.
     fn run(&self, count: usize, task: &(dyn Fn(usize) + Sync));
+
+    /// Calls `work`, which will run many tasks one set after the other, where they start soonest.
+    fn enter(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
 }
 
 /// The calling thread only.
@@ -46,10 +51,23 @@ impl Pool for RayonPool {
         if count < 2 || self.threads() == 1 {
             return Serial.run(count, task);
         }
-        self.0.scope(|scope| {
-            for index in 0..count {
-                scope.spawn(move |_| task(index));
-            }
-        });
+        self.0.install(|| halve(0, count, task));
     }
+
+    /// On one of the pool's threads: from any other, each set of tasks would wait for one of them to wake, and it for them.
+    fn enter(&self, work: &mut (dyn FnMut() + Send)) {
+        if self.threads() == 1 {
+            return work();
+        }
+        self.0.install(work);
+    }
+}
+
+/// Runs the tasks `first..end`. Joining two halves allocates nothing, which a list of tasks would.
+fn halve(first: usize, end: usize, task: &(dyn Fn(usize) + Sync)) {
+    if end - first == 1 {
+        return task(first);
+    }
+    let middle = first.midpoint(end);
+    rayon::join(|| halve(first, middle, task), || halve(middle, end, task));
 }

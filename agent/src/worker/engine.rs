@@ -69,7 +69,7 @@ pub trait Model {
         &mut self,
         inputs: &[Tensor],
         pool: &dyn Pool,
-        observe: Option<&mut dyn FnMut(usize, Edge)>,
+        observe: Option<&mut (dyn FnMut(usize, Edge) + Send)>,
     ) -> Result<Vec<Tensor>, String>;
 }
 
@@ -138,10 +138,10 @@ impl Model for Planned {
         &mut self,
         inputs: &[Tensor],
         pool: &dyn Pool,
-        observe: Option<&mut dyn FnMut(usize, Edge)>,
+        observe: Option<&mut (dyn FnMut(usize, Edge) + Send)>,
     ) -> Result<Vec<Tensor>, String> {
         let outputs = match observe {
-            None => self.session.run(inputs, pool),
+            None => self.session.run_in_place(inputs, pool),
             Some(observe) => self.session.run_observed(inputs, pool, &mut |step, edge| {
                 observe(
                     step,
@@ -152,6 +152,6 @@ impl Model for Planned {
                 );
             }),
         };
-        outputs.map_err(|error| error.to_string())
+        outputs.map(<[Tensor]>::to_vec).map_err(|error| error.to_string())
     }
 }

@@ -46,7 +46,7 @@ impl Model for Named {
         &mut self,
         inputs: &[Tensor],
         _pool: &dyn Pool,
-        observe: Option<&mut dyn FnMut(usize, Edge)>,
+        observe: Option<&mut (dyn FnMut(usize, Edge) + Send)>,
     ) -> Result<Vec<Tensor>, String> {
         match self.name.as_str() {
             "slow" => std::thread::sleep(Duration::from_millis(20)),

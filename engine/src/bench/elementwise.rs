@@ -4,7 +4,7 @@ use super::Prepared;
 use crate::graph::{BinaryOp, Window};
 use crate::kernels::operators::{
     ConvShape, F32AveragePool, F32Binary, F32MaxPool, F32Prelu, F32Resize, F32Softmax, I8Add,
-    I8AveragePool, I8MaxPool, I8Prelu, I8Resize, I8Softmax, Operands, Operator,
+    I8AveragePool, I8MaxPool, I8Prelu, I8Resize, I8Softmax, Operands, Operator, Scratch,
 };
 use crate::kernels::{CpuFeatures, RequantParams};
 use crate::{Level, Pool};
@@ -40,7 +40,13 @@ pub(super) enum Elementwise {
 struct Copy(usize);
 
 impl Operator for Copy {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], _pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        _pool: &dyn Pool,
+    ) {
         outputs[0][..self.0].copy_from_slice(&inputs[0][..self.0]);
     }
 }
@@ -68,8 +74,8 @@ fn float(cpu: &CpuFeatures, which: Elementwise, count: usize) -> Box<dyn Operato
         Elementwise::Copy => Box::new(Copy(4 * count)),
         Elementwise::Add => Box::new(F32Binary::new(BinaryOp::Add, operands(cpu), None, bounds)),
         Elementwise::Prelu => Box::new(F32Prelu::new(cpu, &[0.1; CHANNELS], count)),
-        Elementwise::AveragePool => Box::new(F32AveragePool::new(&halved(), bounds)),
-        Elementwise::MaxPool => Box::new(F32MaxPool::new(&halved(), bounds)),
+        Elementwise::AveragePool => Box::new(F32AveragePool::new(cpu, &halved(), bounds)),
+        Elementwise::MaxPool => Box::new(F32MaxPool::new(cpu, &halved(), bounds)),
         Elementwise::Resize => Box::new(F32Resize::new(cpu, image(), [2 * EXTENT; 2], true, false)),
         Elementwise::Softmax => Box::new(F32Softmax { beta: 1.0, row: CHANNELS, count }),
     }
@@ -86,9 +92,9 @@ fn integer(cpu: &CpuFeatures, which: Elementwise, count: usize) -> Box<dyn Opera
             Box::new(I8Prelu::new(requant, ENCODING.1, count))
         }
         Elementwise::AveragePool => {
-            Box::new(I8AveragePool::new(&halved(), ENCODING, ENCODING, bounds))
+            Box::new(I8AveragePool::new(cpu, &halved(), ENCODING, ENCODING, bounds))
         }
-        Elementwise::MaxPool => Box::new(I8MaxPool::new(&halved(), bounds)),
+        Elementwise::MaxPool => Box::new(I8MaxPool::new(cpu, &halved(), bounds)),
         Elementwise::Resize => Box::new(I8Resize::new(cpu, image(), [2 * EXTENT; 2], true, false)),
         Elementwise::Softmax => Box::new(I8Softmax::new(1.0, ENCODING.0, CHANNELS, count)),
     }

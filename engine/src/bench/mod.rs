@@ -9,7 +9,7 @@ mod layers;
 use elementwise::Elementwise;
 
 use crate::kernels::CpuFeatures;
-use crate::kernels::operators::{Buffer, Operator};
+use crate::kernels::operators::{Buffer, Operator, Scratch};
 use crate::{Level, Pool};
 
 /// Cases that share a table.
@@ -163,6 +163,8 @@ pub struct Prepared {
     operator: Box<dyn Operator>,
     inputs: Vec<Buffer>,
     output: Buffer,
+    /// As much as the operator needed for the threads that it ran on.
+    scratch: Buffer,
     macs: u64,
     bytes: u64,
 }
@@ -174,6 +176,7 @@ impl Prepared {
         Self {
             inputs: inputs.iter().map(|&bytes| Buffer::new(bytes)).collect(),
             output: Buffer::new(output),
+            scratch: Buffer::default(),
             macs: macs as u64,
             bytes: moved as u64,
             operator,
@@ -182,8 +185,14 @@ impl Prepared {
 
     /// Computes the layer once.
     pub fn run(&mut self, pool: &dyn Pool) {
-        let inputs: Vec<&[u8]> = self.inputs.iter().map(Buffer::bytes).collect();
-        self.operator.run(&inputs, &mut [self.output.bytes_mut()], pool);
+        self.scratch.grow(self.operator.scratch_bytes(pool.threads()));
+        let mut inputs: [&[u8]; 2] = [&[], &[]];
+        for (bytes, input) in inputs.iter_mut().zip(&self.inputs) {
+            *bytes = input.bytes();
+        }
+        let inputs = &inputs[..self.inputs.len()];
+        let scratch = Scratch::new(&mut self.scratch);
+        self.operator.run(inputs, &mut [self.output.bytes_mut()], scratch, pool);
     }
 
     /// The micro-kernel that was selected; empty where there is none.

@@ -17,6 +17,37 @@ impl Vectorizer {
     }
 }
 
+/// A loop of more than one slice can say. `run` must be `#[inline(always)]`, and what it calls inlined.
+pub(super) trait Loop {
+    /// The loop.
+    fn run(self);
+}
+
+impl Vectorizer {
+    /// Runs a loop.
+    pub(super) fn run(self, body: impl Loop) {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        fn avx2(body: impl Loop) {
+            body.run();
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+        fn avx512(body: impl Loop) {
+            body.run();
+        }
+        match self.0 {
+            // SAFETY: `new` was told by `CpuFeatures` that the CPU has these instructions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512(body) },
+            // SAFETY: likewise.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2(body) },
+            _ => body.run(),
+        }
+    }
+}
+
 /// Defines a method that computes each element of `y` from those at its place in the other slices, which are at least as
 /// long. The function must be small enough to be inlined, which is what makes its loop a vector loop.
 macro_rules! define_map {

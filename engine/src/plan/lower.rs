@@ -135,7 +135,7 @@ impl Context<'_> {
                 Op::FullyConnected { activation } => self.bin_conv(Window::default(), *activation),
                 Op::MaxPool2d { window, activation: Activation::None } => {
                     self.same_encoding()?;
-                    boxed(BinMaxPool::new(&self.conv_shape(*window)?))
+                    boxed(BinMaxPool::new(self.cpu, &self.conv_shape(*window)?))
                 }
                 Op::Pad { amounts } if amounts.last() == Some(&[0, 0]) => {
                     self.same_encoding()?;
@@ -251,14 +251,12 @@ impl Context<'_> {
                 ))
             }
             _ if half => {
-                let count = |ids: &[ValueId]| {
-                    ids.iter().map(|&id| self.graph.values[id].elements()).collect()
-                };
                 let operands = match self.node.op {
                     Op::Binary { .. } => &self.node.inputs[..2],
                     _ => &self.node.inputs[..1],
                 };
-                boxed(Widened::new(self.float_rest()?, count(operands), count(&self.node.outputs)))
+                let counts = operands.iter().map(|&id| self.graph.values[id].elements()).collect();
+                boxed(Widened::new(self.float_rest()?, counts, self.result().elements()))
             }
             _ => self.float_rest(),
         }
@@ -305,16 +303,18 @@ impl Context<'_> {
                 boxed(F32Binary::new(*op, self.binary_operands()?, slopes, bounds))
             }
             Op::MaxPool2d { window, activation } => {
-                boxed(F32MaxPool::new(&self.conv_shape(*window)?, real_bounds(*activation)))
+                let shape = self.conv_shape(*window)?;
+                boxed(F32MaxPool::new(self.cpu, &shape, real_bounds(*activation)))
             }
             Op::AveragePool2d { window, activation } => {
-                boxed(F32AveragePool::new(&self.conv_shape(*window)?, real_bounds(*activation)))
+                let shape = self.conv_shape(*window)?;
+                boxed(F32AveragePool::new(self.cpu, &shape, real_bounds(*activation)))
             }
             Op::ResizeBilinear { size, half_pixel_centers, align_corners } => {
                 let shape = four(&input.shape)?;
                 boxed(F32Resize::new(self.cpu, shape, *size, *half_pixel_centers, *align_corners))
             }
-            Op::Reduce { op, axes, .. } => boxed(F32Reduce::new(*op, &input.shape, axes)),
+            Op::Reduce { op, axes, .. } => boxed(F32Reduce::new(self.cpu, *op, &input.shape, axes)),
             Op::Softmax { beta } => {
                 let row = input.shape.last().copied().unwrap_or(1);
                 boxed(F32Softmax { beta: *beta, row, count })
@@ -425,11 +425,12 @@ impl Context<'_> {
             Op::MaxPool2d { window, activation } => {
                 self.same_encoding()?;
                 let bounds = i8_bounds(*activation, output);
-                boxed(I8MaxPool::new(&self.conv_shape(*window)?, bounds))
+                boxed(I8MaxPool::new(self.cpu, &self.conv_shape(*window)?, bounds))
             }
             Op::AveragePool2d { window, activation } => {
                 let bounds = i8_bounds(*activation, output);
-                boxed(I8AveragePool::new(&self.conv_shape(*window)?, input, output, bounds))
+                let shape = self.conv_shape(*window)?;
+                boxed(I8AveragePool::new(self.cpu, &shape, input, output, bounds))
             }
             Op::ResizeBilinear { size, half_pixel_centers, align_corners } => {
                 self.same_encoding()?;
@@ -442,7 +443,7 @@ impl Context<'_> {
                 ))
             }
             Op::Reduce { op: ReduceOp::Mean, axes, .. } => {
-                boxed(I8Mean::new(shape, axes, input, output))
+                boxed(I8Mean::new(self.cpu, shape, axes, input, output))
             }
             Op::Softmax { beta } if output == (1.0 / 256.0, -128) => {
                 let row = shape.last().copied().unwrap_or(1);

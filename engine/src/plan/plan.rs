@@ -122,6 +122,12 @@ impl Plan {
         self.slots.iter().sum()
     }
 
+    /// Bytes that a session allocates for what operators need while they run on so many threads.
+    pub fn scratch_bytes(&self, threads: usize) -> usize {
+        let steps = self.steps.iter().map(|step| step.operator.scratch_bytes(threads));
+        steps.max().unwrap_or(0)
+    }
+
     /// Bytes of packed weights, tables and constants.
     pub fn weight_bytes(&self) -> usize {
         let steps = self.steps.iter().map(|step| step.operator.weight_bytes()).sum::<usize>();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::error::RunError;
 use super::plan::{Place, Plan};
-use crate::kernels::operators::Buffer;
+use crate::kernels::operators::{Buffer, Scratch};
 use crate::{Pool, Tensor};
 
 /// Whether a step begins or has ended.
@@ -16,18 +16,38 @@ pub enum StepEdge {
     End,
 }
 
-/// The memory of one inference at a time.
+/// The memory of one inference at a time. After a first run on as many threads, running allocates nothing.
 #[derive(Debug)]
 pub struct Session {
     plan: Arc<Plan>,
     slots: Vec<Buffer>,
+    /// What operators need while they run.
+    scratch: Buffer,
+    outputs: Vec<Tensor>,
+    lists: Lists,
+}
+
+/// Lists of a step's operands and results, empty between steps, whose memory the next step uses again.
+#[derive(Debug, Default)]
+struct Lists {
+    results: Vec<Buffer>,
+    inputs: Vec<&'static [u8]>,
+    outputs: Vec<&'static mut [u8]>,
+}
+
+/// An empty list in the memory of `list`, for references of another lifetime.
+fn emptied<T, U>(mut list: Vec<T>, none: impl Fn() -> U) -> Vec<U> {
+    list.clear();
+    // The collection of a list's own elements, of the same size, stays where they are.
+    list.into_iter().map(|_| none()).collect()
 }
 
 impl Session {
     /// Allocates what the plan needs.
     pub fn new(plan: Arc<Plan>) -> Self {
         let slots = plan.slots.iter().map(|&bytes| Buffer::new(bytes)).collect();
-        Self { plan, slots }
+        let outputs = plan.outputs.iter().map(|port| Tensor::zeros(port.shape.clone())).collect();
+        Self { plan, slots, scratch: Buffer::default(), outputs, lists: Lists::default() }
     }
 
     /// The plan.
@@ -40,10 +60,22 @@ impl Session {
     /// # Errors
     /// Inputs of another number or shape.
     pub fn run(&mut self, inputs: &[Tensor], pool: &dyn Pool) -> Result<Vec<Tensor>, RunError> {
+        self.run_in_place(inputs, pool).map(<[Tensor]>::to_vec)
+    }
+
+    /// As [`Session::run`], with outputs that the next run overwrites.
+    ///
+    /// # Errors
+    /// Inputs of another number or shape.
+    pub fn run_in_place(
+        &mut self,
+        inputs: &[Tensor],
+        pool: &dyn Pool,
+    ) -> Result<&[Tensor], RunError> {
         self.run_observed(inputs, pool, &mut |_, _| {})
     }
 
-    /// As [`Session::run`], and calls `observe` before and after each step, with its index in [`Plan::steps`].
+    /// As [`Session::run_in_place`], and calls `observe` before and after each step, with its index in [`Plan::steps`].
     ///
     /// # Errors
     /// Inputs of another number or shape.
@@ -51,15 +83,19 @@ impl Session {
         &mut self,
         inputs: &[Tensor],
         pool: &dyn Pool,
-        observe: &mut dyn FnMut(usize, StepEdge),
-    ) -> Result<Vec<Tensor>, RunError> {
+        observe: &mut (dyn FnMut(usize, StepEdge) + Send),
+    ) -> Result<&[Tensor], RunError> {
         self.write_inputs(inputs)?;
-        for index in 0..self.plan.steps.len() {
-            observe(index, StepEdge::Begin);
-            self.step(index, pool);
-            observe(index, StepEdge::End);
-        }
-        Ok(self.read_outputs())
+        self.scratch.grow(self.plan.scratch_bytes(pool.threads()));
+        pool.enter(&mut || {
+            for index in 0..self.plan.steps.len() {
+                observe(index, StepEdge::Begin);
+                self.step(index, pool);
+                observe(index, StepEdge::End);
+            }
+        });
+        self.read_outputs();
+        Ok(&self.outputs)
     }
 
     fn write_inputs(&mut self, inputs: &[Tensor]) -> Result<(), RunError> {
@@ -96,36 +132,33 @@ impl Session {
 
     fn step(&mut self, index: usize, pool: &dyn Pool) {
         let step = &self.plan.steps[index];
+        let Lists { mut results, inputs, outputs } = std::mem::take(&mut self.lists);
+        let mut inputs: Vec<&[u8]> = emptied(inputs, || &[][..]);
+        let mut outputs: Vec<&mut [u8]> = emptied(outputs, || &mut [][..]);
         // Results leave the table while they are written, so operands can be borrowed from it.
-        let mut results: Vec<Buffer> =
-            step.outputs.iter().map(|&slot| std::mem::take(&mut self.slots[slot])).collect();
-        {
-            let inputs: Vec<&[u8]> = step
-                .inputs
-                .iter()
-                .map(|place| match *place {
-                    Place::Slot(slot) => self.slots[slot].bytes(),
-                    Place::Constant(constant) => self.plan.constants[constant].bytes(),
-                })
-                .collect();
-            let mut outputs: Vec<&mut [u8]> = results.iter_mut().map(Buffer::bytes_mut).collect();
-            step.operator.run(&inputs, &mut outputs, pool);
-        }
-        for (&slot, result) in step.outputs.iter().zip(results) {
+        results.extend(step.outputs.iter().map(|&slot| std::mem::take(&mut self.slots[slot])));
+        inputs.extend(step.inputs.iter().map(|place| match *place {
+            Place::Slot(slot) => self.slots[slot].bytes(),
+            Place::Constant(constant) => self.plan.constants[constant].bytes(),
+        }));
+        outputs.extend(results.iter_mut().map(Buffer::bytes_mut));
+        step.operator.run(&inputs, &mut outputs, Scratch::new(&mut self.scratch), pool);
+        self.lists.inputs = emptied(inputs, || &[][..]);
+        self.lists.outputs = emptied(outputs, || &mut [][..]);
+        for (&slot, result) in step.outputs.iter().zip(results.drain(..)) {
             self.slots[slot] = result;
         }
+        self.lists.results = results;
     }
 
-    fn read_outputs(&self) -> Vec<Tensor> {
-        let read = |port: &super::plan::Port| {
+    fn read_outputs(&mut self) {
+        for (port, output) in self.plan.outputs.iter().zip(&mut self.outputs) {
             let bytes = match port.place {
                 Place::Slot(slot) => self.slots[slot].bytes(),
                 Place::Constant(constant) => self.plan.constants[constant].bytes(),
             };
-            let count: usize = port.shape.iter().product();
-            let values: Vec<f32> = bytemuck::cast_slice(&bytes[..4 * count]).to_vec();
-            Tensor::from_shape_vec(port.shape.clone(), values).unwrap_or_default()
-        };
-        self.plan.outputs.iter().map(read).collect()
+            let numbers: &[f32] = bytemuck::cast_slice(&bytes[..4 * output.len()]);
+            output.iter_mut().zip(numbers).for_each(|(to, &from)| *to = from);
+        }
     }
 }

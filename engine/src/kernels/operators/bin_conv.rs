@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use super::geometry::{ConvShape, Geometry};
 use super::walk::{Job, Walk};
-use super::{Operator, elements, elements_mut};
+use super::{Operator, Scratch, elements, elements_mut};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
-use crate::kernels::micro::{BinGemm, BinGemmArgs, Requant, SLACK, clamp_f32};
+use crate::kernels::micro::{BinGemm, BinGemmArgs, Requant, SLACK, Tile, clamp_f32};
 use crate::kernels::pack::{self, Panels};
 use crate::kernels::registry::{self, Work};
 use crate::kernels::requant::RequantParams;
@@ -21,6 +21,8 @@ pub struct BinConv {
     panels: Panels<u64>,
     output: Output,
     padding: PaddingCorrections,
+    /// A pixel without a bit set, for taps outside of the input.
+    zeros: Vec<u64>,
 }
 
 /// What becomes of the sums.
@@ -98,26 +100,31 @@ impl PaddingCorrections {
         Self { classes, sums, columns }
     }
 
-    /// Pointers per row of tiles of `mr` rows to the corrections of their columns, null for tiles without; nothing when no
-    /// tile has any.
-    fn rows(&self, pixels: &Range<usize>, first_column: usize, mr: usize) -> Vec<*const i32> {
+    /// Pointers per row of tiles of `mr` rows to the corrections of their columns, in `rows`, null for tiles without; a null
+    /// pointer when no tile has any.
+    fn rows(
+        &self,
+        pixels: &Range<usize>,
+        first_column: usize,
+        mr: usize,
+        rows: &mut [*const i32],
+    ) -> *const *const i32 {
         let class = |pixel: usize| self.classes[pixel % self.classes.len()] as usize;
         if self.sums.len() == self.columns || pixels.clone().all(|pixel| class(pixel) == 0) {
-            return Vec::new();
+            return std::ptr::null();
         }
-        let mut rows = Vec::with_capacity(pixels.len().next_multiple_of(mr));
-        for start in pixels.clone().step_by(mr) {
+        for (start, rows) in pixels.clone().step_by(mr).zip(rows.chunks_exact_mut(mr)) {
             let tile = start..pixels.end.min(start + mr);
             let plain = tile.clone().all(|pixel| class(pixel) == 0);
-            rows.extend((start..start + mr).map(|pixel| match plain {
-                true => std::ptr::null(),
-                false => {
-                    let class = if pixel < tile.end { class(pixel) } else { 0 };
-                    self.sums[class * self.columns + first_column..].as_ptr()
-                }
-            }));
+            for (pixel, row) in (start..).zip(rows) {
+                let class = if pixel < tile.end { class(pixel) } else { 0 };
+                *row = match plain {
+                    true => std::ptr::null(),
+                    false => self.sums[class * self.columns + first_column..].as_ptr(),
+                };
+            }
         }
-        rows
+        rows.as_ptr()
     }
 }
 
@@ -170,16 +177,17 @@ impl BinConv {
         }
         let walk = Walk::new(shape, kernel.tile, words, words).with_planes(planes);
         let padding = PaddingCorrections::new(&walk.geometry, &per_tap, columns);
-        Self { walk, kernel, panels, output, padding }
+        let zeros = vec![0; words + SLACK / 8];
+        Self { walk, kernel, panels, output, padding, zeros }
     }
 }
 
 impl BinConv {
     /// Computes the tiles of `job` to one of the two results.
-    fn tiles<O>(&self, job: &Job<'_, u64, O>, c: *mut i8, sums: *mut i32, requant: Requant) {
+    fn tiles<O>(&self, job: &mut Job<'_, u64, O>, c: *mut i8, sums: *mut i32, requant: Requant) {
         let shape = self.walk.shape();
-        let first = job.panel * self.kernel.tile.nr;
-        let row_bias = self.padding.rows(&job.pixels, first, self.kernel.tile.mr);
+        let Tile { mr, nr, .. } = self.kernel.tile;
+        let row_bias = self.padding.rows(&job.pixels, job.panel * nr, mr, job.corrections);
         let args = BinGemmArgs {
             rows: job.pixels.len(),
             cols: job.cols,
@@ -190,7 +198,7 @@ impl BinConv {
             w: self.panels.panel(job.panel).as_ptr(),
             c,
             c_stride: shape.out_c,
-            row_bias: if row_bias.is_empty() { std::ptr::null() } else { row_bias.as_ptr() },
+            row_bias,
             requant,
             sums,
         };
@@ -201,25 +209,32 @@ impl BinConv {
 }
 
 impl Operator for BinConv {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let shape = self.walk.shape();
         let words = self.walk.depth;
-        let padding = vec![0_u64; words + SLACK / 8];
         assert!(inputs[0].len() >= shape.in_pixels() * words * 8 + SLACK);
         let input = elements::<u64>(inputs[0], shape.in_pixels() * words);
         let count = shape.out_pixels() * shape.out_c;
         match &self.output {
             Output::Bytes(requant) => {
                 let output = elements_mut::<i8>(outputs[0], count);
-                self.walk.run(input, &padding, output, pool, |job| {
+                self.walk.run(input, &self.zeros, output, scratch, pool, |mut job| {
                     let requant = requant.raw(job.panel * self.kernel.tile.nr);
-                    self.tiles(job, job.c, std::ptr::null_mut(), requant);
+                    let c = job.c;
+                    self.tiles(&mut job, c, std::ptr::null_mut(), requant);
                 });
             }
             Output::Floats(affine) => {
                 let output = elements_mut::<f32>(outputs[0], count);
-                self.walk.run(input, &padding, output, pool, |job| {
-                    self.tiles(job, std::ptr::null_mut(), job.c.cast(), Requant::NONE);
+                self.walk.run(input, &self.zeros, output, scratch, pool, |mut job| {
+                    let sums = job.c.cast();
+                    self.tiles(&mut job, std::ptr::null_mut(), sums, Requant::NONE);
                     for r in 0..job.pixels.len() {
                         // SAFETY: a row of the tile, which the kernel has just written and no other task has.
                         let row = unsafe {
@@ -230,6 +245,10 @@ impl Operator for BinConv {
                 });
             }
         }
+    }
+
+    fn scratch_bytes(&self, threads: usize) -> usize {
+        self.walk.scratch_bytes::<u64>(threads)
     }
 
     fn kernel(&self) -> &'static str {

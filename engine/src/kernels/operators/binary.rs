@@ -1,6 +1,6 @@
 //! Operators on two operands with NumPy broadcasting.
 
-use super::{Operator, elements, elements_mut, for_rows};
+use super::{Operator, Scratch, SharedRows, elements, elements_mut};
 use crate::Pool;
 use crate::graph::BinaryOp;
 use crate::kernels::isa::CpuFeatures;
@@ -60,22 +60,23 @@ impl Source {
         data: &'a [T],
         first: usize,
         count: usize,
-        scratch: &'a mut Vec<T>,
+        scratch: &'a mut [T],
     ) -> &'a [T] {
-        scratch.clear();
         match self {
             Self::Same => return &data[first..first + count],
             Self::Repeats(period) if *period == count && first.is_multiple_of(count) => {
                 return data;
             }
             Self::Repeats(period) => {
-                scratch.extend((first..first + count).map(|flat| data[flat % period]));
+                let places = scratch.iter_mut().zip(first..first + count);
+                places.for_each(|(place, flat)| *place = data[flat % period]);
             }
             Self::Table(table) => {
-                scratch.extend(table[first..first + count].iter().map(|&at| data[at as usize]));
+                let places = scratch.iter_mut().zip(&table[first..first + count]);
+                places.for_each(|(place, &at)| *place = data[at as usize]);
             }
         }
-        scratch
+        &scratch[..count]
     }
 }
 
@@ -110,32 +111,50 @@ impl Operands {
         per_channel.repeat(times)
     }
 
+    fn side_by_side(&self) -> bool {
+        matches!((&self.a, &self.b), (Source::Same, Source::Same))
+    }
+
+    /// Bytes of scratch memory for a row of each operand.
+    fn task_bytes<T>(&self) -> usize {
+        if self.side_by_side() { 0 } else { 2 * self.channels * size_of::<T>() }
+    }
+
+    /// Bytes of scratch memory for so many threads and operands of type `T`.
+    fn scratch_bytes<T>(&self, threads: usize) -> usize {
+        Scratch::bytes_per_task(threads, self.task_bytes::<T>())
+    }
+
     /// Computes every element from those of both operands and its channel's parameter. `parameters` are none, which
     /// gives `default`, or come from [`Operands::repeated`].
     fn run<T: bytemuck::Pod + Send + Sync, P: Copy + Sync>(
         &self,
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
+        mut scratch: Scratch<'_>,
         pool: &dyn Pool,
         (parameters, default): (&[P], P),
         function: impl Fn(T, T, P) -> T + Sync,
     ) {
         let a = elements::<T>(inputs[0], self.counts.0);
         let b = elements::<T>(inputs[1], self.counts.1);
-        let side_by_side = matches!((&self.a, &self.b), (Source::Same, Source::Same));
         let channels = self.channels;
-        let output = elements_mut(outputs[0], self.count);
-        for_rows(pool, output, channels, LEAST / channels, |first, output| {
-            let (mut scratch_a, mut scratch_b) = (Vec::new(), Vec::new());
-            let row = match (side_by_side, parameters.len()) {
+        let output = SharedRows::new(elements_mut(outputs[0], self.count), channels);
+        let parts = scratch.per_task(pool, self.task_bytes::<T>());
+        parts.split(pool, self.count / channels, LEAST / channels, |first, end, scratch| {
+            // SAFETY: each row belongs to one task.
+            let output = unsafe { output.rows(first, end) };
+            let scratch = bytemuck::cast_slice_mut::<u8, T>(scratch);
+            let (scratch_a, scratch_b) = scratch.split_at_mut(scratch.len() / 2);
+            let row = match (self.side_by_side(), parameters.len()) {
                 (false, _) => channels,
-                (true, 0) => output.len(),
+                (true, 0) => output.len().max(1),
                 (true, count) => count,
             };
             for (index, y) in output.chunks_mut(row).enumerate() {
                 let flat = first * channels + index * row;
-                let a = self.a.row(a, flat, y.len(), &mut scratch_a);
-                let b = self.b.row(b, flat, y.len(), &mut scratch_b);
+                let a = self.a.row(a, flat, y.len(), scratch_a);
+                let b = self.b.row(b, flat, y.len(), scratch_b);
                 if parameters.is_empty() {
                     self.vectorizer.map_2(y, a, b, |a, b| function(a, b, default));
                 } else {
@@ -172,38 +191,50 @@ impl F32Binary {
         &self,
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
+        scratch: Scratch<'_>,
         pool: &dyn Pool,
         function: impl Fn(f32, f32) -> f32 + Sync,
     ) {
         let (min, max) = self.bounds;
         let slopes = (&self.slopes[..], 1.0);
         if (min, max) == (f32::NEG_INFINITY, f32::INFINITY) {
-            self.operands.run(inputs, outputs, pool, slopes, |a, b, slope| {
+            self.operands.run(inputs, outputs, scratch, pool, slopes, |a, b, slope| {
                 let x = function(a, b);
                 if x < 0.0 { x * slope } else { x }
             });
         } else {
             let none = (&[][..], ());
-            self.operands
-                .run(inputs, outputs, pool, none, |a, b, ()| clamp_f32(function(a, b), min, max));
+            self.operands.run(inputs, outputs, scratch, pool, none, |a, b, ()| {
+                clamp_f32(function(a, b), min, max)
+            });
         }
     }
 }
 
 impl Operator for F32Binary {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         match self.op {
-            BinaryOp::Add => self.apply(inputs, outputs, pool, |a, b| a + b),
-            BinaryOp::Sub => self.apply(inputs, outputs, pool, |a, b| a - b),
-            BinaryOp::Mul => self.apply(inputs, outputs, pool, |a, b| a * b),
-            BinaryOp::Div => self.apply(inputs, outputs, pool, |a, b| a / b),
-            BinaryOp::Maximum => self.apply(inputs, outputs, pool, f32::max),
-            BinaryOp::Minimum => self.apply(inputs, outputs, pool, f32::min),
+            BinaryOp::Add => self.apply(inputs, outputs, scratch, pool, |a, b| a + b),
+            BinaryOp::Sub => self.apply(inputs, outputs, scratch, pool, |a, b| a - b),
+            BinaryOp::Mul => self.apply(inputs, outputs, scratch, pool, |a, b| a * b),
+            BinaryOp::Div => self.apply(inputs, outputs, scratch, pool, |a, b| a / b),
+            BinaryOp::Maximum => self.apply(inputs, outputs, scratch, pool, f32::max),
+            BinaryOp::Minimum => self.apply(inputs, outputs, scratch, pool, f32::min),
         }
     }
 
     fn weight_bytes(&self) -> usize {
         4 * self.slopes.len()
+    }
+
+    fn scratch_bytes(&self, threads: usize) -> usize {
+        self.operands.scratch_bytes::<f32>(threads)
     }
 }
 
@@ -304,29 +335,46 @@ impl I8Add {
 }
 
 impl Operator for I8Add {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let (ma, mb) = self.multipliers;
         let (min, max) = self.bounds;
         let (offset, zero, shift) = (self.offset, self.zero_point, self.shift);
         let sum =
             |a: i8, b: i8| offset.wrapping_add(i32::from(a) * ma).wrapping_add(i32::from(b) * mb);
         let Some(prelu) = &self.prelu else {
-            self.operands.run(inputs, outputs, pool, (&[][..], ()), move |a, b, ()| {
+            self.operands.run(inputs, outputs, scratch, pool, (&[][..], ()), move |a, b, ()| {
                 bounded(rounding_shift(sum(a, b), shift) + zero, min, max) as i8
             });
             return;
         };
         let &I8AddPrelu { before, after, positive, ref negative } = prelu;
         let limit = 1 << I8AddPrelu::ACC_BITS;
-        self.operands.run(inputs, outputs, pool, (&negative[..], 0), move |a, b, negative| {
-            let acc = bounded(rounding_shift(sum(a, b), before), -limit, limit);
-            let product = acc * if acc < 0 { negative } else { positive };
-            bounded(rounding_shift(product, after) + zero, min, max) as i8
-        });
+        self.operands.run(
+            inputs,
+            outputs,
+            scratch,
+            pool,
+            (&negative[..], 0),
+            move |a, b, negative| {
+                let acc = bounded(rounding_shift(sum(a, b), before), -limit, limit);
+                let product = acc * if acc < 0 { negative } else { positive };
+                bounded(rounding_shift(product, after) + zero, min, max) as i8
+            },
+        );
     }
 
     fn weight_bytes(&self) -> usize {
         self.prelu.as_ref().map_or(0, |prelu| 4 * prelu.negative.len())
+    }
+
+    fn scratch_bytes(&self, threads: usize) -> usize {
+        self.operands.scratch_bytes::<i8>(threads)
     }
 }
 
@@ -353,13 +401,23 @@ impl I8Mul {
 }
 
 impl Operator for I8Mul {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let (za, zb, z) = self.zero_points;
         let (min, max) = self.bounds;
-        self.operands.run(inputs, outputs, pool, (&[][..], ()), |a: i8, b: i8, ()| {
+        self.operands.run(inputs, outputs, scratch, pool, (&[][..], ()), |a: i8, b: i8, ()| {
             let product = (i32::from(a) - za) * (i32::from(b) - zb);
             bounded(self.factor.apply(product).saturating_add(z), min, max) as i8
         });
+    }
+
+    fn scratch_bytes(&self, threads: usize) -> usize {
+        self.operands.scratch_bytes::<i8>(threads)
     }
 }
 
@@ -385,7 +443,7 @@ mod tests {
         let (a, b) = inputs();
         let mut y = vec![0_i8; a.len()];
         let bytes: [&[u8]; 2] = [bytemuck::cast_slice(&a), bytemuck::cast_slice(&b)];
-        add.run(&bytes, &mut [bytemuck::cast_slice_mut(&mut y)], &Serial);
+        add.run_alone(&bytes, &mut [bytemuck::cast_slice_mut(&mut y)], &Serial);
         y
     }
 
@@ -439,7 +497,7 @@ mod tests {
             let add = F32Binary::new(BinaryOp::Add, operands, Some(&slopes), bounds);
             let mut y = [0.0_f32; 6];
             let bytes: [&[u8]; 2] = [bytemuck::cast_slice(&a), bytemuck::cast_slice(&b)];
-            add.run(&bytes, &mut [bytemuck::cast_slice_mut(&mut y)], &Serial);
+            add.run_alone(&bytes, &mut [bytemuck::cast_slice_mut(&mut y)], &Serial);
             assert_eq!(y, wanted, "{b:?}");
         }
     }

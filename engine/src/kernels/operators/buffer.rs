@@ -20,6 +20,13 @@ impl Buffer {
         Self { lines: vec![bytemuck::Zeroable::zeroed(); lines] }
     }
 
+    /// Makes room for `bytes`; the content is lost if there was less.
+    pub fn grow(&mut self, bytes: usize) {
+        if self.capacity() < bytes {
+            *self = Self::new(bytes);
+        }
+    }
+
     /// Bytes without the slack.
     pub fn capacity(&self) -> usize {
         size_of_val(&self.lines[..]).saturating_sub(SLACK)

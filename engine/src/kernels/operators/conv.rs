@@ -6,11 +6,10 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::geometry::ConvShape;
-use super::scratch::Scratch;
 use super::shallow::Shallow;
 use super::walk::Walk;
 use super::widen::{HalfPanels, widened};
-use super::{Operator, elements, elements_mut};
+use super::{Operator, Scratch, elements, elements_mut};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
 use crate::kernels::micro::{F32Gemm, F32GemmArgs, I8Gemm, I8GemmArgs, SLACK};
@@ -30,6 +29,8 @@ pub struct F32Conv {
     bounds: (f32, f32),
     /// Elements of the input.
     in_count: usize,
+    /// A pixel of zeros.
+    padding: Vec<f32>,
 }
 
 /// Packed weights at their stored width.
@@ -72,22 +73,26 @@ impl F32Conv {
             FloatPanels::F32(panels)
         };
         let walk = Walk::new(shape, kernel.tile, shape.in_c, pixel);
-        Self { walk, shallow, kernel, weights, slopes, bounds, in_count }
+        let padding = vec![0.0; shape.in_c + SLACK / 4];
+        Self { walk, shallow, kernel, weights, slopes, bounds, in_count, padding }
     }
 
-    fn run_f32(&self, input: &[f32], output: &mut [f32], pool: &dyn Pool) {
-        let mut padded = Scratch::new(self.shallow.as_ref().map_or(0, |s| 4 * s.elements()));
+    fn run_f32(
+        &self,
+        input: &[f32],
+        output: &mut [f32],
+        mut scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let input = match &self.shallow {
             None => input,
-            Some(shallow) => shallow.pad(input, 0.0, padded.buffer()),
+            Some(shallow) => shallow.pad(input, 0.0, &mut scratch),
         };
-        let padding = vec![0.0; self.walk.depth + SLACK / 4];
-        let mut wide = match &self.weights {
-            FloatPanels::F32(_) => Scratch::new(0),
-            FloatPanels::F16(panels) => panels.widened(),
+        let wide: &[f32] = match &self.weights {
+            FloatPanels::F32(_) => &[],
+            FloatPanels::F16(panels) => panels.widened(&mut scratch),
         };
-        let wide: &[f32] = bytemuck::cast_slice(wide.buffer().bytes());
-        self.walk.run(input, &padding, output, pool, |job| {
+        self.walk.run(input, &self.padding, output, scratch, pool, |job| {
             let w = match &self.weights {
                 FloatPanels::F32(panels) => panels.panel(job.panel),
                 FloatPanels::F16(panels) => &wide[job.panel * panels.stride()..],
@@ -114,24 +119,42 @@ impl F32Conv {
 }
 
 impl Operator for F32Conv {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        mut scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let shape = self.walk.shape();
         let out_count = shape.out_pixels() * shape.out_c;
         let in_count = self.in_count;
         match &self.weights {
             FloatPanels::F32(_) => {
                 let input = elements(inputs[0], in_count);
-                self.run_f32(input, elements_mut(outputs[0], out_count), pool);
+                self.run_f32(input, elements_mut(outputs[0], out_count), scratch, pool);
             }
             FloatPanels::F16(_) => {
-                let mut input = widened(elements(inputs[0], in_count));
-                let input = elements(input.buffer().bytes(), in_count);
-                let mut output = Scratch::new(4 * out_count);
-                let output = elements_mut(output.buffer().bytes_mut(), out_count);
-                self.run_f32(input, output, pool);
+                let input = widened(elements(inputs[0], in_count), &mut scratch);
+                let output = &mut scratch.take::<f32>(out_count)[..out_count];
+                self.run_f32(input, output, scratch, pool);
                 elements_mut::<f16>(outputs[0], out_count).convert_from_f32_slice(output);
             }
         }
+    }
+
+    fn scratch_bytes(&self, threads: usize) -> usize {
+        let shape = self.walk.shape();
+        let half = match &self.weights {
+            FloatPanels::F32(_) => 0,
+            FloatPanels::F16(panels) => {
+                panels.widened_bytes()
+                    + Scratch::bytes_for::<f32>(self.in_count)
+                    + Scratch::bytes_for::<f32>(shape.out_pixels() * shape.out_c)
+            }
+        };
+        half + Shallow::scratch_bytes::<f32>(self.shallow.as_ref())
+            + self.walk.scratch_bytes::<f32>(threads)
     }
 
     fn kernel(&self) -> &'static str {
@@ -163,7 +186,8 @@ pub struct I8Conv {
     kernel: &'static I8Gemm,
     panels: Panels<i8>,
     requant: RequantParams,
-    input_zero_point: i8,
+    /// A pixel of zero points.
+    padding: Vec<i8>,
     /// Elements of the input.
     in_count: usize,
 }
@@ -207,23 +231,28 @@ impl I8Conv {
         let pack = if unpacked { pack::i8_gemm } else { pack::i4_gemm };
         let panels = pack(kernel.tile, &weights, &folded, shape.taps(), shape.in_c);
         let walk = Walk::new(shape, kernel.tile, shape.in_c, pixel);
-        Self { walk, shallow, kernel, panels, requant, input_zero_point, in_count }
+        let padding = vec![input_zero_point; shape.in_c + SLACK];
+        Self { walk, shallow, kernel, panels, requant, padding, in_count }
     }
 }
 
 impl Operator for I8Conv {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        mut scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let shape = self.walk.shape();
-        let padding = vec![self.input_zero_point; shape.in_c + SLACK];
         assert!(inputs[0].len() >= self.in_count + SLACK);
         let input: &[i8] = bytemuck::cast_slice(inputs[0]);
-        let mut padded = Scratch::new(self.shallow.as_ref().map_or(0, Shallow::elements));
         let input = match &self.shallow {
             None => input,
-            Some(shallow) => shallow.pad(input, self.input_zero_point, padded.buffer()),
+            Some(shallow) => shallow.pad(input, self.padding[0], &mut scratch),
         };
         let output = elements_mut(outputs[0], shape.out_pixels() * shape.out_c);
-        self.walk.run(input, &padding, output, pool, |job| {
+        self.walk.run(input, &self.padding, output, scratch, pool, |job| {
             let args = I8GemmArgs {
                 rows: job.pixels.len(),
                 cols: job.cols,
@@ -239,6 +268,10 @@ impl Operator for I8Conv {
             // SLACK bytes past their channels, and the tile lies within the output.
             unsafe { (self.kernel.run)(&args) };
         });
+    }
+
+    fn scratch_bytes(&self, threads: usize) -> usize {
+        Shallow::scratch_bytes::<i8>(self.shallow.as_ref()) + self.walk.scratch_bytes::<i8>(threads)
     }
 
     fn kernel(&self) -> &'static str {

@@ -3,7 +3,7 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::{Operator, elements, elements_mut, for_rows};
+use super::{Operator, Scratch, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::graph::Encoding;
 use crate::kernels::isa::CpuFeatures;
@@ -31,68 +31,154 @@ impl Convert {
 }
 
 /// Nearest step, ties to even; not-a-number gives the zero point.
+///
+/// Written for vectors: the sum saturates in 16 bits like SQXTN and SQADD do, which changes nothing as results have 8.
 #[inline(always)]
 fn quantize(x: f32, inverse_scale: f32, zero_point: i8) -> i8 {
-    let q = (x * inverse_scale).round_ties_even() + f32::from(zero_point);
-    if q.is_nan() { zero_point } else { q.clamp(-128.0, 127.0) as i8 }
+    let steps = (x * inverse_scale).round_ties_even();
+    // A cast saturates and takes not-a-number for 0.
+    let steps = (steps as i32).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
+    steps.saturating_add(i16::from(zero_point)).clamp(-128, 127) as i8
+}
+
+/// The real value of a step.
+#[inline(always)]
+fn real(q: i8, scale: f32, zero_point: i32) -> f32 {
+    (i32::from(q) - zero_point) as f32 * scale
+}
+
+/// Elements of an fp16 operand or result that go through fp32 at a time.
+const CHUNK: usize = 256;
+
+impl Convert {
+    /// Applies `function` to every element.
+    fn each<T: bytemuck::Pod + Sync, U: bytemuck::Pod + Send>(
+        &self,
+        input: &[u8],
+        output: &mut [u8],
+        pool: &dyn Pool,
+        function: impl Fn(T) -> U + Sync,
+    ) {
+        let input = elements::<T>(input, self.count);
+        for_rows(pool, elements_mut(output, self.count), 1, LEAST, |first, output| {
+            self.vectorizer.map(output, &input[first..], &function);
+        });
+    }
+
+    /// Calls `convert` with parts of operand and result.
+    fn chunks<T: bytemuck::Pod + Sync, U: bytemuck::Pod + Send>(
+        &self,
+        input: &[u8],
+        output: &mut [u8],
+        pool: &dyn Pool,
+        convert: impl Fn(&[T], &mut [U]) + Sync,
+    ) {
+        let input = elements::<T>(input, self.count);
+        for_rows(pool, elements_mut(output, self.count), 1, LEAST, |first, output| {
+            for (x, y) in input[first..].chunks(CHUNK).zip(output.chunks_mut(CHUNK)) {
+                convert(&x[..y.len()], y);
+            }
+        });
+    }
 }
 
 impl Operator for Convert {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
-        let count = self.count;
-        let real = |first: usize, n: usize, scratch: &mut Vec<f32>| {
-            scratch.clear();
-            match self.from {
-                Encoding::F16 => {
-                    scratch.resize(n, 0.0);
-                    elements::<f16>(inputs[0], count)[first..first + n]
-                        .convert_to_f32_slice(scratch);
-                }
-                Encoding::Int8 { scale, zero_point } => {
-                    let zero = i32::from(zero_point);
-                    let input = &elements::<i8>(inputs[0], count)[first..first + n];
-                    scratch.extend(input.iter().map(|&q| (i32::from(q) - zero) as f32 * scale));
-                }
-                _ => {
-                    let input = &elements::<f32>(inputs[0], count)[first..first + n];
-                    scratch.extend_from_slice(input);
-                }
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
+        use Encoding::{F16, Int8};
+        let (input, output) = (inputs[0], &mut *outputs[0]);
+        match (self.from, self.to) {
+            (Int8 { scale: from, zero_point }, Int8 { scale: to, zero_point: zero }) => {
+                let (before, inverse) = (i32::from(zero_point), 1.0 / to);
+                self.each(input, output, pool, |q| quantize(real(q, from, before), inverse, zero));
             }
-        };
-        match self.to {
-            Encoding::Int8 { scale, zero_point } => {
-                let inverse = 1.0 / scale;
-                for_rows(pool, elements_mut::<i8>(outputs[0], count), 1, LEAST, |first, output| {
-                    let mut scratch = Vec::new();
-                    real(first, output.len(), &mut scratch);
-                    self.vectorizer.map(output, &scratch, |x| quantize(x, inverse, zero_point));
+            (Int8 { scale, zero_point }, F16) => {
+                self.chunks(input, output, pool, |x: &[i8], y: &mut [f16]| {
+                    let mut wide = [0.0; CHUNK];
+                    let wide = &mut wide[..x.len()];
+                    self.vectorizer.map(wide, x, |q| real(q, scale, i32::from(zero_point)));
+                    y.convert_from_f32_slice(wide);
                 });
             }
-            Encoding::F16 => {
-                for_rows(
-                    pool,
-                    elements_mut::<f16>(outputs[0], count),
-                    1,
-                    LEAST,
-                    |first, output| {
-                        let mut scratch = Vec::new();
-                        real(first, output.len(), &mut scratch);
-                        output.convert_from_f32_slice(&scratch);
-                    },
-                );
+            (Int8 { scale, zero_point }, _) => {
+                self.each(input, output, pool, |q| real(q, scale, i32::from(zero_point)));
             }
-            _ => {
-                for_rows(
-                    pool,
-                    elements_mut::<f32>(outputs[0], count),
-                    1,
-                    LEAST,
-                    |first, output| {
-                        let mut scratch = Vec::new();
-                        real(first, output.len(), &mut scratch);
-                        output.copy_from_slice(&scratch);
-                    },
-                );
+            (F16, Int8 { scale, zero_point }) => {
+                let inverse = 1.0 / scale;
+                self.chunks(input, output, pool, |x: &[f16], y: &mut [i8]| {
+                    let mut wide = [0.0; CHUNK];
+                    let wide = &mut wide[..x.len()];
+                    x.convert_to_f32_slice(wide);
+                    self.vectorizer.map(y, wide, |x| quantize(x, inverse, zero_point));
+                });
+            }
+            (F16, F16) => self.each(input, output, pool, |x: f16| x),
+            (F16, _) => self.chunks(input, output, pool, |x: &[f16], y| x.convert_to_f32_slice(y)),
+            (_, Int8 { scale, zero_point }) => {
+                let inverse = 1.0 / scale;
+                self.each(input, output, pool, |x| quantize(x, inverse, zero_point));
+            }
+            (_, F16) => {
+                self.chunks(input, output, pool, |x, y: &mut [f16]| y.convert_from_f32_slice(x));
+            }
+            _ => self.each(input, output, pool, |x: f32| x),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Serial;
+
+    #[test]
+    fn numbers_are_quantized_to_the_nearest_step_on_every_instruction_set() {
+        let ends = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, -0.0];
+        let steps = (-70_000..70_000).map(|i| i as f32 / 128.0);
+        let inputs: Vec<f32> = steps.chain(ends).collect();
+        for zero_point in [-128, -3, 0, 127] {
+            let nearest = |x: f32| {
+                let q = (x * 0.5).round_ties_even() + f32::from(zero_point);
+                if q.is_nan() { zero_point } else { q.clamp(-128.0, 127.0) as i8 }
+            };
+            let wanted: Vec<i8> = inputs.iter().map(|&x| nearest(x)).collect();
+            for cpu in [CpuFeatures::portable(), CpuFeatures::detect()] {
+                let to = Encoding::Int8 { scale: 2.0, zero_point };
+                let convert = Convert::new(&cpu, Encoding::F32, to, inputs.len()).unwrap();
+                let mut got = vec![0_i8; inputs.len()];
+                let (x, y) = (bytemuck::cast_slice(&inputs), bytemuck::cast_slice_mut(&mut got));
+                convert.run_alone(&[x], &mut [y], &Serial);
+                assert_eq!(got, wanted, "{zero_point}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_pair_of_encodings_keeps_numbers_that_both_can_hold() {
+        let int8 = |zero_point| Encoding::Int8 { scale: 0.5, zero_point };
+        let encodings = [Encoding::F32, Encoding::F16, int8(0), int8(-28)];
+        // Several chunks and a rest.
+        let count = 2 * CHUNK + 77;
+        let inputs: Vec<f32> = (0..count).map(|i| (i % 90) as f32 * 0.5 - 20.0).collect();
+        let cpu = CpuFeatures::detect();
+        let convert = |from, to, bytes: &[u8]| {
+            let mut result = vec![0_u32; count];
+            let bytes = &[bytes];
+            let convert = Convert::new(&cpu, from, to, count).unwrap();
+            convert.run_alone(bytes, &mut [bytemuck::cast_slice_mut(&mut result)], &Serial);
+            result
+        };
+        for from in encodings {
+            for to in encodings {
+                let x = convert(Encoding::F32, from, bytemuck::cast_slice(&inputs));
+                let y = convert(from, to, bytemuck::cast_slice(&x));
+                let z = convert(to, Encoding::F32, bytemuck::cast_slice(&y));
+                assert_eq!(bytemuck::cast_slice::<u32, f32>(&z), inputs, "{from:?} to {to:?}");
             }
         }
     }

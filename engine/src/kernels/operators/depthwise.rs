@@ -4,9 +4,9 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::geometry::{ConvShape, Geometry};
-use super::scratch::Scratch;
+use super::scratch::pointers;
 use super::widen::{HalfPanels, widened};
-use super::{Operator, elements, elements_mut, for_rows};
+use super::{Operator, Scratch, SharedRows, elements, elements_mut};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
 use crate::kernels::micro::{
@@ -15,6 +15,9 @@ use crate::kernels::micro::{
 use crate::kernels::pack::{self, Panels};
 use crate::kernels::registry;
 use crate::kernels::requant::RequantParams;
+
+/// Fewest products worth a task.
+const LEAST_PRODUCTS: usize = 1 << 14;
 
 /// Which pixels the rows of a depthwise convolution read.
 #[derive(Debug)]
@@ -32,19 +35,39 @@ impl Rows {
         Self { geometry, columns, step }
     }
 
+    /// Bytes of scratch memory for the tables of a task.
+    fn task_bytes(&self) -> usize {
+        let height = self.geometry.shape().window.kernel[0];
+        // A table for each row of the window and one of padding; what they hold; which of them an output row takes.
+        let tables = (height + 1) * self.columns.len();
+        (tables + height + height + 1) * size_of::<*const ()>()
+    }
+
+    /// Bytes of scratch memory for so many threads.
+    fn scratch_bytes(&self, threads: usize) -> usize {
+        Scratch::bytes_per_task(threads, self.task_bytes())
+    }
+
     /// Calls `call` with every row of `output` and its taps.
     fn run<T: Sync, O: Send>(
         &self,
         input: &[T],
         padding: &[T],
         output: &mut [O],
+        mut scratch: Scratch<'_>,
         pool: &dyn Pool,
         call: impl Fn(Taps<T>, &mut [O]) + Sync,
     ) {
         let shape = self.geometry.shape();
         let row = shape.out_w * shape.in_c;
-        for_rows(pool, output, row, 1, |first, output| {
-            let mut tables = Tables::new(self, input, padding);
+        let rows = shape.batch * shape.out_h;
+        let least = LEAST_PRODUCTS.div_ceil((row * shape.taps()).max(1));
+        let output = SharedRows::new(output, row);
+        let parts = scratch.per_task(pool, self.task_bytes());
+        parts.split(pool, rows, least, |first, end, scratch| {
+            // SAFETY: each row belongs to one task.
+            let output = unsafe { output.rows(first, end) };
+            let mut tables = Tables::new(self, input, padding, scratch);
             for (index, output) in output.chunks_exact_mut(row).enumerate() {
                 let rows = tables.of_row(first + index);
                 let taps =
@@ -60,52 +83,55 @@ struct Tables<'a, T> {
     rows: &'a Rows,
     input: &'a [T],
     /// All of it padding.
-    outside: Vec<*const T>,
-    /// The input row (by its first pixel) of each table, and the table.
-    known: Vec<(Option<usize>, Vec<*const T>)>,
+    outside: &'a [*const T],
+    /// As many tables as the window has rows.
+    tables: &'a mut [*const T],
+    /// The first pixel of the input row that each table is of, null for none.
+    known: &'a mut [*const T],
     /// The tables of an output row.
-    chosen: Vec<*const *const T>,
+    chosen: &'a mut [*const *const T],
 }
 
 impl<'a, T> Tables<'a, T> {
-    fn new(rows: &'a Rows, input: &'a [T], padding: &'a [T]) -> Self {
+    fn new(rows: &'a Rows, input: &'a [T], padding: &'a [T], scratch: &'a mut [u8]) -> Self {
         let [height, _] = rows.geometry.shape().window.kernel;
-        let outside = vec![padding.as_ptr(); rows.columns.len()];
-        let known = vec![(None, outside.clone()); height];
-        Self { rows, input, outside, known, chosen: Vec::with_capacity(height + 1) }
+        let (outside, rest) = pointers(scratch, rows.columns.len(), padding.as_ptr());
+        let (tables, rest) = pointers(rest, height * rows.columns.len(), padding.as_ptr());
+        let (known, rest) = pointers(rest, height, std::ptr::null());
+        let (chosen, _) = pointers(rest, height + 1, outside.as_ptr());
+        Self { rows, input, outside, tables, known, chosen }
     }
 
     fn of_row(&mut self, row: usize) -> &[*const *const T] {
         let shape = self.rows.geometry.shape();
         let height = shape.window.kernel[0];
-        self.chosen.clear();
-        // The last one once more: kernels read ahead.
-        for tap in (0..height).chain([height - 1]) {
-            let Some(first) = self.rows.geometry.source_row(row, tap) else {
-                self.chosen.push(self.outside.as_ptr());
+        let base = |tap: usize| {
+            let first = self.rows.geometry.source_row(row, tap)?;
+            Some(self.input[first * shape.in_c..].as_ptr())
+        };
+        for tap in 0..height {
+            let Some(first) = base(tap) else {
+                self.chosen[tap] = self.outside.as_ptr();
                 continue;
             };
-            let held = self.known.iter().position(|(known, _)| *known == Some(first));
-            let table = held.unwrap_or_else(|| {
+            let table = self.known.iter().position(|&known| known == first).unwrap_or_else(|| {
                 // Rows of a window differ, so a table of another output row is free.
-                let needed = |known: Option<usize>| {
-                    known.is_some()
-                        && (0..height).any(|t| self.rows.geometry.source_row(row, t) == known)
-                };
-                let free = self.known.iter().position(|(known, _)| !needed(*known)).unwrap_or(0);
-                let (known, table) = &mut self.known[free];
-                *known = Some(first);
-                let base = self.input[first * shape.in_c..].as_ptr();
-                for (pointer, column) in table.iter_mut().zip(&self.rows.columns) {
+                let needed = |&known: &*const T| (0..height).any(|tap| base(tap) == Some(known));
+                let free = self.known.iter().position(|known| !needed(known)).unwrap_or(0);
+                self.known[free] = first;
+                let table = self.tables.chunks_exact_mut(self.rows.columns.len()).nth(free);
+                for (pointer, column) in table.into_iter().flatten().zip(&self.rows.columns) {
                     if let Some(column) = column {
-                        *pointer = base.wrapping_add(column * shape.in_c);
+                        *pointer = first.wrapping_add(column * shape.in_c);
                     }
                 }
                 free
             });
-            self.chosen.push(self.known[table].1.as_ptr());
+            self.chosen[tap] = self.tables[table * self.rows.columns.len()..].as_ptr();
         }
-        &self.chosen
+        // The last one once more: kernels read ahead.
+        self.chosen[height] = self.chosen[height - 1];
+        self.chosen
     }
 }
 
@@ -117,6 +143,8 @@ pub struct F32DepthwiseConv {
     weights: Weights,
     slopes: Option<Vec<f32>>,
     bounds: (f32, f32),
+    /// A pixel of zeros.
+    padding: Vec<f32>,
 }
 
 #[derive(Debug)]
@@ -154,15 +182,22 @@ impl F32DepthwiseConv {
         } else {
             Weights::F32(packed)
         };
-        Self { rows: Rows::new(shape), kernel, weights, slopes, bounds }
+        let padding = vec![0.0; shape.in_c + SLACK / 4];
+        Self { rows: Rows::new(shape), kernel, weights, slopes, bounds, padding }
     }
 
     /// `input` is readable for the slack behind its elements.
-    fn run_f32(&self, input: &[f32], weights: &[f32], output: &mut [f32], pool: &dyn Pool) {
+    fn run_f32(
+        &self,
+        input: &[f32],
+        weights: &[f32],
+        output: &mut [f32],
+        scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let shape = self.rows.geometry.shape();
         assert!(input.len() >= shape.in_pixels() * shape.in_c + SLACK / 4);
-        let padding = vec![0.0; shape.in_c + SLACK / 4];
-        self.rows.run(input, &padding, output, pool, |taps, output| {
+        self.rows.run(input, &self.padding, output, scratch, pool, |taps, output| {
             let args = F32DepthwiseArgs {
                 pixels: shape.out_w,
                 channels: shape.in_c,
@@ -182,7 +217,13 @@ impl F32DepthwiseConv {
 }
 
 impl Operator for F32DepthwiseConv {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        mut scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let shape = self.rows.geometry.shape();
         let in_count = shape.in_pixels() * shape.in_c;
         let out_count = shape.out_pixels() * shape.in_c;
@@ -190,19 +231,29 @@ impl Operator for F32DepthwiseConv {
             Weights::F32(packed) => {
                 let input = elements(inputs[0], in_count + SLACK / 4);
                 let output = elements_mut(outputs[0], out_count);
-                self.run_f32(input, packed.panel(0), output, pool);
+                self.run_f32(input, packed.panel(0), output, scratch, pool);
             }
             Weights::F16(weights) => {
-                let mut input = widened(elements(inputs[0], in_count));
-                let input = elements(input.buffer().bytes(), in_count + SLACK / 4);
-                let mut weights = weights.widened();
-                let weights = bytemuck::cast_slice(weights.buffer().bytes());
-                let mut output = Scratch::new(4 * out_count);
-                let output = elements_mut(output.buffer().bytes_mut(), out_count);
-                self.run_f32(input, weights, output, pool);
+                let input = widened(elements(inputs[0], in_count), &mut scratch);
+                let weights = weights.widened(&mut scratch);
+                let output = &mut scratch.take::<f32>(out_count)[..out_count];
+                self.run_f32(input, weights, output, scratch, pool);
                 elements_mut::<f16>(outputs[0], out_count).convert_from_f32_slice(output);
             }
         }
+    }
+
+    fn scratch_bytes(&self, threads: usize) -> usize {
+        let shape = self.rows.geometry.shape();
+        let half = match &self.weights {
+            Weights::F32(_) => 0,
+            Weights::F16(weights) => {
+                weights.widened_bytes()
+                    + Scratch::bytes_for::<f32>(shape.in_pixels() * shape.in_c)
+                    + Scratch::bytes_for::<f32>(shape.out_pixels() * shape.in_c)
+            }
+        };
+        half + self.rows.scratch_bytes(threads)
     }
 
     fn kernel(&self) -> &'static str {
@@ -226,7 +277,8 @@ pub struct I8DepthwiseConv {
     /// As [`I8DepthwiseArgs::narrow`].
     narrow: Vec<bool>,
     requant: RequantParams,
-    input_zero_point: i8,
+    /// A pixel of zero points.
+    padding: Vec<i8>,
 }
 
 impl I8DepthwiseConv {
@@ -251,18 +303,24 @@ impl I8DepthwiseConv {
         }
         let packed = pack::i8_depthwise(kernel.tile, weights, &folded, shape.taps());
         let narrow = pack::narrow_rows(weights, shape.window.kernel, shape.in_c, kernel.tile.nr);
-        Self { rows: Rows::new(shape), kernel, packed, narrow, requant, input_zero_point }
+        let padding = vec![input_zero_point; shape.in_c + SLACK];
+        Self { rows: Rows::new(shape), kernel, packed, narrow, requant, padding }
     }
 }
 
 impl Operator for I8DepthwiseConv {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let shape = self.rows.geometry.shape();
         assert!(inputs[0].len() >= shape.in_pixels() * shape.in_c + SLACK);
         let input: &[i8] = bytemuck::cast_slice(inputs[0]);
-        let padding = vec![self.input_zero_point; shape.in_c + SLACK];
         let output = elements_mut(outputs[0], shape.out_pixels() * shape.in_c);
-        self.rows.run(input, &padding, output, pool, |taps, output| {
+        self.rows.run(input, &self.padding, output, scratch, pool, |taps, output| {
             let args = I8DepthwiseArgs {
                 pixels: shape.out_w,
                 channels: shape.in_c,
@@ -277,6 +335,10 @@ impl Operator for I8DepthwiseConv {
             // for SLACK bytes past their channels, and `output` is a whole row.
             unsafe { (self.kernel.run)(&args) };
         });
+    }
+
+    fn scratch_bytes(&self, threads: usize) -> usize {
+        self.rows.scratch_bytes(threads)
     }
 
     fn kernel(&self) -> &'static str {

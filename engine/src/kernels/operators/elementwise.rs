@@ -1,7 +1,7 @@
 //! Operators on one operand, element by element.
 
 use super::transcendental::{exp, logistic};
-use super::{Operator, elements, elements_mut, for_rows};
+use super::{Operator, Scratch, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::graph::UnaryOp;
 use crate::kernels::isa::CpuFeatures;
@@ -40,7 +40,13 @@ impl F32Unary {
 }
 
 impl Operator for F32Unary {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let (input, output) = (inputs[0], &mut *outputs[0]);
         // A loop for each of those that become vector loops.
         match self.op {
@@ -98,7 +104,13 @@ impl F32Prelu {
 }
 
 impl Operator for F32Prelu {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let channels = self.slopes.len();
         let input = elements::<f32>(inputs[0], self.count);
         let output = elements_mut(outputs[0], self.count);
@@ -142,7 +154,13 @@ impl I8Prelu {
 }
 
 impl Operator for I8Prelu {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let channels = self.requant.channels();
         let input = elements::<u8>(inputs[0], self.count);
         let output = elements_mut::<i8>(outputs[0], self.count);
@@ -193,7 +211,13 @@ impl I8Table {
 }
 
 impl Operator for I8Table {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let input = elements::<u8>(inputs[0], self.count);
         for_rows(pool, elements_mut(outputs[0], self.count), 1, LEAST, |first, output| {
             for (y, &x) in output.iter_mut().zip(&input[first..]) {

@@ -62,7 +62,8 @@ pub(super) struct Geometry {
     columns: Vec<u32>,
 }
 
-const PADDING: u32 = u32::MAX;
+/// A position outside of the input.
+pub(super) const PADDING: u32 = u32::MAX;
 
 impl Geometry {
     pub(super) fn new(shape: &ConvShape) -> Self {
@@ -102,6 +103,13 @@ impl Geometry {
         }
     }
 
+    /// The output pixels from `pixel` on.
+    pub(super) fn pixels(&self, pixel: usize) -> Pixels<'_> {
+        let (image, rest) = (pixel / self.image(), pixel % self.image());
+        let (y, x) = (rest / self.shape.out_w, rest % self.shape.out_w);
+        Pixels { geometry: self, base: image * self.shape.in_h * self.shape.in_w, y, x }
+    }
+
     /// Index of the first pixel of the input row that row `tap` of the window reads for output row `row` (of all images).
     pub(super) fn source_row(&self, row: usize, tap: usize) -> Option<usize> {
         let (image, y) = (row / self.shape.out_h, row % self.shape.out_h);
@@ -125,6 +133,46 @@ impl Geometry {
 
     fn image(&self) -> usize {
         self.shape.out_h * self.shape.out_w
+    }
+}
+
+/// Output pixels one after the other.
+#[derive(Clone, Debug)]
+pub(super) struct Pixels<'a> {
+    geometry: &'a Geometry,
+    /// First input pixel of the image.
+    base: usize,
+    y: usize,
+    x: usize,
+}
+
+impl Pixels<'_> {
+    /// Goes to the next pixel.
+    #[inline]
+    pub(super) fn advance(&mut self) {
+        let shape = self.geometry.shape();
+        self.x += 1;
+        if self.x == shape.out_w {
+            (self.x, self.y) = (0, self.y + 1);
+        }
+        if self.y == shape.out_h {
+            (self.y, self.base) = (0, self.base + shape.in_h * shape.in_w);
+        }
+    }
+
+    /// First pixels of the input rows that the window sees, `None` for padding.
+    #[inline]
+    pub(super) fn rows(&self) -> impl Iterator<Item = Option<usize>> {
+        let height = self.geometry.shape.window.kernel[0];
+        let rows = &self.geometry.rows[self.y * height..][..height];
+        rows.iter().map(|&row| (row != PADDING).then(|| self.base + row as usize))
+    }
+
+    /// The columns that it sees, [`PADDING`] for those outside.
+    #[inline]
+    pub(super) fn columns(&self) -> &[u32] {
+        let width = self.geometry.shape.window.kernel[1];
+        &self.geometry.columns[self.x * width..][..width]
     }
 }
 

@@ -11,6 +11,7 @@ mod conv;
 mod convert;
 mod depthwise;
 mod elementwise;
+mod fold;
 mod geometry;
 mod movement;
 mod pool;
@@ -36,6 +37,7 @@ pub use movement::{Concat, CopyRows, Gather};
 pub use pool::{BinMaxPool, F32AveragePool, F32MaxPool, I8AveragePool, I8MaxPool};
 pub use reduce::{F32Reduce, I8Mean};
 pub use resize::{F32Resize, I8Resize};
+pub use scratch::Scratch;
 pub use signs::{F32Signs, I8Signs};
 pub use softmax::{F32Softmax, I8Softmax};
 pub use transcendental::{exp, logistic};
@@ -48,8 +50,26 @@ use crate::Pool;
 /// Operands are bytes of the element types that the operator was prepared for, long enough for its shapes; an operand
 /// that is not panics, which a plan excludes by construction.
 pub trait Operator: Send + Sync + std::fmt::Debug {
-    /// Computes `outputs` from `inputs`.
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool);
+    /// Computes `outputs` from `inputs` without allocating: `scratch` has [`Operator::scratch_bytes`] for the threads of
+    /// `pool`.
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    );
+
+    /// Bytes of memory that it needs while it runs on so many threads.
+    fn scratch_bytes(&self, _threads: usize) -> usize {
+        0
+    }
+
+    /// As [`Operator::run`], with memory that is allocated for this once.
+    fn run_alone(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+        let mut memory = Buffer::new(self.scratch_bytes(pool.threads()));
+        self.run(inputs, outputs, Scratch::new(&mut memory), pool);
+    }
 
     /// Name of the micro-kernel in use; empty for operators without one.
     fn kernel(&self) -> &'static str {
@@ -72,11 +92,31 @@ fn elements_mut<T: bytemuck::Pod>(bytes: &mut [u8], count: usize) -> &mut [T] {
     bytemuck::cast_slice_mut(&mut bytes[..count * size_of::<T>()])
 }
 
-/// Splits `count` items into a task each for `pool`'s threads: `task(first, end)`.
+/// Consecutive ranges of items, one per task.
+struct Ranges {
+    count: usize,
+    tasks: usize,
+}
+
+impl Ranges {
+    /// First item of task `index`, and the one behind its last.
+    fn of(&self, index: usize) -> (usize, usize) {
+        (self.count * index / self.tasks, self.count * (index + 1) / self.tasks)
+    }
+}
+
+/// `count` items shared out among `pool`'s threads, at least `least` for each.
+fn ranges(pool: &dyn Pool, count: usize, least: usize) -> Ranges {
+    Ranges { count, tasks: pool.threads().min(count / least.max(1)).max(1) }
+}
+
+/// Runs `task(first, end)` over `count` items on `pool`'s threads, at least `least` each.
 fn split(pool: &dyn Pool, count: usize, least: usize, task: impl Fn(usize, usize) + Sync) {
-    let tasks = pool.threads().min(count / least.max(1)).max(1);
-    let bound = |index: usize| count * index / tasks;
-    pool.run(tasks, &|index| task(bound(index), bound(index + 1)));
+    let ranges = ranges(pool, count, least);
+    pool.run(ranges.tasks, &|index| {
+        let (first, end) = ranges.of(index);
+        task(first, end);
+    });
 }
 
 /// Rows of a result that tasks write independently.

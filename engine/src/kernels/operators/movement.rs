@@ -1,6 +1,6 @@
 //! Operators that only move elements, whatever their type.
 
-use super::Operator;
+use super::{Operator, Scratch};
 use crate::Pool;
 
 /// Copies runs of bytes from the operand to the results: slices, unpacking, padding.
@@ -122,7 +122,13 @@ impl CopyRows {
 }
 
 impl Operator for CopyRows {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], _pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        _pool: &dyn Pool,
+    ) {
         if let Some((bytes, element)) = &self.fill {
             // The filled part doubles, so long copies do most of the work.
             let target = &mut outputs[0][..*bytes];
@@ -164,7 +170,13 @@ impl Concat {
 }
 
 impl Operator for Concat {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], _pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        _pool: &dyn Pool,
+    ) {
         let mut at = 0;
         for outer in 0..self.outer {
             for (input, &run) in inputs.iter().zip(&self.runs) {
@@ -194,8 +206,14 @@ impl Gather {
 }
 
 impl Operator for Gather {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
-        self.0.run(inputs, outputs, pool);
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
+        self.0.run(inputs, outputs, scratch, pool);
     }
 
     fn weight_bytes(&self) -> usize {

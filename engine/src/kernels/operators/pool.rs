@@ -1,85 +1,151 @@
 //! Pooling over windows.
 
-use super::geometry::{ConvShape, Geometry};
-use super::{Operator, elements, elements_mut, for_rows};
+use super::fold::{Fold, LANES_F32, LANES_I8, LANES_U64};
+use super::geometry::{ConvShape, Geometry, PADDING};
+use super::{Operator, Scratch, elements, elements_mut, for_rows};
 use crate::Pool;
+use crate::kernels::isa::CpuFeatures;
+use crate::kernels::micro::SLACK;
 use crate::kernels::requant::Factor;
+use crate::kernels::vectorize::{Loop, Vectorizer};
 
-/// Calls `finish(output pixel, rows of the taps inside the input)` for every output pixel.
-fn for_windows<T: bytemuck::Pod + Send + Sync>(
-    geometry: &Geometry,
-    input: &[u8],
-    output: &mut [u8],
-    pool: &dyn Pool,
-    finish: impl Fn(&mut [T], &[&[T]]) + Sync,
-) {
-    let shape = geometry.shape();
-    let channels = shape.in_c;
-    let input = elements::<T>(input, shape.in_pixels() * channels);
-    let output = elements_mut::<T>(output, shape.out_pixels() * channels);
-    for_rows(pool, output, channels, 16, |first, output| {
-        let mut rows: Vec<&[T]> = Vec::with_capacity(shape.taps());
-        for (index, pixel) in output.chunks_exact_mut(channels).enumerate() {
-            rows.clear();
-            geometry.for_taps(first + index, |_, source| {
-                rows.extend(source.map(|source| &input[source * channels..][..channels]));
+/// Fewest elements worth a task.
+const LEAST: usize = 4096;
+
+/// Windows, and how loops over them run.
+#[derive(Debug)]
+struct Windows {
+    geometry: Geometry,
+    vectorizer: Vectorizer,
+}
+
+impl Windows {
+    fn new(cpu: &CpuFeatures, shape: &ConvShape) -> Self {
+        Self { geometry: Geometry::new(shape), vectorizer: Vectorizer::new(cpu) }
+    }
+
+    /// Folds the elements of each window and channel that are inside the input, `L` channels at a time.
+    fn fold<T: bytemuck::Pod + Send + Sync, A: Copy + Sync, const L: usize>(
+        &self,
+        input: &[u8],
+        output: &mut [u8],
+        pool: &dyn Pool,
+        fold: Fold<A, impl Fn(A, T) -> A + Copy + Sync, impl Fn(A, usize) -> T + Copy + Sync>,
+    ) {
+        let shape = self.geometry.shape();
+        let channels = shape.in_c;
+        let input = elements::<T>(input, shape.in_pixels() * channels + SLACK / size_of::<T>());
+        let output = elements_mut::<T>(output, shape.out_pixels() * channels);
+        let least = LEAST.div_ceil((channels * shape.taps()).max(1));
+        for_rows(pool, output, channels, least, |first, output| {
+            let geometry = &self.geometry;
+            self.vectorizer.run(Pixels::<'_, _, _, _, _, L> {
+                geometry,
+                first,
+                input,
+                output,
+                fold,
             });
-            finish(pixel, &rows);
+        });
+    }
+}
+
+/// The windows of consecutive output pixels.
+struct Pixels<'a, T, A, C, F, const L: usize> {
+    geometry: &'a Geometry,
+    first: usize,
+    /// The slack behind the elements included.
+    input: &'a [T],
+    output: &'a mut [T],
+    fold: Fold<A, C, F>,
+}
+
+impl<T: Copy, A: Copy, C: Fn(A, T) -> A + Copy, F: Fn(A, usize) -> T + Copy, const L: usize> Loop
+    for Pixels<'_, T, A, C, F, L>
+{
+    #[inline(always)]
+    fn run(self) {
+        let channels = self.geometry.shape().in_c;
+        let mut pixels = self.geometry.pixels(self.first);
+        for pixel in self.output.chunks_exact_mut(channels) {
+            for (lanes, y) in pixel.chunks_mut(L).enumerate() {
+                let mut inside = 0;
+                let mut acc = [self.fold.start; L];
+                for base in pixels.rows().flatten() {
+                    for &column in pixels.columns().iter().filter(|&&column| column != PADDING) {
+                        let source = (base + column as usize) * channels + lanes * L;
+                        self.fold.add(&mut acc, &self.input[source..]);
+                        inside += 1;
+                    }
+                }
+                self.fold.store(acc, inside, y);
+            }
+            pixels.advance();
         }
-    });
+    }
 }
 
 /// Largest element of each window, fp32.
 #[derive(Debug)]
 pub struct F32MaxPool {
-    geometry: Geometry,
+    windows: Windows,
     bounds: (f32, f32),
 }
 
 impl F32MaxPool {
     /// `out_c` equals `in_c`.
-    pub fn new(shape: &ConvShape, bounds: (f32, f32)) -> Self {
-        Self { geometry: Geometry::new(shape), bounds }
+    pub fn new(cpu: &CpuFeatures, shape: &ConvShape, bounds: (f32, f32)) -> Self {
+        Self { windows: Windows::new(cpu, shape), bounds }
     }
 }
 
 impl Operator for F32MaxPool {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let (min, max) = self.bounds;
-        for_windows::<f32>(&self.geometry, inputs[0], outputs[0], pool, |pixel, rows| {
-            pixel.fill(f32::NEG_INFINITY);
-            for row in rows {
-                pixel.iter_mut().zip(*row).for_each(|(y, &x)| *y = if x > *y { x } else { *y });
-            }
-            pixel.iter_mut().for_each(|y| *y = y.max(min).min(max));
-        });
+        let fold = Fold {
+            start: f32::NEG_INFINITY,
+            combine: |y, x: f32| if x > y { x } else { y },
+            finish: |y: f32, _| y.max(min).min(max),
+        };
+        self.windows.fold::<f32, _, LANES_F32>(inputs[0], outputs[0], pool, fold);
     }
 }
 
 /// Largest element of each window, 8 bits; operand and result have the same encoding.
 #[derive(Debug)]
 pub struct I8MaxPool {
-    geometry: Geometry,
+    windows: Windows,
     bounds: (i8, i8),
 }
 
 impl I8MaxPool {
     /// `out_c` equals `in_c`; inclusive bounds.
-    pub fn new(shape: &ConvShape, bounds: (i8, i8)) -> Self {
-        Self { geometry: Geometry::new(shape), bounds }
+    pub fn new(cpu: &CpuFeatures, shape: &ConvShape, bounds: (i8, i8)) -> Self {
+        Self { windows: Windows::new(cpu, shape), bounds }
     }
 }
 
 impl Operator for I8MaxPool {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let (min, max) = self.bounds;
-        for_windows::<i8>(&self.geometry, inputs[0], outputs[0], pool, |pixel, rows| {
-            pixel.fill(i8::MIN);
-            for row in rows {
-                pixel.iter_mut().zip(*row).for_each(|(y, &x)| *y = (*y).max(x));
-            }
-            pixel.iter_mut().for_each(|y| *y = (*y).clamp(min, max));
-        });
+        let fold = Fold {
+            start: i8::MIN,
+            combine: |y: i8, x: i8| y.max(x),
+            finish: |y: i8, _| y.max(min).min(max),
+        };
+        self.windows.fold::<i8, _, LANES_I8>(inputs[0], outputs[0], pool, fold);
     }
 }
 
@@ -87,61 +153,67 @@ impl Operator for I8MaxPool {
 #[derive(Debug)]
 pub struct BinMaxPool {
     /// With words as channels.
-    geometry: Geometry,
+    windows: Windows,
 }
 
 impl BinMaxPool {
     /// `out_c` equals `in_c`.
-    pub fn new(shape: &ConvShape) -> Self {
+    pub fn new(cpu: &CpuFeatures, shape: &ConvShape) -> Self {
         let words = shape.in_c.div_ceil(64);
         let shape = ConvShape { in_c: words, out_c: words, ..shape.clone() };
-        Self { geometry: Geometry::new(&shape) }
+        Self { windows: Windows::new(cpu, &shape) }
     }
 }
 
 impl Operator for BinMaxPool {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
-        for_windows::<u64>(&self.geometry, inputs[0], outputs[0], pool, |pixel, rows| {
-            pixel.fill(0);
-            for row in rows {
-                pixel.iter_mut().zip(*row).for_each(|(y, &x)| *y |= x);
-            }
-        });
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
+        let fold = Fold { start: 0, combine: |y: u64, x: u64| y | x, finish: |y, _| y };
+        self.windows.fold::<u64, _, LANES_U64>(inputs[0], outputs[0], pool, fold);
     }
 }
 
 /// Mean of each window, padding not counted, fp32.
 #[derive(Debug)]
 pub struct F32AveragePool {
-    geometry: Geometry,
+    windows: Windows,
     bounds: (f32, f32),
 }
 
 impl F32AveragePool {
     /// `out_c` equals `in_c`.
-    pub fn new(shape: &ConvShape, bounds: (f32, f32)) -> Self {
-        Self { geometry: Geometry::new(shape), bounds }
+    pub fn new(cpu: &CpuFeatures, shape: &ConvShape, bounds: (f32, f32)) -> Self {
+        Self { windows: Windows::new(cpu, shape), bounds }
     }
 }
 
 impl Operator for F32AveragePool {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let (min, max) = self.bounds;
-        for_windows::<f32>(&self.geometry, inputs[0], outputs[0], pool, |pixel, rows| {
-            pixel.fill(0.0);
-            for row in rows {
-                pixel.iter_mut().zip(*row).for_each(|(y, &x)| *y += x);
-            }
-            let count = rows.len().max(1) as f32;
-            pixel.iter_mut().for_each(|y| *y = (*y / count).max(min).min(max));
-        });
+        let fold = Fold {
+            start: 0.0,
+            combine: |y: f32, x: f32| y + x,
+            finish: |y: f32, inside: usize| (y / inside.max(1) as f32).max(min).min(max),
+        };
+        self.windows.fold::<f32, _, LANES_F32>(inputs[0], outputs[0], pool, fold);
     }
 }
 
 /// Mean of each window, padding not counted, 8 bits: an integer sum times a factor per number of elements.
 #[derive(Debug)]
 pub struct I8AveragePool {
-    geometry: Geometry,
+    windows: Windows,
     /// By the number of taps inside the input.
     factors: Vec<Factor>,
     zero_points: (i32, i32),
@@ -150,11 +222,17 @@ pub struct I8AveragePool {
 
 impl I8AveragePool {
     /// `out_c` equals `in_c`; encodings `(scale, zero point)`; inclusive bounds.
-    pub fn new(shape: &ConvShape, input: (f32, i8), output: (f32, i8), bounds: (i8, i8)) -> Self {
+    pub fn new(
+        cpu: &CpuFeatures,
+        shape: &ConvShape,
+        input: (f32, i8),
+        output: (f32, i8),
+        bounds: (i8, i8),
+    ) -> Self {
         let ratio = f64::from(input.0) / f64::from(output.0);
         let factors = (0..=shape.taps()).map(|n| Factor::from_real(ratio / n.max(1) as f64));
         Self {
-            geometry: Geometry::new(shape),
+            windows: Windows::new(cpu, shape),
             factors: factors.collect(),
             zero_points: (i32::from(input.1), i32::from(output.1)),
             bounds: (i32::from(bounds.0), i32::from(bounds.1)),
@@ -163,15 +241,24 @@ impl I8AveragePool {
 }
 
 impl Operator for I8AveragePool {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         let (zero_in, zero_out) = self.zero_points;
-        for_windows::<i8>(&self.geometry, inputs[0], outputs[0], pool, |pixel, rows| {
-            let factor = self.factors[rows.len()];
-            for (channel, y) in pixel.iter_mut().enumerate() {
-                let sum: i32 = rows.iter().map(|row| i32::from(row[channel]) - zero_in).sum();
-                let q = factor.apply(sum).saturating_add(zero_out);
-                *y = q.clamp(self.bounds.0, self.bounds.1) as i8;
-            }
-        });
+        let (min, max) = self.bounds;
+        let fold = Fold {
+            start: 0,
+            combine: |sum: i32, q: i8| sum + i32::from(q),
+            finish: |sum: i32, inside: usize| {
+                let sum = sum - inside as i32 * zero_in;
+                let q = self.factors[inside].apply(sum).saturating_add(zero_out);
+                q.max(min).min(max) as i8
+            },
+        };
+        self.windows.fold::<i8, _, LANES_I8>(inputs[0], outputs[0], pool, fold);
     }
 }

@@ -1,6 +1,6 @@
 //! Bilinear interpolation.
 
-use super::{Operator, elements, elements_mut, for_rows};
+use super::{Operator, Scratch, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
 use crate::kernels::vectorize::Vectorizer;
@@ -101,7 +101,13 @@ impl F32Resize {
 }
 
 impl Operator for F32Resize {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         self.0.run(inputs[0], outputs[0], pool, |down, across| {
             move |a: f32, b: f32, c: f32, d: f32| {
                 let top = a + across * (b - a);
@@ -131,7 +137,13 @@ impl I8Resize {
 }
 
 impl Operator for I8Resize {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         const ONE: i32 = 1 << 11;
         let fixed = |weight: f32| (weight * ONE as f32).round_ties_even() as i32;
         self.0.run(inputs[0], outputs[0], pool, |down, across| {

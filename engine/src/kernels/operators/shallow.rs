@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Buffer;
+use super::Scratch;
 use super::geometry::ConvShape;
 use crate::graph::{Padding, Window};
 
@@ -44,8 +44,13 @@ impl Shallow {
         &self.shape
     }
 
+    /// Bytes of scratch memory that padding takes, if there is any.
+    pub(super) fn scratch_bytes<T>(this: Option<&Self>) -> usize {
+        this.map_or(0, |this| Scratch::bytes_for::<T>(this.elements()))
+    }
+
     /// Elements of the padded input.
-    pub(super) fn elements(&self) -> usize {
+    fn elements(&self) -> usize {
         self.shape.in_pixels() * self.source.in_c
     }
 
@@ -60,17 +65,17 @@ impl Shallow {
         rows.flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0, missing))).collect()
     }
 
-    /// Copies `input` with a border of `padding` to `padded`, which has room for the elements and slack behind them.
+    /// A copy of `input` with a border of `padding`.
     pub(super) fn pad<'a, T: bytemuck::Pod>(
         &self,
         input: &[T],
         padding: T,
-        padded: &'a mut Buffer,
+        scratch: &mut Scratch<'a>,
     ) -> &'a [T] {
         let channels = self.source.in_c;
         let before = self.source.window.padding;
         let (from, to) = (self.source.in_w * channels, self.shape.in_w * channels);
-        let all: &mut [T] = bytemuck::cast_slice_mut(padded.bytes_mut());
+        let all = scratch.take::<T>(self.elements());
         for (index, row) in all[..self.elements()].chunks_exact_mut(to).enumerate() {
             let (image, y) = (index / self.shape.in_h, index % self.shape.in_h);
             let source = y.checked_sub(before.top).filter(|&y| y < self.source.in_h);

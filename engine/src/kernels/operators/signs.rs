@@ -1,6 +1,6 @@
 //! Activations to bits, packed along the channels: a bit is 1 where the element is at least its channel's threshold.
 
-use super::{Operator, elements, elements_mut, for_rows};
+use super::{Operator, Scratch, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
 use crate::kernels::vectorize::Vectorizer;
@@ -72,7 +72,13 @@ impl F32Signs {
 }
 
 impl Operator for F32Signs {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         self.0.run(inputs[0], outputs[0], pool, |x: f32, threshold| x >= threshold);
     }
 
@@ -95,7 +101,13 @@ impl I8Signs {
 }
 
 impl Operator for I8Signs {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
         self.0.run(inputs[0], outputs[0], pool, |q: i8, threshold| i16::from(q) >= threshold);
     }
 

@@ -1,7 +1,7 @@
 //! Softmax over the last axis.
 
 use super::transcendental::exp;
-use super::{Operator, elements, elements_mut};
+use super::{Operator, Scratch, elements, elements_mut};
 use crate::Pool;
 
 /// fp32.
@@ -16,7 +16,13 @@ pub struct F32Softmax {
 }
 
 impl Operator for F32Softmax {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], _pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        _pool: &dyn Pool,
+    ) {
         let input = elements::<f32>(inputs[0], self.count);
         let output = elements_mut::<f32>(outputs[0], self.count);
         for (y, x) in output.chunks_exact_mut(self.row).zip(input.chunks_exact(self.row)) {
@@ -51,7 +57,13 @@ impl I8Softmax {
 }
 
 impl Operator for I8Softmax {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], _pool: &dyn Pool) {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        _scratch: Scratch<'_>,
+        _pool: &dyn Pool,
+    ) {
         let input = elements::<i8>(inputs[0], self.count);
         let output = elements_mut::<i8>(outputs[0], self.count);
         for (y, x) in output.chunks_exact_mut(self.row).zip(input.chunks_exact(self.row)) {

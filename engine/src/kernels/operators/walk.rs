@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::geometry::{ConvShape, Geometry};
-use super::split;
+use super::geometry::{ConvShape, Geometry, PADDING};
+use super::scratch::{self, Scratch};
 use crate::Pool;
 use crate::kernels::micro::Tile;
 
@@ -11,6 +11,8 @@ use crate::kernels::micro::Tile;
 const BLOCK_ROWS: usize = 32;
 /// Bytes of input for a block that leave room for a panel of weights in the smallest cache.
 const BLOCK_BYTES: usize = 16 << 10;
+/// Fewest products worth a task: some ten microseconds on the slowest core, which is more than it takes to start one.
+const LEAST_PRODUCTS: usize = 1 << 15;
 
 /// The loop over tiles that all families share.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(super) struct Job<'a, I, O> {
     /// `taps * mr` pointers per tile.
     pub(super) a: &'a [*const I],
     pub(super) c: *mut O,
+    /// Room for a pointer to corrections per row of tiles.
+    pub(super) corrections: &'a mut [*const i32],
 }
 
 /// A result that several tasks write in disjoint tiles.
@@ -70,35 +74,62 @@ impl Walk {
         self.geometry.shape()
     }
 
+    /// Bytes of scratch memory for so many threads and input elements of type `I`.
+    pub(super) fn scratch_bytes<I>(&self, threads: usize) -> usize {
+        Scratch::bytes_per_task(threads, self.task_bytes(size_of::<I>()))
+    }
+
+    /// A pointer per row and tap of a block, and one more per row.
+    fn task_bytes(&self, element: usize) -> usize {
+        let rows = self.block_tiles(element) * self.tile.mr;
+        rows * (self.all_taps() + 1) * size_of::<*const ()>()
+    }
+
     /// Calls `call` for every block of tiles and every panel. `padding` is a pixel for taps outside of the input.
     pub(super) fn run<I: Sync, O: Send>(
         &self,
         input: &[I],
         padding: &[I],
         output: &mut [O],
+        mut scratch: Scratch<'_>,
         pool: &dyn Pool,
-        call: impl Fn(&Job<'_, I, O>) + Sync,
+        call: impl Fn(Job<'_, I, O>) + Sync,
     ) {
         let shape = self.shape();
         assert!(input.len() >= shape.in_pixels() * self.pixel && padding.len() >= self.depth);
         assert_eq!(output.len(), shape.out_pixels() * shape.out_c);
         let output = Output(output.as_mut_ptr());
-        let panels = shape.out_c.div_ceil(self.tile.nr);
-        let tiles = shape.out_pixels().div_ceil(self.tile.mr);
+        let Tile { mr, nr, .. } = self.tile;
+        let (tiles, panels) = (shape.out_pixels().div_ceil(mr), shape.out_c.div_ceil(nr));
         let block = self.block_tiles(size_of::<I>());
-        let compute = |tiles: Range<usize>, panels: Range<usize>| {
-            let mut pointers = Vec::new();
+        let compute = |tiles: Range<usize>, panels: Range<usize>, scratch: &mut [u8]| {
+            let room = block * mr * self.all_taps();
+            let (table, rest) = scratch::pointers(scratch, room, padding.as_ptr());
+            let (corrections, _) = scratch::pointers(rest, block * mr, std::ptr::null());
             for start in tiles.clone().step_by(block) {
                 let tiles = start..tiles.end.min(start + block);
-                self.point(&tiles, input, padding, &mut pointers);
-                self.compute(tiles, panels.clone(), &pointers, &output, &call);
+                let a = self.point(&tiles, input, padding, table);
+                self.compute(tiles, panels.clone(), a, corrections, &output, &call);
             }
         };
-        if tiles < pool.threads() {
-            // Few pixels (a fully connected layer): share the panels out instead.
-            return split(pool, panels, 1, |first, end| compute(0..tiles, first..end));
+        let parts = scratch.per_task(pool, self.task_bytes(size_of::<I>()));
+        // A word of bits is as much work as some eight other elements.
+        let element = if size_of::<I>() == 8 { 8 } else { 1 };
+        let products = (mr * nr * self.all_taps() * self.depth * element).max(1);
+        let least = |others: usize| LEAST_PRODUCTS.div_ceil(products * others);
+        // The largest share of a task, whether tiles of pixels are shared out or panels of channels.
+        let share = |count: usize, others: usize| {
+            let tasks = pool.threads().min(count / least(others)).max(1);
+            count.div_ceil(tasks) * others
+        };
+        if share(panels, tiles) < share(tiles, panels) {
+            return parts.split(pool, panels, least(tiles), |first, end, scratch| {
+                compute(0..tiles, first..end, scratch);
+            });
         }
-        split(pool, tiles, 1, |first, end| compute(first..end, 0..panels));
+        parts.split(pool, tiles, least(panels), |first, end, scratch| {
+            compute(first..end, 0..panels, scratch);
+        });
     }
 
     /// Tiles of a block, for input elements of so many bytes.
@@ -108,43 +139,61 @@ impl Walk {
         (rows.min(BLOCK_ROWS) / self.tile.mr).max(1)
     }
 
-    /// The pointers to the input of `tiles`.
-    fn point<I>(
+    /// The pointers to the input of `tiles`, in `table`.
+    fn point<'a, I>(
         &self,
         tiles: &Range<usize>,
         input: &[I],
         padding: &[I],
-        pointers: &mut Vec<*const I>,
-    ) {
-        let (mr, last) = (self.tile.mr, self.shape().out_pixels() - 1);
-        pointers.clear();
-        if self.geometry.is_pointwise() && self.planes == 1 {
-            let row = |pixel: usize| input[pixel.min(last) * self.pixel..].as_ptr();
-            return pointers.extend((tiles.start * mr..tiles.end * mr).map(row));
-        }
+        table: &'a mut [*const I],
+    ) -> &'a [*const I] {
+        let (mr, count) = (self.tile.mr, self.shape().out_pixels());
         let per_tile = mr * self.all_taps();
-        pointers.resize(tiles.len() * per_tile, padding.as_ptr());
-        for (tile, pointers) in tiles.clone().zip(pointers.chunks_exact_mut(per_tile)) {
-            for row in 0..mr {
-                self.geometry.for_taps((tile * mr + row).min(last), |tap, source| {
-                    if let Some(source) = source {
-                        let pointer = input[source * self.pixel..].as_ptr();
-                        for plane in 0..self.planes {
-                            pointers[(plane * self.taps + tap) * mr + row] = pointer;
+        let table = &mut table[..tiles.len() * per_tile];
+        let start = input.as_ptr();
+        if self.geometry.is_pointwise() && self.planes == 1 {
+            let first = tiles.start * mr;
+            let (rows, beyond) = table.split_at_mut(table.len().min(count - first));
+            for (pixel, row) in rows.iter_mut().enumerate() {
+                *row = start.wrapping_add((first + pixel) * self.pixel);
+            }
+            beyond.fill(start.wrapping_add((count - 1) * self.pixel));
+        } else {
+            let mut pixels = self.geometry.pixels(tiles.start * mr);
+            for (tile, pointers) in tiles.clone().zip(table.chunks_exact_mut(per_tile)) {
+                for row in 0..mr {
+                    if row > 0 && tile * mr + row < count {
+                        pixels.advance();
+                    }
+                    let mut entries = pointers[row..].iter_mut().step_by(mr);
+                    for _ in 0..self.planes {
+                        for base in pixels.rows() {
+                            let base = base.map(|base| start.wrapping_add(base * self.pixel));
+                            for (&column, entry) in pixels.columns().iter().zip(&mut entries) {
+                                *entry = match base {
+                                    Some(base) if column != PADDING => {
+                                        base.wrapping_add(column as usize * self.pixel)
+                                    }
+                                    _ => padding.as_ptr(),
+                                };
+                            }
                         }
                     }
-                });
+                }
+                pixels.advance();
             }
         }
+        table
     }
 
     fn compute<I, O>(
         &self,
         tiles: Range<usize>,
         panels: Range<usize>,
-        pointers: &[*const I],
+        a: &[*const I],
+        corrections: &mut [*const i32],
         output: &Output<O>,
-        call: &impl Fn(&Job<'_, I, O>),
+        call: &impl Fn(Job<'_, I, O>),
     ) {
         let shape = self.shape();
         let Tile { mr, nr, .. } = self.tile;
@@ -152,7 +201,7 @@ impl Walk {
         for panel in panels {
             let c = output.at(pixels.start * shape.out_c + panel * nr);
             let cols = nr.min(shape.out_c - panel * nr);
-            call(&Job { pixels: pixels.clone(), panel, cols, a: pointers, c });
+            call(Job { pixels: pixels.clone(), panel, cols, a, c, corrections });
         }
     }
 }

@@ -3,16 +3,14 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::scratch::Scratch;
-use super::{Operator, elements, elements_mut};
+use super::{Operator, Scratch, elements, elements_mut};
 use crate::Pool;
 
-/// The same numbers as fp32.
-pub(super) fn widened(narrow: &[f16]) -> Scratch {
-    let mut scratch = Scratch::new(4 * narrow.len());
-    let wide = elements_mut(scratch.buffer().bytes_mut(), narrow.len());
-    narrow.convert_to_f32_slice(wide);
-    scratch
+/// The same numbers as fp32, and the slack behind them.
+pub(super) fn widened<'a>(narrow: &[f16], scratch: &mut Scratch<'a>) -> &'a mut [f32] {
+    let wide = scratch.take::<f32>(narrow.len());
+    narrow.convert_to_f32_slice(&mut wide[..narrow.len()]);
+    wide
 }
 
 /// Packed weights stored as fp16, their biases as fp32.
@@ -34,14 +32,19 @@ impl HalfPanels {
         Self { weights: panels.iter().map(|&x| f16::from_f32(x)).collect(), bias, nr, stride }
     }
 
+    /// Bytes of scratch memory that [`HalfPanels::widened`] takes.
+    pub(super) fn widened_bytes(&self) -> usize {
+        Scratch::bytes_for::<f32>(self.weights.len())
+    }
+
     /// The panels as fp32, one behind the other.
-    pub(super) fn widened(&self) -> Scratch {
-        let mut scratch = widened(&self.weights);
-        let panels = elements_mut::<f32>(scratch.buffer().bytes_mut(), self.weights.len());
-        for (panel, bias) in panels.chunks_mut(self.stride).zip(self.bias.chunks(self.nr)) {
+    pub(super) fn widened<'a>(&self, scratch: &mut Scratch<'a>) -> &'a [f32] {
+        let wide = widened(&self.weights, scratch);
+        let panels = wide[..self.weights.len()].chunks_mut(self.stride);
+        for (panel, bias) in panels.zip(self.bias.chunks(self.nr)) {
             panel[..self.nr].copy_from_slice(bias);
         }
-        scratch
+        wide
     }
 
     /// Elements of a panel.
@@ -55,37 +58,50 @@ impl HalfPanels {
     }
 }
 
-/// An fp32 operator on operands and results that are stored as fp16.
+/// An fp32 operator of one or two operands and a result that are stored as fp16.
 #[derive(Debug)]
 pub struct Widened {
     operator: Box<dyn Operator>,
     /// Elements of each operand.
     inputs: Vec<usize>,
-    /// Elements of each result.
-    outputs: Vec<usize>,
+    /// Elements of the result.
+    output: usize,
 }
 
 impl Widened {
-    /// `operator` in fp32, and the elements of its operands and results.
-    pub fn new(operator: Box<dyn Operator>, inputs: Vec<usize>, outputs: Vec<usize>) -> Self {
-        Self { operator, inputs, outputs }
+    /// `operator` in fp32, and the elements of its operands, one or two, and of its result.
+    pub fn new(operator: Box<dyn Operator>, inputs: Vec<usize>, output: usize) -> Self {
+        assert!(matches!(inputs.len(), 1 | 2), "one operand or two");
+        Self { operator, inputs, output }
     }
 }
 
 impl Operator for Widened {
-    fn run(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]], pool: &dyn Pool) {
-        let wide = |(bytes, &count): (&&[u8], &usize)| widened(elements(bytes, count));
-        let mut wide_inputs: Vec<Scratch> = inputs.iter().zip(&self.inputs).map(wide).collect();
-        let mut wide_outputs: Vec<Scratch> =
-            self.outputs.iter().map(|&count| Scratch::new(4 * count)).collect();
-        let input_bytes: Vec<&[u8]> =
-            wide_inputs.iter_mut().map(|scratch| scratch.buffer().bytes()).collect();
-        let mut output_bytes: Vec<&mut [u8]> =
-            wide_outputs.iter_mut().map(|scratch| scratch.buffer().bytes_mut()).collect();
-        self.operator.run(&input_bytes, &mut output_bytes, pool);
-        for ((bytes, wide), &count) in outputs.iter_mut().zip(&output_bytes).zip(&self.outputs) {
-            elements_mut::<f16>(bytes, count).convert_from_f32_slice(elements(wide, count));
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        mut scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
+        let mut wide_inputs: [&[u8]; 2] = [&[], &[]];
+        for ((wide, bytes), &count) in wide_inputs.iter_mut().zip(inputs).zip(&self.inputs) {
+            *wide = bytemuck::cast_slice(widened(elements(bytes, count), &mut scratch));
         }
+        let wide = scratch.take::<f32>(self.output);
+        self.operator.run(
+            &wide_inputs[..self.inputs.len()],
+            &mut [bytemuck::cast_slice_mut(wide)],
+            scratch,
+            pool,
+        );
+        elements_mut::<f16>(outputs[0], self.output).convert_from_f32_slice(&wide[..self.output]);
+    }
+
+    fn scratch_bytes(&self, threads: usize) -> usize {
+        let wide = self.inputs.iter().chain([&self.output]);
+        wide.map(|&count| Scratch::bytes_for::<f32>(count)).sum::<usize>()
+            + self.operator.scratch_bytes(threads)
     }
 
     fn weight_bytes(&self) -> usize {

@@ -1,0 +1,55 @@
+//! Many elements to one, several channels side by side in registers.
+
+use crate::kernels::micro::SLACK;
+
+/// Elements side by side: what fits the slack behind a buffer, which the last of them may read, and the registers.
+pub(super) const LANES_F32: usize = 16;
+/// As [`LANES_F32`].
+pub(super) const LANES_I8: usize = 32;
+/// As [`LANES_F32`].
+pub(super) const LANES_U64: usize = 8;
+
+const _: () = assert!(4 * LANES_F32 <= SLACK && LANES_I8 <= SLACK && 8 * LANES_U64 <= SLACK);
+
+/// How elements are folded.
+#[derive(Clone, Copy)]
+pub(super) struct Fold<A, C, F> {
+    /// Of no element.
+    pub(super) start: A,
+    /// With one element more.
+    pub(super) combine: C,
+    /// The result of so many elements.
+    pub(super) finish: F,
+}
+
+impl<A: Copy, C, F> Fold<A, C, F> {
+    /// Adds an element to each of `acc`, of which `elements` has as many or more.
+    #[inline(always)]
+    pub(super) fn add<T: Copy, const L: usize>(&self, acc: &mut [A; L], elements: &[T])
+    where
+        C: Fn(A, T) -> A,
+    {
+        let elements = &elements[..L];
+        for (acc, &x) in acc.iter_mut().zip(elements) {
+            *acc = (self.combine)(*acc, x);
+        }
+    }
+
+    /// Writes as many results as `y` has.
+    #[inline(always)]
+    pub(super) fn store<T: Copy, const L: usize>(&self, acc: [A; L], elements: usize, y: &mut [T])
+    where
+        F: Fn(A, usize) -> T,
+    {
+        // A loop of constant length keeps `acc` in registers.
+        if let Ok(y) = <&mut [T; L]>::try_from(&mut *y) {
+            for (y, acc) in y.iter_mut().zip(acc) {
+                *y = (self.finish)(acc, elements);
+            }
+        } else {
+            for (y, acc) in y.iter_mut().zip(acc) {
+                *y = (self.finish)(acc, elements);
+            }
+        }
+    }
+}
