@@ -9,6 +9,8 @@
 mod bin_gemm;
 mod f32_depthwise;
 mod f32_gemm;
+#[cfg(all(test, unix, not(miri)))]
+pub(crate) mod fence;
 mod i4_gemm;
 mod i8_depthwise;
 mod i8_gemm;

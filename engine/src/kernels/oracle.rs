@@ -51,6 +51,8 @@ fn check<A>(
     case: Case<A>,
 ) {
     for kernel in kernels.iter().filter(|kernel| features.has(kernel.isa)) {
+        #[cfg(all(test, unix, not(miri)))]
+        super::fence::running(kernel.name);
         let mut random = Random::new(cases as u64);
         let failure = (0..cases).find_map(|_| case(kernel, &mut random).err());
         results.push(SelfTestResult { kernel: kernel.name, family, cases, failure });
@@ -177,7 +179,7 @@ fn f32_gemm(kernel: &F32Gemm, random: &mut Random) -> Result<(), String> {
     let panel = pack::f32_gemm(tile, &weights, &bias, taps, channels);
     let pointers = a.pointers(taps, tile.mr, rows);
     let stride = cols + 3;
-    let mut c = vec![777.0_f32; rows * stride];
+    let mut c = vec![777.0_f32; (rows - 1) * stride + cols];
     let args = F32GemmArgs {
         rows,
         cols,
@@ -193,7 +195,7 @@ fn f32_gemm(kernel: &F32Gemm, random: &mut Random) -> Result<(), String> {
     };
     // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
     unsafe { (kernel.run)(&args) };
-    let mut expected = vec![777.0_f32; rows * stride];
+    let mut expected = vec![777.0_f32; (rows - 1) * stride + cols];
     for r in 0..rows {
         for j in 0..cols {
             let mut x = bias[j];
@@ -254,7 +256,7 @@ fn integer_gemm(
     let panel = pack(tile, weights, &bias, taps, channels);
     let pointers = a.pointers(taps, tile.mr, rows);
     let stride = cols + 3;
-    let mut c = vec![77_i8; rows * stride];
+    let mut c = vec![77_i8; (rows - 1) * stride + cols];
     let args = I8GemmArgs {
         rows,
         cols,
@@ -268,7 +270,7 @@ fn integer_gemm(
     };
     // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
     unsafe { (kernel.run)(&args) };
-    let mut expected = vec![77_i8; rows * stride];
+    let mut expected = vec![77_i8; (rows - 1) * stride + cols];
     for r in 0..rows {
         for j in 0..cols {
             let mut acc = bias[j];
@@ -309,8 +311,8 @@ fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
     let row_bias_pointers: Option<Vec<*const i32>> =
         row_bias.as_ref().map(|all| all.iter().map(|row| row.as_ptr()).collect());
     let stride = cols + 3;
-    let mut c = vec![77_i8; rows * stride];
-    let mut sums = vec![77_i32; rows * stride];
+    let mut c = vec![77_i8; (rows - 1) * stride + cols];
+    let mut sums = vec![77_i32; (rows - 1) * stride + cols];
     let wants_sums = random.coin();
     let bits = 64 * words * taps;
     let args = BinGemmArgs {
@@ -329,8 +331,8 @@ fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
     };
     // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
     unsafe { (kernel.run)(&args) };
-    let mut expected = vec![77_i8; rows * stride];
-    let mut expected_sums = vec![77_i32; rows * stride];
+    let mut expected = vec![77_i8; (rows - 1) * stride + cols];
+    let mut expected_sums = vec![77_i32; (rows - 1) * stride + cols];
     for r in 0..rows {
         for j in 0..cols {
             let mut differing = 0;
@@ -407,7 +409,7 @@ fn f32_depthwise(kernel: &F32Depthwise, random: &mut Random) -> Result<(), Strin
     let packed = pack::f32_depthwise(kernel.tile, &weights, &bias, taps);
     let tables = window.tables();
     let stride = channels + 3;
-    let mut c = vec![777.0_f32; pixels * stride];
+    let mut c = vec![777.0_f32; (pixels - 1) * stride + channels];
     let args = F32DepthwiseArgs {
         pixels,
         channels,
@@ -421,7 +423,7 @@ fn f32_depthwise(kernel: &F32Depthwise, random: &mut Random) -> Result<(), Strin
     };
     // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
     unsafe { (kernel.run)(&args) };
-    let mut expected = vec![777.0_f32; pixels * stride];
+    let mut expected = vec![777.0_f32; (pixels - 1) * stride + channels];
     for p in 0..pixels {
         for ch in 0..channels {
             let mut x = bias[ch];
@@ -460,7 +462,7 @@ fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String>
     let narrow = pack::narrow_rows(&weights, window.kernel, channels, kernel.tile.nr);
     let tables = window.tables();
     let stride = channels + 3;
-    let mut c = vec![77_i8; pixels * stride];
+    let mut c = vec![77_i8; (pixels - 1) * stride + channels];
     let args = I8DepthwiseArgs {
         pixels,
         channels,
@@ -473,7 +475,7 @@ fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String>
     };
     // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
     unsafe { (kernel.run)(&args) };
-    let mut expected = vec![77_i8; pixels * stride];
+    let mut expected = vec![77_i8; (pixels - 1) * stride + channels];
     for p in 0..pixels {
         for ch in 0..channels {
             let mut acc = bias[ch];
@@ -491,10 +493,25 @@ fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String>
 mod tests {
     use super::*;
 
+    #[cfg(all(unix, not(miri)))]
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(8))]
+
+        #[test]
+        fn every_kernel_of_this_cpu_stays_within_its_operands(cases in 12..36_usize, before: bool) {
+            use super::super::fence::{Side, fenced};
+            let side = if before { Side::Before } else { Side::Behind };
+            let results = fenced(side, || self_test(&test_features(), cases));
+            for result in &results {
+                proptest::prop_assert_eq!(&result.failure, &None, "{}", result.kernel);
+            }
+        }
+    }
+
     #[test]
     fn every_kernel_of_this_cpu_equals_the_naive_reference() {
         let features = test_features();
-        let results = self_test(&features, 1500);
+        let results = self_test(&features, if cfg!(miri) { 6 } else { 1500 });
         for result in &results {
             assert_eq!(result.failure, None, "{}", result.kernel);
         }

@@ -19,8 +19,8 @@ pub enum StepEdge {
 /// The memory of one inference at a time. After a first run on as many threads, running allocates nothing.
 #[derive(Debug)]
 pub struct Session {
-    plan: Arc<Plan>,
-    slots: Vec<Buffer>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) slots: Vec<Buffer>,
     /// What operators need while they run.
     scratch: Buffer,
     outputs: Vec<Tensor>,

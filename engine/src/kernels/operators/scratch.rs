@@ -24,6 +24,12 @@ impl<'a> Scratch<'a> {
 
     /// At least `count` elements and the slack behind them.
     pub(super) fn take<T: bytemuck::Pod>(&mut self, count: usize) -> &'a mut [T] {
+        #[cfg(all(test, unix, not(miri)))]
+        if crate::kernels::fence::is_on() {
+            // A part of its own, so that what lies behind it is not the next.
+            let bytes = count * size_of::<T>();
+            return bytemuck::cast_slice_mut(crate::kernels::fence::until_end(Buffer::new(bytes)));
+        }
         let (taken, rest) = std::mem::take(&mut self.0).split_at_mut(Self::bytes_for::<T>(count));
         self.0 = rest;
         bytemuck::cast_slice_mut(taken)
