@@ -153,7 +153,7 @@ fn requant(next: &mut impl FnMut() -> u64, channels: usize) -> RequantParams {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 48 }))]
 
     #[test]
     fn fp32_convolutions_equal_loops(shape in shapes(), seed: u64) {
