@@ -23,7 +23,7 @@ pub enum ImportError {
     SchemaVersion(u32),
     /// A version of ONNX's operators that is not known.
     #[error(
-        "the file uses version {0} of ONNX's operators, 7 to 21 are supported: convert it (onnx.version_converter)"
+        "the file uses version {0} of ONNX's operators, 7 to 24 are supported: convert it (onnx.version_converter)"
     )]
     OperatorSet(i64),
     /// Control flow, or several models in one file.

@@ -59,7 +59,9 @@ pub(super) fn fold(
         "ConstantOfShape" => {
             node.tensor("value").is_some_and(|tensor| tensors::is_integer(tensor.data_type))
         }
-        "DequantizeLinear" => false,
+        "DequantizeLinear" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual"
+        | "Not" => false,
+        "Where" => node.input(1).is_some_and(|name| importer.is_integer(name)),
         _ => node.input(0).is_some_and(|name| importer.is_integer(name)),
     };
     let known = Folding { importer, node, operands: &operands, integer }.run()?;
@@ -122,7 +124,13 @@ impl Folding<'_, '_, '_> {
             "Ceil" => x.mapv(f64::ceil),
             "Exp" => x.mapv(f64::exp),
             "Reciprocal" => x.mapv(f64::recip),
-            "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Max" | "Min" if self.operands.len() == 2 => {
+            "Not" => x.mapv(|x| f64::from(x == 0.0)),
+            "Where" => self.choose(&x)?,
+            "Range" => self.range()?,
+            "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Max" | "Min" | "Equal" | "Greater"
+            | "GreaterOrEqual" | "Less" | "LessOrEqual" | "And" | "Or" | "Xor"
+                if self.operands.len() == 2 =>
+            {
                 let b = self.operand(1)?.clone();
                 self.arithmetic(&x, &b)?
             }
@@ -233,11 +241,49 @@ impl Folding<'_, '_, '_> {
             "Div" => a / b,
             "Pow" => a.powf(b),
             "Max" => a.max(b),
-            _ => a.min(b),
+            "Min" => a.min(b),
+            "Equal" => f64::from(a == b),
+            "Greater" => f64::from(a > b),
+            "GreaterOrEqual" => f64::from(a >= b),
+            "Less" => f64::from(a < b),
+            "LessOrEqual" => f64::from(a <= b),
+            "And" => f64::from(a != 0.0 && b != 0.0),
+            "Or" => f64::from(a != 0.0 || b != 0.0),
+            _ => f64::from((a != 0.0) != (b != 0.0)),
         };
         let elements = a.iter().zip(&b).map(|(&a, &b)| f(a, b)).collect();
         ArrayD::from_shape_vec(IxDyn(&shape), elements)
             .map_err(|error| malformed(error.to_string()))
+    }
+
+    /// `Where`.
+    fn choose(&mut self, condition: &Known) -> Result<Known, Fault> {
+        let (a, b) = (self.operand(1)?.clone(), self.operand(2)?.clone());
+        let wrong = || malformed("chooses among shapes that do not fit".into());
+        let shape = broadcast(a.shape(), b.shape()).ok_or_else(wrong)?;
+        let shape = broadcast(condition.shape(), &shape).ok_or_else(wrong)?;
+        self.importer.spend(shape.iter().product())?;
+        let wide = |known: &Known| known.broadcast(IxDyn(&shape)).map(|view| view.to_owned());
+        let (c, a, b) = (wide(condition), wide(&a), wide(&b));
+        let (Some(c), Some(mut a), Some(b)) = (c, a, b) else { return Err(wrong()) };
+        ndarray::Zip::from(&mut a).and(&c).and(&b).for_each(|a, &c, &b| {
+            if c == 0.0 {
+                *a = b;
+            }
+        });
+        Ok(a)
+    }
+
+    /// `Range`.
+    fn range(&mut self) -> Result<Known, Fault> {
+        let of = |index: usize| Ok(self.operand(index)?.first().copied().unwrap_or(f64::NAN));
+        let (start, limit, step): (f64, f64, f64) = (of(0)?, of(1)?, of(2)?);
+        let count = ((limit - start) / step).ceil().max(0.0);
+        if !(0.0..1e7).contains(&count) {
+            return Err(malformed(format!("counts from {start} to {limit} by {step}")));
+        }
+        self.importer.spend(count as usize)?;
+        Ok(list((0..count as usize).map(|i| start + i as f64 * step)))
     }
 
     fn slice(&self, x: Known) -> Result<Known, Fault> {
@@ -256,12 +302,18 @@ impl Folding<'_, '_, '_> {
     }
 
     /// `(x - zero point) * scale` of constants.
-    fn dequantize(&self, x: &Known) -> Result<Known, Fault> {
-        if self.node.int("block_size", 0) != 0 {
-            return Err(unsupported("scales per block".into()));
-        }
+    fn dequantize(&mut self, x: &Known) -> Result<Known, Fault> {
         let scale = self.operand(1)?;
         let zero = self.operands.get(2).and_then(Option::as_ref);
+        if let Some(block) = Block::of(self.node, x.shape())? {
+            let scale = block.spread(scale)?;
+            let zero = zero.map(|zero| block.spread(zero)).transpose()?;
+            let mut y = x.clone();
+            if let Some(zero) = zero {
+                y -= &zero;
+            }
+            return Ok(y * scale);
+        }
         let one_of = |known: &Known, index: usize| {
             known.iter().nth(if known.len() == 1 { 0 } else { index }).copied().unwrap_or(0.0)
         };
@@ -280,6 +332,41 @@ impl Folding<'_, '_, '_> {
             *element = ((*element - zero) as f32 * one_of(scale, channel) as f32).into();
         }
         Ok(y)
+    }
+}
+
+/// Scales (or zero points) for blocks along an axis.
+pub(super) struct Block {
+    axis: usize,
+    size: usize,
+    shape: Vec<usize>,
+}
+
+impl Block {
+    /// As the node has them over a value of `shape`, if it does.
+    pub(super) fn of(node: &Node<'_>, shape: &[usize]) -> Result<Option<Self>, Fault> {
+        let size = node.int("block_size", 0);
+        if size == 0 {
+            return Ok(None);
+        }
+        let size = usize::try_from(size).map_err(|_| malformed(format!("has blocks of {size}")))?;
+        let axis = axis(node.int("axis", 1), shape.len())?;
+        Ok(Some(Self { axis, size, shape: shape.to_vec() }))
+    }
+
+    /// One for each element.
+    pub(super) fn spread(&self, known: &Known) -> Result<Known, Fault> {
+        let Self { axis, size, shape } = self;
+        let mut expected = shape.clone();
+        expected[*axis] = expected[*axis].div_ceil(*size);
+        if known.shape() != expected {
+            return Err(malformed(format!(
+                "has scales {:?} for blocks of {shape:?}",
+                known.shape()
+            )));
+        }
+        let all: Vec<usize> = (0..shape[*axis]).map(|index| index / size).collect();
+        Ok(known.select(Axis(*axis), &all))
     }
 }
 

@@ -21,7 +21,7 @@ const MAX_ITEMS: usize = 1 << 16;
 /// Most elements of all constants, and of all values that are made while importing.
 const MAX_CREATED: usize = 1 << 28;
 /// Versions of ONNX's operator set.
-const OPERATOR_SETS: std::ops::RangeInclusive<i64> = 7..=21;
+const OPERATOR_SETS: std::ops::RangeInclusive<i64> = 7..=24;
 /// NHWC to NCHW, and back.
 pub(super) const TO_NCHW: [usize; 4] = [0, 3, 1, 2];
 pub(super) const TO_NHWC: [usize; 4] = [0, 2, 3, 1];
@@ -137,7 +137,7 @@ pub(super) struct Importer<'a> {
     created: usize,
     /// Constants of signed 8-bit integers.
     signed: HashSet<String>,
-    /// Constants of any integers, whose quotients are cut.
+    /// What has integers of any kind, whose quotients are cut.
     integers: HashSet<String>,
     pub(super) graph: Graph,
 }
@@ -217,6 +217,9 @@ impl<'a> Importer<'a> {
         if checked_elements(&shape).is_none() {
             return Err(malformed(format!("input {name} is of {shape:?}")));
         }
+        if tensors::is_integer(tensor.elem_type) {
+            self.integers.insert(name.clone());
+        }
         let id = self.value(name, shape, None);
         self.graph.inputs.push(id);
         self.bind(name, id)
@@ -272,7 +275,15 @@ impl<'a> Importer<'a> {
                 }
                 self.know(node.output()?, known)
             }
-            None => lower::lower(self, node),
+            None => {
+                lower::lower(self, node)?;
+                for (index, name) in node.outputs().iter().enumerate() {
+                    if lower::has_integers(node, index, |name| self.is_integer(name)) {
+                        self.integers.insert(name.clone());
+                    }
+                }
+                Ok(())
+            }
         }
     }
 
@@ -353,7 +364,7 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// Whether the constant of this name has integers.
+    /// Whether what has this name has integers.
     pub(super) fn is_integer(&self, name: &str) -> bool {
         self.integers.contains(name)
     }

@@ -49,8 +49,8 @@ pub(super) fn is_integer(kind: i32) -> bool {
     )
 }
 
-/// Whether a run-time value of this type can be held as fp32: floating point, or integers of 8 bits, which fp32 holds
-/// exactly.
+/// Whether a run-time value of this type can be held as fp32: floating point, or integers of 8 bits and truth values, which
+/// fp32 holds exactly.
 pub(super) fn holds_as_fp32(kind: i32) -> bool {
     matches!(
         kind,
@@ -59,6 +59,7 @@ pub(super) fn holds_as_fp32(kind: i32) -> bool {
             | data_type::DOUBLE
             | data_type::UINT8
             | data_type::INT8
+            | data_type::BOOL
     )
 }
 

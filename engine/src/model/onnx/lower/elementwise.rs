@@ -18,6 +18,14 @@ impl<'a, 'b> Chain<'a, 'b> {
         Self { importer, name: name.to_owned() }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn importer(&mut self) -> &mut Importer<'b> {
+        self.importer
+    }
+
     pub(super) fn unary(&mut self, op: UnaryOp, x: ValueId) -> Result<ValueId, Fault> {
         self.importer.push(Op::Unary(op), vec![x], None, &self.name)
     }
@@ -57,12 +65,15 @@ pub(super) fn is_function(op: &str) -> bool {
             "Reciprocal"
                 | "HardSigmoid"
                 | "HardSwish"
+                | "Celu"
                 | "Elu"
                 | "Selu"
                 | "Softplus"
                 | "Softsign"
                 | "Gelu"
                 | "Mish"
+                | "Shrink"
+                | "Swish"
                 | "ThresholdedRelu"
         )
 }
@@ -106,6 +117,18 @@ pub(super) fn function(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(
             let scaled = chain.with(Mul, x, 1.0 / 6.0)?;
             let moved = chain.with(Add, scaled, 0.5)?;
             let gate = chain.clamp(moved, 0.0, 1.0)?;
+            chain.binary(Mul, x, gate)?
+        }
+        "Celu" => {
+            let alpha = node.float("alpha", 1.0);
+            let scaled = chain.with(Mul, x, 1.0 / alpha)?;
+            let y = elu(&mut chain, scaled, 1.0)?;
+            chain.with(Mul, y, alpha)?
+        }
+        "Shrink" => shrink(&mut chain, x, node.float("lambd", 0.5), node.float("bias", 0.0))?,
+        "Swish" => {
+            let scaled = chain.with(Mul, x, node.float("alpha", 1.0))?;
+            let gate = chain.unary(UnaryOp::Logistic, scaled)?;
             chain.binary(Mul, x, gate)?
         }
         "Elu" => elu(&mut chain, x, node.float("alpha", 1.0))?,
@@ -152,6 +175,26 @@ pub(super) fn function(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(
         }
     };
     importer.bind_as(output, y, channels_last)
+}
+
+/// `x - sign(x) * bias` where `|x| > limit`, else 0.
+fn shrink(chain: &mut Chain<'_, '_>, x: ValueId, limit: f32, bias: f32) -> Result<ValueId, Fault> {
+    let sign = chain.unary(UnaryOp::Sign, x)?;
+    let toward = chain.with(BinaryOp::Mul, sign, bias)?;
+    let moved = chain.binary(BinaryOp::Sub, x, toward)?;
+    let magnitude = chain.unary(UnaryOp::Abs, x)?;
+    let beyond = chain.with(BinaryOp::Sub, magnitude, limit)?;
+    let sign = chain.unary(UnaryOp::Sign, beyond)?;
+    let outside = chain.with(BinaryOp::Maximum, sign, 0.0)?;
+    chain.binary(BinaryOp::Mul, moved, outside)
+}
+
+/// The whole part: `sign(x) * floor(|x|)`.
+pub(super) fn cut(chain: &mut Chain<'_, '_>, x: ValueId) -> Result<ValueId, Fault> {
+    let sign = chain.unary(UnaryOp::Sign, x)?;
+    let magnitude = chain.unary(UnaryOp::Abs, x)?;
+    let whole = chain.unary(UnaryOp::Floor, magnitude)?;
+    chain.binary(BinaryOp::Mul, whole, sign)
 }
 
 /// `max(x, 0) + alpha * (exp(min(x, 0)) - 1)`.
@@ -248,6 +291,13 @@ pub(super) fn arithmetic(importer: &mut Importer<'_>, node: &Node<'_>) -> Result
     let (a, b, output) = (node.required(0)?, node.required(1)?, node.output()?);
     if merge_constant(importer, op, a, b)? {
         return importer.alias(output, a);
+    }
+    if op == BinaryOp::Div && importer.is_integer(a) {
+        let ([a, b], channels_last) = pair(importer, a, b)?;
+        let mut chain = Chain::new(importer, output);
+        let quotient = chain.binary(op, a, b)?;
+        let y = cut(&mut chain, quotient)?;
+        return importer.bind_as(output, y, channels_last);
     }
     apply(importer, op, [a, b], output)
 }
@@ -367,6 +417,11 @@ pub(super) fn prelu(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(), 
     let x = importer.plain(input)?;
     let slopes = if leaky {
         importer.scalar(&format!("{output}/slope"), slopes[0])?
+    } else if of_slopes.len() == 1 && shape.get(1) == Some(&slopes.len()) && node.opset < 9 {
+        // Old files have one slope per channel.
+        let mut per_channel = vec![1; shape.len() - 1];
+        per_channel[0] = slopes.len();
+        importer.constant(&format!("{output}/slopes"), per_channel, slopes)?
     } else {
         importer.plain(node.required(1)?)?
     };

@@ -2,41 +2,99 @@
 
 use super::elementwise::Chain;
 use super::windows::window;
-use crate::graph::{Activation, BinaryOp, Op, ReduceOp, UnaryOp, ValueId};
+use crate::graph::{Activation, BinaryOp, Op, UnaryOp, ValueId, Window};
 use crate::model::fault::{Fault, malformed, unsupported};
 use crate::model::onnx::importer::{Held, Importer, floats};
-use crate::model::onnx::node::{Node, axis};
+use crate::model::onnx::node::Node;
 use crate::model::onnx::tensors::Known;
 
 /// `Conv`: x, weights `[co, ci / groups, kh, kw]`, optional bias.
 pub(super) fn conv(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(), Fault> {
-    let weights = importer.constant_of(node, 1)?.clone();
+    let weights = with_rows(importer.constant_of(node, 1)?)?;
     let bias = match node.input(2) {
         Some(_) => Some(floats(importer.constant_of(node, 2)?)),
         None => None,
     };
     let (input, output) = (node.required(0)?, node.output()?);
-    let x = importer.channels_last(input)?;
-    let y = convolution(importer, node, x, &weights, bias, output)?;
-    importer.bind_channels_last(output, y)
+    let (x, row) = image(importer, input)?;
+    let y = convolution(importer, node, (x, row), &weights, bias, output)?;
+    bind_image(importer, output, y, row)
 }
 
-/// A convolution of an NHWC value, in any number of groups.
+/// Weights over one axis as those over rows and columns.
+pub(super) fn with_rows(weights: &Known) -> Result<Known, Fault> {
+    match weights.ndim() {
+        3 => Ok(weights.clone().insert_axis(ndarray::Axis(2))),
+        4 => Ok(weights.clone()),
+        rank => Err(unsupported(format!("weights of {rank} axes"))),
+    }
+}
+
+/// A value as an image in NHWC order, and whether it is a single row: `[n, c, w]` in the file.
+pub(super) fn image(importer: &mut Importer<'_>, name: &str) -> Result<(ValueId, bool), Fault> {
+    let &[n, c, w] = importer.shape_of(name)?.as_slice() else {
+        return Ok((importer.channels_last(name)?, false));
+    };
+    let x = importer.plain(name)?;
+    let x = importer.transpose(x, &[0, 2, 1])?;
+    let row = format!("{name}/row");
+    Ok((importer.push(Op::Reshape, vec![x], Some(&[n, 1, w, c]), &row)?, true))
+}
+
+/// `name` is this image, or its only row.
+pub(super) fn bind_image(
+    importer: &mut Importer<'_>,
+    name: &str,
+    y: ValueId,
+    row: bool,
+) -> Result<(), Fault> {
+    let (true, &[n, 1, w, c]) = (row, importer.shape(y)) else {
+        return importer.bind_channels_last(name, y);
+    };
+    let y = importer.push(Op::Reshape, vec![y], Some(&[n, w, c]), name)?;
+    let y = importer.transpose(y, &[0, 2, 1])?;
+    importer.bind(name, y)
+}
+
+/// What a convolution computes with.
+pub(super) struct Layer<'a> {
+    /// `[co, ci / groups, kh, kw]`.
+    pub(super) weights: &'a Known,
+    pub(super) bias: Option<Vec<f32>>,
+    pub(super) groups: usize,
+    pub(super) window: Window,
+}
+
+/// A convolution of an image (or of a single row) by a node's window.
 pub(super) fn convolution(
     importer: &mut Importer<'_>,
     node: &Node<'_>,
-    x: ValueId,
+    (x, row): (ValueId, bool),
     weights: &Known,
     bias: Option<Vec<f32>>,
     output: &str,
 ) -> Result<ValueId, Fault> {
-    let &[_, h, w, channels] = importer.shape(x) else {
+    let (&[_, h, w, _], &[.., kh, kw]) = (importer.shape(x), weights.shape()) else {
+        return Err(malformed("has no four axes".into()));
+    };
+    let groups = usize::try_from(node.int("group", 1)).unwrap_or(0);
+    let window = window(node, [kh, kw], [h, w], row)?;
+    grouped(importer, x, Layer { weights, bias, groups, window }, output)
+}
+
+/// A convolution of an image in any number of groups.
+pub(super) fn grouped(
+    importer: &mut Importer<'_>,
+    x: ValueId,
+    Layer { weights, bias, groups, window }: Layer<'_>,
+    output: &str,
+) -> Result<ValueId, Fault> {
+    let &[.., channels] = importer.shape(x) else {
         return Err(malformed("has no four axes".into()));
     };
     let &[co, per_group, kh, kw] = weights.shape() else {
         return Err(unsupported(format!("weights of {} axes", weights.ndim())));
     };
-    let groups = usize::try_from(node.int("group", 1)).unwrap_or(0);
     let fits = groups > 0
         && co > 0
         && co.is_multiple_of(groups)
@@ -51,7 +109,6 @@ pub(super) fn convolution(
     if bias.len() != co {
         return Err(malformed(format!("has {} biases for {co} channels", bias.len())));
     }
-    let window = window(node, [kh, kw], [h, w])?;
     let activation = Activation::None;
     if groups == channels && groups > 1 {
         // A multiple of the channels: each is repeated so many times.
@@ -357,71 +414,4 @@ pub(super) fn local_response(importer: &mut Importer<'_>, node: &Node<'_>) -> Re
     let factor = chain.unary(UnaryOp::Exp, scaled)?;
     let y = chain.binary(BinaryOp::Mul, x, factor)?;
     importer.bind_channels_last(output, y)
-}
-
-/// `(x - mean) / sqrt(variance + epsilon)` over axes, the mean, and that root.
-fn normalized(
-    importer: &mut Importer<'_>,
-    x: ValueId,
-    axes: Vec<usize>,
-    epsilon: f32,
-    output: &str,
-) -> Result<[ValueId; 3], Fault> {
-    let mean = Op::Reduce { op: ReduceOp::Mean, axes, keep_dims: true };
-    let middle = importer.push(mean.clone(), vec![x], None, output)?;
-    let centred = Chain::new(importer, output).binary(BinaryOp::Sub, x, middle)?;
-    let square = Chain::new(importer, output).binary(BinaryOp::Mul, centred, centred)?;
-    let variance = importer.push(mean, vec![square], None, output)?;
-    let mut chain = Chain::new(importer, output);
-    let moved = chain.with(BinaryOp::Add, variance, epsilon)?;
-    let deviation = chain.unary(UnaryOp::Sqrt, moved)?;
-    Ok([chain.binary(BinaryOp::Div, centred, deviation)?, middle, deviation])
-}
-
-/// `InstanceNormalization` of four axes.
-pub(super) fn instance_normalization(
-    importer: &mut Importer<'_>,
-    node: &Node<'_>,
-) -> Result<(), Fault> {
-    let output = node.output()?;
-    let (scale, shift) =
-        (floats(importer.constant_of(node, 1)?), floats(importer.constant_of(node, 2)?));
-    let x = importer.channels_last(node.required(0)?)?;
-    let [y, ..] = normalized(importer, x, vec![1, 2], node.float("epsilon", 1e-5), output)?;
-    let scale = importer.constant(&format!("{output}/scale"), vec![scale.len()], scale)?;
-    let shift = importer.constant(&format!("{output}/shift"), vec![shift.len()], shift)?;
-    let mut chain = Chain::new(importer, output);
-    let scaled = chain.binary(BinaryOp::Mul, y, scale)?;
-    let y = chain.binary(BinaryOp::Add, scaled, shift)?;
-    importer.bind_channels_last(output, y)
-}
-
-/// `LayerNormalization` over the last axes.
-pub(super) fn layer_normalization(
-    importer: &mut Importer<'_>,
-    node: &Node<'_>,
-) -> Result<(), Fault> {
-    let (input, output) = (node.required(0)?, node.output()?);
-    let rank = importer.shape_of(input)?.len();
-    let first = axis(node.int("axis", -1), rank)?;
-    let x = importer.plain(input)?;
-    let over = (first..rank).collect();
-    let [mut y, mean, deviation] =
-        normalized(importer, x, over, node.float("epsilon", 1e-5), output)?;
-    if node.has_output(1) {
-        importer.bind(&node.outputs()[1], mean)?;
-    }
-    if node.has_output(2) {
-        let name = &node.outputs()[2];
-        let one = importer.scalar(&format!("{name}/one"), 1.0)?;
-        let inverse = Chain::new(importer, name).binary(BinaryOp::Div, one, deviation)?;
-        importer.bind(name, inverse)?;
-    }
-    for (index, op) in [(1, BinaryOp::Mul), (2, BinaryOp::Add)] {
-        if let Some(name) = node.input(index) {
-            let parameter = importer.plain(name)?;
-            y = Chain::new(importer, output).binary(op, y, parameter)?;
-        }
-    }
-    importer.bind(output, y)
 }

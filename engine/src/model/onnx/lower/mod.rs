@@ -2,14 +2,19 @@
 
 mod elementwise;
 mod layers;
+mod logic;
+mod normalize;
+mod pooling;
 pub(super) mod qonnx;
 mod quantized;
 mod resample;
 mod structure;
+mod transposed;
 mod windows;
 
 use super::importer::Importer;
 use super::node::Node;
+use super::tensors;
 use crate::model::fault::Fault;
 
 type Lower = fn(&mut Importer<'_>, &Node<'_>) -> Result<(), Fault>;
@@ -18,22 +23,28 @@ type Lower = fn(&mut Importer<'_>, &Node<'_>) -> Result<(), Fault>;
 pub const OPERATORS: &[&str] = &[
     "Abs",
     "Add",
+    "And",
+    "ArgMax",
+    "ArgMin",
     "AveragePool",
     "BatchNormalization",
     "Cast",
     "Ceil",
+    "Celu",
     "Clip",
     "Concat",
     "Constant",
     "ConstantOfShape",
     "Conv",
     "ConvInteger",
+    "ConvTranspose",
     "DepthToSpace",
     "DequantizeLinear",
     "Div",
     "Dropout",
     "DynamicQuantizeLinear",
     "Elu",
+    "Equal",
     "Erf",
     "Exp",
     "Expand",
@@ -44,6 +55,9 @@ pub const OPERATORS: &[&str] = &[
     "Gemm",
     "GlobalAveragePool",
     "GlobalMaxPool",
+    "Greater",
+    "GreaterOrEqual",
+    "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
     "Identity",
@@ -51,29 +65,42 @@ pub const OPERATORS: &[&str] = &[
     "LRN",
     "LayerNormalization",
     "LeakyRelu",
+    "Less",
+    "LessOrEqual",
     "Log",
     "LogSoftmax",
+    "LpNormalization",
+    "LpPool",
     "MatMul",
     "MatMulInteger",
     "Max",
     "MaxPool",
     "Mean",
+    "MeanVarianceNormalization",
     "Min",
     "Mish",
     "Mul",
     "Neg",
+    "Not",
+    "OneHot",
+    "Or",
     "PRelu",
     "Pad",
     "Pow",
     "QLinearConv",
     "QLinearMatMul",
     "QuantizeLinear",
+    "RMSNormalization",
+    "Range",
     "Reciprocal",
     "ReduceL1",
     "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
     "ReduceMax",
     "ReduceMean",
     "ReduceMin",
+    "ReduceProd",
     "ReduceSum",
     "ReduceSumSquare",
     "Relu",
@@ -82,6 +109,7 @@ pub const OPERATORS: &[&str] = &[
     "Round",
     "Selu",
     "Shape",
+    "Shrink",
     "Sigmoid",
     "Sign",
     "Size",
@@ -95,12 +123,15 @@ pub const OPERATORS: &[&str] = &[
     "Squeeze",
     "Sub",
     "Sum",
+    "Swish",
     "Tanh",
     "ThresholdedRelu",
     "Tile",
     "Transpose",
     "Unsqueeze",
     "Upsample",
+    "Where",
+    "Xor",
 ];
 
 /// What lowers an operator.
@@ -120,10 +151,16 @@ fn lowering(domain: &str, op: &str) -> Option<Lower> {
         "Gemm" => layers::gemm,
         "MatMul" => layers::matmul,
         "LRN" => layers::local_response,
+        "ConvTranspose" => transposed::conv_transpose,
         "BatchNormalization" => layers::batch_normalization,
-        "InstanceNormalization" => layers::instance_normalization,
-        "LayerNormalization" => layers::layer_normalization,
+        "GroupNormalization" => normalize::group_normalization,
+        "InstanceNormalization" => normalize::instance_normalization,
+        "LayerNormalization" => normalize::layer_normalization,
+        "LpNormalization" => normalize::by_norm,
+        "MeanVarianceNormalization" => normalize::mean_variance,
+        "RMSNormalization" => normalize::root_mean_square,
         "MaxPool" | "AveragePool" => windows::pool,
+        "LpPool" => pooling::along_axes,
         "GlobalAveragePool" | "GlobalMaxPool" => windows::global_pool,
         "Resize" | "Upsample" => windows::resize,
         "Identity" | "Dropout" | "Cast" => structure::identity,
@@ -140,6 +177,13 @@ fn lowering(domain: &str, op: &str) -> Option<Lower> {
         op if op.starts_with("Reduce") && OPERATORS.contains(&op) => structure::reduce,
         "Add" | "Sub" | "Mul" | "Div" => elementwise::arithmetic,
         "Max" | "Min" | "Sum" | "Mean" => elementwise::variadic,
+        "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "And" | "Or" | "Xor" => {
+            logic::compare
+        }
+        "Not" => logic::negation,
+        "Where" => logic::choose,
+        "ArgMax" | "ArgMin" => logic::position,
+        "OneHot" => logic::one_hot,
         "Pow" => elementwise::pow,
         "Clip" => elementwise::clip,
         "LeakyRelu" | "PRelu" => elementwise::prelu,
@@ -170,6 +214,26 @@ pub(super) fn kind_fault(node: &Node<'_>) -> Option<String> {
         }
         .to_owned(),
     )
+}
+
+/// Whether result `index` of `node` has integers; `is_integer` says it of operands.
+pub(super) fn has_integers(
+    node: &Node<'_>,
+    index: usize,
+    is_integer: impl Fn(&str) -> bool,
+) -> bool {
+    let of = |index: usize| node.input(index).is_some_and(&is_integer);
+    match node.op() {
+        "QuantizeLinear" | "QLinearConv" | "QLinearMatMul" | "ConvInteger" | "MatMulInteger"
+        | "ArgMax" | "ArgMin" => true,
+        "DynamicQuantizeLinear" => index != 1,
+        "Cast" => i32::try_from(node.int("to", 1)).is_ok_and(tensors::is_integer),
+        "DequantizeLinear" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual"
+        | "Not" => false,
+        "OneHot" => of(2),
+        "Where" => of(1),
+        _ => of(0),
+    }
 }
 
 /// Adds what computes `node`.

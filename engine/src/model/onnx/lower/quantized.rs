@@ -4,6 +4,7 @@ use super::elementwise::Chain;
 use super::layers;
 use crate::graph::{BinaryOp, Op, ReduceOp, UnaryOp, ValueId};
 use crate::model::fault::{Fault, malformed, unsupported};
+use crate::model::onnx::fold::Block;
 use crate::model::onnx::importer::{Importer, floats};
 use crate::model::onnx::node::{Node, axis};
 use crate::model::onnx::tensors::Known;
@@ -25,11 +26,9 @@ fn encoding(
     importer: &mut Importer<'_>,
     node: &Node<'_>,
     at: usize,
-    rank: usize,
+    of_x: &[usize],
 ) -> Result<Encoding, Fault> {
-    if node.int("block_size", 0) != 0 {
-        return Err(unsupported("scales per block".into()));
-    }
+    let rank = of_x.len();
     if importer.known(node.required(at)?).is_none() {
         // Found at run time, as `DynamicQuantizeLinear` does: of all elements together, without a sign.
         let scale = importer.plain(node.required(at)?)?;
@@ -39,9 +38,17 @@ fn encoding(
         };
         return Ok(Encoding { scale, zero, signed: false });
     }
-    let scale = floats(importer.constant_of(node, at)?);
+    let block = Block::of(node, of_x)?;
+    let spread = |known: &Known| match &block {
+        Some(block) => Ok(floats(&block.spread(known)?)),
+        None => Ok(floats(known)),
+    };
+    if block.is_some() {
+        importer.spend(2 * of_x.iter().product::<usize>())?;
+    }
+    let scale = spread(importer.constant_of(node, at)?)?;
     let zero = match node.input(at + 1) {
-        Some(_) => floats(importer.constant_of(node, at + 1)?),
+        Some(_) => spread(importer.constant_of(node, at + 1)?)?,
         None => vec![0.0; scale.len()],
     };
     let signed = match node.input(at + 1) {
@@ -53,7 +60,9 @@ fn encoding(
             "has scales that are not positive, or of another number than zero points".into(),
         ));
     }
-    let shape = if scale.len() == 1 {
+    let shape = if block.is_some() {
+        of_x.to_vec()
+    } else if scale.len() == 1 {
         vec![1]
     } else {
         let at = axis(node.int("axis", 1), rank)?;
@@ -96,8 +105,8 @@ fn real(
 pub(super) fn quantize_linear(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(), Fault> {
     let (input, output) = (node.required(0)?, node.output()?);
     const INT8: i64 = 3;
-    let rank = importer.shape_of(input)?.len();
-    let mut e = encoding(importer, node, 1, rank)?;
+    let shape = importer.shape_of(input)?;
+    let mut e = encoding(importer, node, 1, &shape)?;
     match node.int("output_dtype", 0) {
         0 | 2 => {}
         INT8 => e.signed = true,
@@ -113,8 +122,8 @@ pub(super) fn quantize_linear(importer: &mut Importer<'_>, node: &Node<'_>) -> R
 /// `DequantizeLinear` of values that are computed at run time.
 pub(super) fn dequantize_linear(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(), Fault> {
     let (input, output) = (node.required(0)?, node.output()?);
-    let rank = importer.shape_of(input)?.len();
-    let e = encoding(importer, node, 1, rank)?;
+    let shape = importer.shape_of(input)?;
+    let e = encoding(importer, node, 1, &shape)?;
     let per_tensor = importer.shape(e.scale).iter().all(|&n| n == 1);
     let (x, channels_last) =
         if per_tensor { importer.as_it_is(input)? } else { (importer.plain(input)?, false) };
@@ -214,7 +223,7 @@ pub(super) fn qlinear_conv(importer: &mut Importer<'_>, node: &Node<'_>) -> Resu
     let zero = number(importer, node, 2)?;
     let x = importer.channels_last(node.required(0)?)?;
     let x = Chain::new(importer, output).with(BinaryOp::Sub, x, zero)?;
-    let sum = layers::convolution(importer, node, x, &weights, bias, output)?;
+    let sum = layers::convolution(importer, node, (x, false), &weights, bias, output)?;
     let y = requantized(importer, sum, factors, result, output)?;
     importer.bind_channels_last(output, y)
 }
@@ -226,7 +235,7 @@ pub(super) fn conv_integer(importer: &mut Importer<'_>, node: &Node<'_>) -> Resu
     let zero = if node.input(2).is_some() { number(importer, node, 2)? } else { 0.0 };
     let x = importer.channels_last(node.required(0)?)?;
     let x = Chain::new(importer, output).with(BinaryOp::Sub, x, zero)?;
-    let y = layers::convolution(importer, node, x, &weights, None, output)?;
+    let y = layers::convolution(importer, node, (x, false), &weights, None, output)?;
     importer.bind_channels_last(output, y)
 }
 

@@ -1,31 +1,44 @@
 //! Operators that move elements, change shapes or reduce axes.
 
-use super::elementwise::Chain;
+use super::elementwise::{Chain, cut as cut_fraction};
 use crate::graph::{BinaryOp, Op, ReduceOp, UnaryOp, ValueId};
 use crate::model::fault::{Fault, malformed, unsupported};
 use crate::model::onnx::fold::{permutation, resolve_shape, slices};
 use crate::model::onnx::importer::{Held, Importer, TO_NCHW, TO_NHWC};
 use crate::model::onnx::node::{Node, axes, axis};
+use crate::model::onnx::tensors::Known;
 
 /// `TensorProto.DataType` of fp32, and of integers that fp32 can hold.
 const FLOAT: i64 = 1;
 const INTEGERS: [i64; 6] = [2, 3, 4, 5, 6, 7];
+const BOOL: i64 = 9;
 
 /// `Identity`, `Dropout` (which does nothing behind training), and `Cast`: to integers it cuts what is behind the point.
 pub(super) fn identity(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(), Fault> {
     let (input, output) = (node.required(0)?, node.output()?);
-    if node.outputs().get(1).is_some_and(|mask| importer.is_read(mask)) {
-        return Err(unsupported("the mask of a dropout".into()));
+    let known = |index: usize| node.input(index).and_then(|name| importer.known(name));
+    let is = |known: Option<&Known>, zero: bool| {
+        known.is_some_and(|known| known.iter().all(|&x| (x == 0.0) == zero))
+    };
+    if node.op() == "Dropout" && is(known(2), false) && !is(known(1), true) {
+        return Err(unsupported("a dropout that trains".into()));
+    }
+    if let Some(mask) = node.outputs().get(1).filter(|mask| importer.is_read(mask)) {
+        let shape = importer.shape_of(input)?;
+        importer.know(mask, Known::ones(shape))?;
     }
     match (node.op(), node.int("to", FLOAT)) {
         ("Identity" | "Dropout", _) | (_, FLOAT) => importer.alias(output, input),
         (_, kind) if INTEGERS.contains(&kind) => {
             let (x, channels_last) = importer.as_it_is(input)?;
+            let y = cut_fraction(&mut Chain::new(importer, output), x)?;
+            importer.bind_as(output, y, channels_last)
+        }
+        (_, BOOL) => {
+            let (x, channels_last) = importer.as_it_is(input)?;
             let mut chain = Chain::new(importer, output);
             let sign = chain.unary(UnaryOp::Sign, x)?;
-            let magnitude = chain.unary(UnaryOp::Abs, x)?;
-            let whole = chain.unary(UnaryOp::Floor, magnitude)?;
-            let y = chain.binary(BinaryOp::Mul, whole, sign)?;
+            let y = chain.unary(UnaryOp::Abs, sign)?;
             importer.bind_as(output, y, channels_last)
         }
         (_, kind) => Err(unsupported(format!("a cast of run-time values to type {kind}"))),
@@ -111,12 +124,14 @@ pub(super) fn concat(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(),
     let rank = importer.shape_of(node.required(0)?)?.len();
     let at = axis(node.int("axis", 1), rank)?;
     let mut channels_last = false;
-    for name in node.inputs() {
+    let empty = |name: &&String| importer.known(name).is_some_and(|known| known.is_empty());
+    let names: Vec<&String> = node.inputs().iter().filter(|name| !empty(name)).collect();
+    for &name in &names {
         let last = matches!(importer.get(name)?, Held::Computed(computed) if computed.only_channels_last());
         channels_last |= last && rank == 4;
     }
-    let mut inputs = Vec::with_capacity(node.inputs().len());
-    for name in node.inputs() {
+    let mut inputs = Vec::with_capacity(names.len());
+    for name in names {
         inputs.push(if channels_last {
             importer.channels_last(name)?
         } else {
@@ -257,7 +272,11 @@ pub(super) fn split(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(), 
     for (output, size) in node.outputs().iter().zip(sizes) {
         let mut taken: Vec<(usize, isize, usize)> = shape.iter().map(|&n| (0, 1, n)).collect();
         taken[at] = (first, 1, size);
-        if !output.is_empty() {
+        if size == 0 {
+            let mut nothing = shape.clone();
+            nothing[at] = 0;
+            importer.know(output, Known::zeros(nothing))?;
+        } else if !output.is_empty() {
             cut(importer, input, taken, output)?;
         }
         first += size;
@@ -406,11 +425,86 @@ pub(super) fn reduce(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(),
     let x: ValueId = match node.op() {
         "ReduceL1" => chain.unary(UnaryOp::Abs, x)?,
         "ReduceL2" | "ReduceSumSquare" => chain.binary(BinaryOp::Mul, x, x)?,
+        "ReduceLogSumExp" => {
+            return log_sum_exp(importer, x, axes, (keep_dims, channels_last), output);
+        }
+        "ReduceProd" => {
+            let y = multiplied(importer, x, &axes, keep_dims, output)?;
+            return importer.bind_as(output, y, channels_last);
+        }
         _ => x,
     };
     let mut y = importer.push(Op::Reduce { op, axes, keep_dims }, vec![x], None, output)?;
-    if node.op() == "ReduceL2" {
-        y = Chain::new(importer, output).unary(UnaryOp::Sqrt, y)?;
+    let root = match node.op() {
+        "ReduceL2" => Some(UnaryOp::Sqrt),
+        "ReduceLogSum" => Some(UnaryOp::Log),
+        _ => None,
+    };
+    if let Some(root) = root {
+        y = Chain::new(importer, output).unary(root, y)?;
     }
     importer.bind_as(output, y, channels_last)
+}
+
+/// `max + log(sum(exp(x - max)))`.
+fn log_sum_exp(
+    importer: &mut Importer<'_>,
+    x: ValueId,
+    axes: Vec<usize>,
+    (keep_dims, channels_last): (bool, bool),
+    output: &str,
+) -> Result<(), Fault> {
+    let reduce = |op| Op::Reduce { op, axes: axes.clone(), keep_dims: true };
+    let largest = importer.push(reduce(ReduceOp::Max), vec![x], None, output)?;
+    let mut chain = Chain::new(importer, output);
+    let below = chain.binary(BinaryOp::Sub, x, largest)?;
+    let power = chain.unary(UnaryOp::Exp, below)?;
+    let sum = importer.push(reduce(ReduceOp::Sum), vec![power], None, output)?;
+    let mut chain = Chain::new(importer, output);
+    let log = chain.unary(UnaryOp::Log, sum)?;
+    let mut y = chain.binary(BinaryOp::Add, log, largest)?;
+    if !keep_dims {
+        let shape = importer.shape(y).iter().enumerate();
+        let shape: Vec<usize> =
+            shape.filter(|(axis, _)| !axes.contains(axis)).map(|(_, &n)| n).collect();
+        y = importer.push(Op::Reshape, vec![y], Some(&shape), output)?;
+    }
+    importer.bind_as(output, y, channels_last)
+}
+
+/// Most elements of an axis that are multiplied with each other.
+const MAX_PRODUCT: usize = 64;
+
+/// The product over `axes`, slice by slice.
+fn multiplied(
+    importer: &mut Importer<'_>,
+    x: ValueId,
+    axes: &[usize],
+    keep_dims: bool,
+    output: &str,
+) -> Result<ValueId, Fault> {
+    let mut x = x;
+    for &axis in axes {
+        let extent = importer.shape(x)[axis];
+        if extent > MAX_PRODUCT {
+            return Err(unsupported(format!("a product of {extent} elements")));
+        }
+        let mut product = None;
+        for index in 0..extent {
+            let index = importer.indices(&format!("{output}/{index}"), vec![index])?;
+            let part = importer.push(Op::Gather { axis }, vec![x, index], None, output)?;
+            product = Some(match product {
+                None => part,
+                Some(so_far) => Chain::new(importer, output).binary(BinaryOp::Mul, so_far, part)?,
+            });
+        }
+        x = product.unwrap_or(x);
+    }
+    if keep_dims {
+        return Ok(x);
+    }
+    let shape = importer.shape(x).iter().enumerate();
+    let shape: Vec<usize> =
+        shape.filter(|(axis, _)| !axes.contains(axis)).map(|(_, &n)| n).collect();
+    importer.push(Op::Reshape, vec![x], Some(&shape), output)
 }

@@ -2,59 +2,84 @@
 
 use super::elementwise::Chain;
 use super::layers;
+use super::pooling;
 use super::resample::{Interpolation, Resized};
 use crate::graph::{Activation, BinaryOp, Op, Padding, ReduceOp, ValueId, Window};
 use crate::model::fault::{Fault, malformed, unsupported};
 use crate::model::onnx::importer::Importer;
 use crate::model::onnx::node::{Node, axis};
 
-/// A window's parameters as ONNX gives them, over an input of `[height, width]`.
+/// A window's parameters along one axis.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) dilation: usize,
+    /// Padding before and behind the input.
+    pub(super) before: usize,
+    pub(super) after: usize,
+}
+
+/// A window's parameters as ONNX gives them, over an input of these extents.
+pub(super) fn spans(
+    node: &Node<'_>,
+    kernel: &[usize],
+    input: &[usize],
+) -> Result<Vec<Span>, Fault> {
+    let axes = kernel.len();
+    let numbers = |name: &str| -> Result<Vec<usize>, Fault> {
+        let Some(given) = node.ints(name) else { return Ok(vec![1; axes]) };
+        let all: Option<Vec<usize>> = given.iter().map(|&n| usize::try_from(n).ok()).collect();
+        all.filter(|all| all.len() == axes && !all.contains(&0))
+            .ok_or_else(|| malformed(format!("has {name} of {given:?}")))
+    };
+    let (stride, dilation) = (numbers("strides")?, numbers("dilations")?);
+    let mode = node.text("auto_pad", "NOTSET");
+    let mut pads = vec![0; 2 * axes];
+    if let ("NOTSET", Some(given)) = (mode, node.ints("pads")) {
+        let all: Option<Vec<usize>> = given.iter().map(|&n| usize::try_from(n).ok()).collect();
+        pads = all
+            .filter(|all| all.len() == 2 * axes)
+            .ok_or_else(|| unsupported(format!("pads of {given:?}")))?;
+    }
+    let same = match mode {
+        "NOTSET" | "VALID" => None,
+        "SAME_UPPER" => Some(true),
+        "SAME_LOWER" => Some(false),
+        other => return Err(malformed(format!("has auto_pad {other:?}"))),
+    };
+    let span = |axis: usize| {
+        let (stride, dilation) = (stride[axis], dilation[axis]);
+        let (mut before, mut after) = (pads[axis], pads[axis + axes]);
+        if let Some(upper) = same {
+            let covered = (input[axis].div_ceil(stride) - 1).saturating_mul(stride);
+            let reach = (kernel[axis].max(1) - 1).saturating_mul(dilation).saturating_add(1);
+            let total = covered.saturating_add(reach).saturating_sub(input[axis]);
+            let less = total / 2;
+            (before, after) = if upper { (less, total - less) } else { (total - less, less) };
+        }
+        Span { kernel: kernel[axis], stride, dilation, before, after }
+    };
+    Ok((0..axes).map(span).collect())
+}
+
+/// The same over rows and columns; a single axis is that of the columns.
 pub(super) fn window(
     node: &Node<'_>,
     kernel: [usize; 2],
     input: [usize; 2],
+    columns_only: bool,
 ) -> Result<Window, Fault> {
-    let pair = |name: &str| -> Result<[usize; 2], Fault> {
-        let Some(given) = node.ints(name) else { return Ok([1, 1]) };
-        match given {
-            &[a, b] => usize::try_from(a).ok().zip(usize::try_from(b).ok()).map(|(a, b)| [a, b]),
-            _ => None,
-        }
-        .filter(|all| !all.contains(&0))
-        .ok_or_else(|| malformed(format!("has {name} of {given:?}")))
+    let first = usize::from(columns_only);
+    let given = spans(node, &kernel[first..], &input[first..])?;
+    let none = Span { kernel: 1, stride: 1, dilation: 1, before: 0, after: 0 };
+    let (v, h) = match given[..] {
+        [v, h] => (v, h),
+        _ => (none, given.first().copied().unwrap_or(none)),
     };
-    let (stride, dilation) = (pair("strides")?, pair("dilations")?);
-    let mut pads = [[0; 2]; 2];
-    match node.text("auto_pad", "NOTSET") {
-        "NOTSET" => {
-            if let Some(given) = node.ints("pads") {
-                let all: Option<Vec<usize>> =
-                    given.iter().map(|&n| usize::try_from(n).ok()).collect();
-                let Some([top, left, bottom, right]) =
-                    all.and_then(|all| <[usize; 4]>::try_from(all).ok())
-                else {
-                    return Err(unsupported(format!("pads of {given:?}")));
-                };
-                pads = [[top, bottom], [left, right]];
-            }
-        }
-        "VALID" => {}
-        mode @ ("SAME_UPPER" | "SAME_LOWER") => {
-            for axis in 0..2 {
-                let steps = input[axis].div_ceil(stride[axis]);
-                let covered = (steps - 1).saturating_mul(stride[axis]);
-                let reach =
-                    (kernel[axis].max(1) - 1).saturating_mul(dilation[axis]).saturating_add(1);
-                let total = covered.saturating_add(reach).saturating_sub(input[axis]);
-                let less = total / 2;
-                pads[axis] =
-                    if mode == "SAME_UPPER" { [less, total - less] } else { [total - less, less] };
-            }
-        }
-        other => return Err(malformed(format!("has auto_pad {other:?}"))),
-    }
-    let [[top, bottom], [left, right]] = pads;
-    Ok(Window { kernel, stride, dilation, padding: Padding { top, bottom, left, right } })
+    let padding = Padding { top: v.before, bottom: v.after, left: h.before, right: h.after };
+    let (stride, dilation) = ([v.stride, h.stride], [v.dilation, h.dilation]);
+    Ok(Window { kernel, stride, dilation, padding })
 }
 
 /// `MaxPool` and `AveragePool`.
@@ -64,6 +89,11 @@ pub(super) fn pool(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(), F
     if node.has_output(1) {
         return Err(unsupported("the positions of the largest elements".into()));
     }
+    let gaps = node.ints("dilations").is_some_and(|all| all.iter().any(|&n| n != 1));
+    let partly_counted = node.int("count_include_pad", 0) != 0 && node.int("ceil_mode", 0) != 0;
+    if importer.shape_of(input)?.len() != 4 || gaps || (partly_counted && !max) {
+        return pooling::along_axes(importer, node);
+    }
     let mut x = importer.channels_last(input)?;
     let &[n, h, w, c] = importer.shape(x) else { return Err(malformed("has no four axes".into())) };
     let kernel = match node.ints("kernel_shape") {
@@ -71,19 +101,11 @@ pub(super) fn pool(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(), F
         _ => None,
     };
     let (kh, kw) = kernel.ok_or_else(|| malformed("has no kernel of two extents".into()))?;
-    let mut window = window(node, [kh, kw], [h, w])?;
-    if window.dilation != [1, 1] {
-        return Err(unsupported(format!("a dilation of {:?}", window.dilation)));
-    }
+    let mut window = window(node, [kh, kw], [h, w], false)?;
     let counts_padding = !max && node.int("count_include_pad", 0) != 0;
     if node.int("ceil_mode", 0) != 0 {
         let more = round_up(&window, [h, w])
             .ok_or_else(|| malformed("has an impossible window".into()))?;
-        if counts_padding && more != [0, 0] {
-            return Err(unsupported(
-                "padding that is counted and a size that is rounded up".into(),
-            ));
-        }
         window.padding.bottom += more[0];
         window.padding.right += more[1];
     }
