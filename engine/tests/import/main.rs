@@ -8,4 +8,6 @@ mod operators;
 mod robustness;
 #[path = "../support/mod.rs"]
 mod support;
+mod variants;
 mod zoo;
+mod zoo_onnx;

@@ -15,8 +15,10 @@ use quantrack_engine::model::onnx::schema::{
 };
 use quantrack_engine::model::{Dimensions, ImportError, import, import_with};
 use quantrack_engine::plan::{Plan, Session};
-use quantrack_engine::quantize::{Recipe, quantize};
+use quantrack_engine::quantize::{Recipe, default_recipe, quantize};
 use quantrack_engine::{Level, Serial, Tensor, oracle};
+
+use crate::zoo_onnx;
 
 const FLOAT: i32 = 1;
 
@@ -219,8 +221,41 @@ fn survives(bytes: &[u8]) {
 }
 
 #[test]
+fn every_operator_imports_and_computes_the_same_by_plan_as_by_the_oracle() {
+    for model in zoo_onnx::zoo() {
+        let graph = import(&model.bytes).unwrap_or_else(|error| panic!("{}: {error}", model.name));
+        let inputs: Vec<Tensor> = graph
+            .inputs
+            .iter()
+            .map(|&id| {
+                let mut count = 0.0;
+                Tensor::from_shape_simple_fn(graph.values[id].shape.as_slice(), || {
+                    count += 1.0;
+                    f32::sin(count) * 2.0
+                })
+            })
+            .collect();
+        let expected = oracle::run(&graph, &inputs).unwrap();
+        let variant = quantize(&graph, Level::Fp32, &default_recipe(Level::Fp32), None).unwrap();
+        let plan = Plan::new(&variant, &CpuFeatures::detect()).unwrap();
+        let results = Session::new(Arc::new(plan)).run(&inputs, &Serial).unwrap();
+        for (result, expected) in results.iter().zip(&expected) {
+            assert_eq!(result.shape(), expected.shape(), "{}", model.name);
+            for (a, b) in result.iter().zip(expected) {
+                let near = (a - b).abs() <= 1e-4 * (1.0 + b.abs()) || a.is_nan() && b.is_nan();
+                assert!(near, "{}: {a} instead of {b}", model.name);
+            }
+        }
+    }
+}
+
+#[test]
 fn every_truncation_and_every_byte_replaced() {
-    let mut bytes = network().encode_to_vec();
+    let models = zoo_onnx::zoo().into_iter().map(|model| model.bytes);
+    models.chain([network().encode_to_vec()]).for_each(damaged_anywhere);
+}
+
+fn damaged_anywhere(mut bytes: Vec<u8>) {
     for length in 0..bytes.len() {
         survives(&bytes[..length]);
     }
@@ -239,9 +274,14 @@ proptest! {
 
     #[test]
     fn several_bytes_replaced(
+        which in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
-        let mut bytes = network().encode_to_vec();
+        let zoo = zoo_onnx::zoo();
+        let mut bytes = match which.index(zoo.len() + 1) {
+            0 => network().encode_to_vec(),
+            index => zoo[index - 1].bytes.clone(),
+        };
         for (place, byte) in changes {
             let place = place.index(bytes.len());
             bytes[place] = byte;

@@ -1,9 +1,11 @@
-//! Writes the seeds of `import_tflite` and `decode_variant` into folders of a folder: the small models of the engine's tests,
+//! Writes the seeds of `import_tflite`, `import_onnx` and `decode_variant` into folders of a folder: the small models of the engine's tests,
 //! and their variants at every level.
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../../engine/tests/import/zoo.rs"]
 mod zoo;
+#[path = "../../../engine/tests/import/zoo_onnx.rs"]
+mod zoo_onnx;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -26,6 +28,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
         std::fs::write(models.join(name + ".tflite"), model.bytes)?;
+    }
+    let models = folder.join("import_onnx");
+    std::fs::create_dir_all(&models)?;
+    for model in zoo_onnx::zoo() {
+        std::fs::write(models.join(model.name + ".onnx"), model.bytes)?;
     }
     Ok(())
 }
