@@ -18,7 +18,7 @@ use super::micro::BinGemm;
 pub(super) static KERNELS: &[&BinGemm] = &[
     &portable::GEMM_2X4,
     #[cfg(target_arch = "x86_64")]
-    &avx2::GEMM_4X4,
+    &avx2::GEMM_8X32,
     #[cfg(target_arch = "x86_64")]
     &avx512::GEMM_8X16,
     #[cfg(target_arch = "aarch64")]

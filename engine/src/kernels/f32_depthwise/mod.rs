@@ -18,7 +18,7 @@ use super::micro::F32Depthwise;
 pub(super) static KERNELS: &[&F32Depthwise] = &[
     &portable::DEPTHWISE_8,
     #[cfg(target_arch = "x86_64")]
-    &avx2::DEPTHWISE_16,
+    &avx2::DEPTHWISE_8X8,
     #[cfg(target_arch = "x86_64")]
     &avx512::DEPTHWISE_16,
     #[cfg(target_arch = "x86_64")]

@@ -18,6 +18,8 @@ pub(super) static KERNELS: &[&F32Gemm] = &[
     #[cfg(target_arch = "x86_64")]
     &avx2::GEMM_6X16,
     #[cfg(target_arch = "x86_64")]
+    &avx2::GEMM_1X64,
+    #[cfg(target_arch = "x86_64")]
     &avx512::GEMM_16X16,
     #[cfg(target_arch = "x86_64")]
     &avx512::GEMM_12X32,

@@ -16,7 +16,7 @@ use super::micro::I8Depthwise;
 pub(super) static KERNELS: &[&I8Depthwise] = &[
     &portable::DEPTHWISE_8,
     #[cfg(target_arch = "x86_64")]
-    &avx2::DEPTHWISE_16,
+    &avx2::DEPTHWISE_8X8,
     #[cfg(target_arch = "x86_64")]
     &avx512::DEPTHWISE_32,
     #[cfg(target_arch = "aarch64")]

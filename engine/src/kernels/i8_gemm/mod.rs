@@ -20,7 +20,7 @@ use super::micro::I8Gemm;
 pub(super) static KERNELS: &[&I8Gemm] = &[
     &portable::GEMM_4X8,
     #[cfg(target_arch = "x86_64")]
-    &avx2::GEMM_3X8,
+    &avx2::GEMM_6X16,
     #[cfg(target_arch = "x86_64")]
     &avx512::GEMM_16X16,
     #[cfg(target_arch = "x86_64")]
