@@ -24,28 +24,29 @@ use super::micro::Requant;
 pub(crate) unsafe fn scale<const N: usize>(
     requant: &Requant,
     column: usize,
-    acc: &mut [__m256i; N],
-) {
+    mut acc: [__m256i; N],
+) -> [__m256i; N] {
     // SAFETY: the caller vouches for the arrays; the negative set is read only when it is there.
     unsafe {
         if !requant.only_right {
-            for acc in acc {
+            for acc in &mut acc {
                 *acc = scale_any(requant, column, *acc);
             }
-            return;
+            return acc;
         }
         let positive = Factors::load(requant.multiplier, requant.right, column);
         if requant.negative_multiplier.is_null() {
-            for acc in acc {
+            for acc in &mut acc {
                 *acc = positive.apply(*acc);
             }
-            return;
+            return acc;
         }
         let negative = Factors::load(requant.negative_multiplier, requant.negative_right, column);
-        for acc in acc {
+        for acc in &mut acc {
             *acc = Factors::by_sign(&positive, &negative, *acc).apply(*acc);
         }
     }
+    acc
 }
 
 /// Stores the first `count` (up to 16) bytes of `x`.

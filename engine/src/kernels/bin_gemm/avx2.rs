@@ -124,7 +124,7 @@ unsafe fn rows<const R: usize>(args: &BinGemmArgs) {
                     counts.widen_halves();
                     in_halves = 0;
                 }
-                count(&mut counts.bytes, args.a.add(tap * MR), word, w);
+                counts.bytes = count(counts.bytes, args.a.add(tap * MR), word, w);
                 in_bytes += 1;
                 w = w.add(8 * NR);
             }
@@ -147,11 +147,11 @@ struct Offsets([u8; 16]);
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn count<const R: usize>(
-    bytes: &mut [__m256i; R],
+    mut bytes: [__m256i; R],
     a: *const *const u64,
     word: usize,
     w: *const u8,
-) {
+) -> [__m256i; R] {
     let mut offsets = [Offsets([0; 16]); R];
     let low_half = _mm256_set1_epi8(15);
     // SAFETY: as above. Offsets are multiples of 16 below 256, where the tables are.
@@ -172,6 +172,7 @@ unsafe fn count<const R: usize>(
             }
         }
     }
+    bytes
 }
 
 /// For each of eight bytes its low and its high half, times 16.
@@ -220,7 +221,7 @@ unsafe fn finish<const R: usize>(args: &BinGemmArgs, counts: &mut [[__m256i; R];
             }
             if 8 * group < args.cols {
                 if args.sums.is_null() {
-                    scale(&args.requant, 8 * group, acc);
+                    *acc = scale(&args.requant, 8 * group, *acc);
                 } else {
                     store_sums(args, 8 * group, acc);
                 }

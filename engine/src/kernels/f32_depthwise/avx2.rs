@@ -38,18 +38,18 @@ type Segments = unsafe fn(&F32DepthwiseArgs);
 
 /// The multiplications of a row of the window.
 trait Row {
-    /// Adds the products of a row of the window to `acc`.
+    /// Adds the products of a row of the window to `acc`, which comes and goes by value to stay in registers.
     ///
     /// # Safety
     /// AVX2 and FMA are there. `row` has the pointers of `P` outputs, each readable for eight elements from `channel`
     /// on; `w` has `width` vectors.
     unsafe fn multiply<const P: usize>(
-        acc: &mut [__m256; P],
+        acc: [__m256; P],
         row: *const *const f32,
         channel: usize,
         w: *const f32,
         taps: (usize, usize),
-    );
+    ) -> [__m256; P];
 }
 
 /// Repeats `$body` for every column of the longest segment: eight outputs, two pixels apart, of windows five wide. A loop of
@@ -65,12 +65,12 @@ impl<const W: usize, const S: usize> Row for Shared<W, S> {
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     unsafe fn multiply<const P: usize>(
-        acc: &mut [__m256; P],
+        mut acc: [__m256; P],
         row: *const *const f32,
         channel: usize,
         w: *const f32,
         _: (usize, usize),
-    ) {
+    ) -> [__m256; P] {
         // SAFETY: as above, for (P - 1) * S + W pixels.
         unsafe {
             let mut weights = [_mm256_setzero_ps(); W];
@@ -89,6 +89,7 @@ impl<const W: usize, const S: usize> Row for Shared<W, S> {
                 }
             });
         }
+        acc
     }
 }
 
@@ -99,12 +100,12 @@ impl Row for Separate {
     #[inline]
     #[target_feature(enable = "avx2,fma")]
     unsafe fn multiply<const P: usize>(
-        acc: &mut [__m256; P],
+        mut acc: [__m256; P],
         row: *const *const f32,
         channel: usize,
         w: *const f32,
         (width, step): (usize, usize),
-    ) {
+    ) -> [__m256; P] {
         for x in 0..width {
             // SAFETY: as above.
             unsafe {
@@ -115,6 +116,7 @@ impl Row for Separate {
                 }
             }
         }
+        acc
     }
 }
 
@@ -158,7 +160,7 @@ unsafe fn segment<R: Row, const P: usize>(args: &F32DepthwiseArgs, pixel: usize)
             w = w.add(NR);
             for y in 0..height {
                 let row = args.taps.row(pixel, y);
-                R::multiply(&mut acc, row, channel, w, (width, args.taps.step));
+                acc = R::multiply(acc, row, channel, w, (width, args.taps.step));
                 w = w.add(NR * width);
             }
             finish(args, channel, acc, c.add(channel));

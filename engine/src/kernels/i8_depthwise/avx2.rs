@@ -110,11 +110,11 @@ fn multiply_add(acc: &mut __m256i, a: __m256i, w: __m256i) {
 
 /// The multiplications of rows of the window.
 trait Multiply {
-    /// Adds the products to `acc`.
+    /// Adds the products to `acc`, which comes and goes by value to stay in registers.
     ///
     /// # Safety
     /// AVX2 is there, and `rows` has the pixels of `P` outputs.
-    unsafe fn multiply<const P: usize>(acc: &mut [__m256i; P], rows: Rows);
+    unsafe fn multiply<const P: usize>(acc: [__m256i; P], rows: Rows) -> [__m256i; P];
 }
 
 /// Repeats `$body` for every column of the longest segment: eight outputs, two pixels apart, of windows five wide. A loop of
@@ -129,7 +129,7 @@ struct Shared<const W: usize, const S: usize>;
 impl<const W: usize, const S: usize> Multiply for Shared<W, S> {
     #[inline]
     #[target_feature(enable = "avx2")]
-    unsafe fn multiply<const P: usize>(acc: &mut [__m256i; P], rows: Rows) {
+    unsafe fn multiply<const P: usize>(mut acc: [__m256i; P], rows: Rows) -> [__m256i; P] {
         // SAFETY: the caller vouches for (P - 1) * S + W pixels and W weights.
         unsafe {
             let mut weights = [_mm256_setzero_si256(); W];
@@ -147,6 +147,7 @@ impl<const W: usize, const S: usize> Multiply for Shared<W, S> {
                 }
             });
         }
+        acc
     }
 }
 
@@ -156,7 +157,7 @@ struct Separate;
 impl Multiply for Separate {
     #[inline]
     #[target_feature(enable = "avx2")]
-    unsafe fn multiply<const P: usize>(acc: &mut [__m256i; P], rows: Rows) {
+    unsafe fn multiply<const P: usize>(mut acc: [__m256i; P], rows: Rows) -> [__m256i; P] {
         for x in 0..rows.width {
             // SAFETY: the caller vouches for the pixels of P outputs.
             unsafe {
@@ -166,6 +167,7 @@ impl Multiply for Separate {
                 }
             }
         }
+        acc
     }
 }
 
@@ -207,8 +209,8 @@ unsafe fn segment<M: Multiply, const P: usize>(args: &I8DepthwiseArgs, pixel: us
             let mut acc = [_mm256_loadu_si256(block.cast()); P];
             for y in (0..height).step_by(2) {
                 let other = (y + 1).min(height - 1);
-                M::multiply(
-                    &mut acc,
+                acc = M::multiply(
+                    acc,
                     Rows {
                         pixels: [args.taps.row(pixel, y), args.taps.row(pixel, other)],
                         channel,
@@ -233,13 +235,13 @@ unsafe fn segment<M: Multiply, const P: usize>(args: &I8DepthwiseArgs, pixel: us
 unsafe fn finish<const P: usize>(
     args: &I8DepthwiseArgs,
     channel: usize,
-    mut acc: [__m256i; P],
+    acc: [__m256i; P],
     c: *mut i8,
 ) {
     let count = NR.min(args.channels - channel);
     // SAFETY: as above.
     unsafe {
-        scale(&args.requant, channel, &mut acc);
+        let acc = scale(&args.requant, channel, acc);
         for p in (0..P).step_by(2) {
             let two = narrow(&args.requant, [acc[p], acc[(p + 1).min(P - 1)]]);
             store(two, c.add(p * args.c_stride), count);

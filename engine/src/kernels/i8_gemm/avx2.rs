@@ -72,16 +72,14 @@ unsafe fn rows<const R: usize>(args: &I8GemmArgs) {
             for first in (0..args.channels).step_by(CHUNK) {
                 let channels = CHUNK.min(args.channels - first);
                 widen::<R>(a, first, channels, wide);
-                for pair in 0..channels.div_ceil(2) {
-                    multiply(&mut acc, wide, pair, w);
-                    w = w.add(2 * NR);
-                }
+                let pairs = channels.div_ceil(2);
+                acc = multiply(acc, wide, pairs, w);
+                w = w.add(2 * NR * pairs);
             }
         }
-        scale(&args.requant, 0, &mut acc[0]);
-        scale(&args.requant, 8, &mut acc[1]);
+        let (low, high) = (scale(&args.requant, 0, acc[0]), scale(&args.requant, 8, acc[1]));
         for r in 0..R {
-            let results = narrow(&args.requant, [acc[0][r], acc[1][r]]);
+            let results = narrow(&args.requant, [low[r], high[r]]);
             store(results, args.c.add(r * args.c_stride), args.cols);
         }
     }
@@ -111,26 +109,30 @@ unsafe fn widen<const R: usize>(
     }
 }
 
-/// Adds the products of two channels.
+/// Adds the products of pairs of channels. Sums come and go by value: of what a pointer leads to, each step would be stored.
 ///
 /// # Safety
-/// `wide` has R rows with that pair of channels, `w` NR pairs of weights.
+/// `wide` has R rows with so many pairs, `w` NR pairs of weights for each.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn multiply<const R: usize>(
-    acc: &mut [[__m256i; R]; 2],
+    mut acc: [[__m256i; R]; 2],
     wide: *const [i16; CHUNK],
-    pair: usize,
-    w: *const i8,
-) {
-    // SAFETY: as above.
-    unsafe {
-        let w0 = _mm256_cvtepi8_epi16(_mm_loadu_si128(w.cast()));
-        let w1 = _mm256_cvtepi8_epi16(_mm_loadu_si128(w.add(NR).cast()));
-        for r in 0..R {
-            let a = _mm256_set1_epi32(*wide.add(r).cast::<i32>().add(pair));
-            acc[0][r] = _mm256_add_epi32(acc[0][r], _mm256_madd_epi16(a, w0));
-            acc[1][r] = _mm256_add_epi32(acc[1][r], _mm256_madd_epi16(a, w1));
+    pairs: usize,
+    mut w: *const i8,
+) -> [[__m256i; R]; 2] {
+    for pair in 0..pairs {
+        // SAFETY: as above.
+        unsafe {
+            let w0 = _mm256_cvtepi8_epi16(_mm_loadu_si128(w.cast()));
+            let w1 = _mm256_cvtepi8_epi16(_mm_loadu_si128(w.add(NR).cast()));
+            for r in 0..R {
+                let a = _mm256_set1_epi32(*wide.add(r).cast::<i32>().add(pair));
+                acc[0][r] = _mm256_add_epi32(acc[0][r], _mm256_madd_epi16(a, w0));
+                acc[1][r] = _mm256_add_epi32(acc[1][r], _mm256_madd_epi16(a, w1));
+            }
+            w = w.add(2 * NR);
         }
     }
+    acc
 }
