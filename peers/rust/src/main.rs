@@ -8,9 +8,12 @@ use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
-use rten::Model;
+use rten::{Dimension, Model};
+use rten_tensor::Tensor;
 use rten_tensor::prelude::*;
-use tract_onnx::prelude::*;
+use tract_onnx::prelude::{
+    Framework as _, InferenceModelExt as _, IntoRunnable as _, TValue, Tensor as TractTensor, tvec,
+};
 
 type Failure = Box<dyn Error>;
 type Run = Box<dyn FnMut() -> Result<(), Failure>>;
@@ -21,7 +24,7 @@ fn tract(file: &Path) -> Result<Run, Failure> {
     let fact = model.input_fact(0)?.clone();
     let shape: Vec<usize> = fact.shape.as_concrete().ok_or("a shape is unknown")?.to_vec();
     let plan = model.into_runnable()?;
-    let input: TValue = Tensor::zero::<f32>(&shape)?.into();
+    let input: TValue = TractTensor::zero::<f32>(&shape)?.into();
     Ok(Box::new(move || {
         plan.run(tvec!(input.clone()))?;
         Ok(())
@@ -32,18 +35,16 @@ fn tract(file: &Path) -> Result<Run, Failure> {
 fn rten(file: &Path) -> Result<Run, Failure> {
     let model = Model::load_file(file)?;
     let port = *model.input_ids().first().ok_or("it has no input")?;
-    let shape = model.node_info(port).and_then(|info| info.shape()).ok_or("a shape is unknown")?;
-    let shape: Vec<usize> = shape
-        .iter()
-        .map(|dimension| match dimension {
-            rten::Dimension::Fixed(extent) => Ok(*extent),
-            rten::Dimension::Symbolic(_) => Err("a shape is unknown"),
-        })
-        .collect::<Result<_, _>>()?;
-    let input = rten_tensor::NdTensor::<f32, 1>::zeros([shape.iter().product()]);
-    let input = input.into_dyn().into_shape(shape.as_slice());
+    let extent = |dimension: Dimension| match dimension {
+        Dimension::Fixed(extent) => Some(extent),
+        Dimension::Symbolic(_) => None,
+    };
+    let shape = model.input_shape(0).unwrap_or_default();
+    let shape: Option<Vec<usize>> = shape.into_iter().map(extent).collect();
+    let shape = shape.ok_or("a shape is unknown")?;
+    let input = Tensor::<f32>::zeros(&shape);
     Ok(Box::new(move || {
-        model.run_n::<1>(vec![(port, input.view().into())], [model.output_ids()[0]], None)?;
+        model.run(vec![(port, input.view().into())], model.output_ids(), None)?;
         Ok(())
     }))
 }
@@ -68,7 +69,9 @@ fn main() -> Result<(), Failure> {
             let start = Instant::now();
             run()?;
             let ns = start.elapsed().as_nanos();
-            rows.push(format!(r#"{{"case": {case:?}, "who": {who:?}, "level": "fp32", "ns": {ns}}}"#));
+            rows.push(format!(
+                r#"{{"case": {case:?}, "who": {who:?}, "level": "fp32", "ns": {ns}}}"#
+            ));
         }
         writeln!(out, "[{}]", rows.join(", "))?;
         out.flush()?;
