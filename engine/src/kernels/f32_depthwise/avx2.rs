@@ -190,7 +190,7 @@ unsafe fn finish<const P: usize>(
                 *x = _mm256_blendv_ps(*x, _mm256_mul_ps(*x, slopes), *x);
             }
         }
-        for (p, x) in acc.into_iter().enumerate() {
+        for (p, &x) in acc.iter().enumerate() {
             let x = _mm256_min_ps(_mm256_max_ps(x, min), max);
             let c = c.add(p * args.c_stride);
             if left >= NR {

@@ -83,13 +83,14 @@ unsafe fn rows<const R: usize, const MR: usize, const V: usize>(args: &F32GemmAr
                 w = w.add(LANES * V);
             }
         }
-        for (r, acc) in acc.into_iter().enumerate() {
+        for (r, &acc) in acc.iter().enumerate() {
             store_row(args, acc, args.c.add(r * args.c_stride));
         }
     }
 }
 
-/// `V` vectors from `p` on. (No closures here: functions that call them have not the instructions, so they may stay calls.)
+/// `V` vectors from `p` on. (No closures nor arrays by value in loops here: what calls and drops them
+/// has not the instructions, so it may stay a call.)
 ///
 /// # Safety
 /// `p` is readable for them.
@@ -118,7 +119,7 @@ unsafe fn store_row<const V: usize>(args: &F32GemmArgs, mut row: [__m256; V], c:
                 *x = _mm256_blendv_ps(*x, _mm256_mul_ps(*x, slopes), *x);
             }
         }
-        for (v, x) in row.into_iter().enumerate() {
+        for (v, &x) in row.iter().enumerate() {
             let x = _mm256_min_ps(_mm256_max_ps(x, min), max);
             let first = LANES * v;
             if first + LANES <= args.cols {
