@@ -51,7 +51,7 @@ pub struct F32GemmArgs {
     pub taps: usize,
     /// For each tile `taps * mr` pointers, tap-major; entries of rows beyond `rows` repeat a valid one.
     pub a: *const *const f32,
-    /// The packed panel, 64-byte aligned.
+    /// The packed panel, 64-byte aligned, readable for [`SLACK`] bytes past its end.
     pub w: *const f32,
     /// First element of the first tile.
     pub c: *mut f32,
@@ -282,7 +282,7 @@ pub struct I8DepthwiseArgs {
     /// Where the taps are.
     pub taps: Taps<i8>,
     /// Packed weights, -127..=127, in blocks of `nr` channels: `[bias i32; nr]`, then for each group of `kr` taps (zeros for those
-    /// beyond the last) `[[w i8; kr]; nr]`.
+    /// beyond the last) `[[w i8; kr]; nr]`. Readable for [`SLACK`] bytes past their end.
     pub w: *const i8,
     /// For each block of channels and row of the window, whether the products of that row add up in 16 bits, whatever the
     /// activations: the magnitudes of each channel's weights sum to 255 at most.

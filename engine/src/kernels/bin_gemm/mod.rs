@@ -26,5 +26,5 @@ pub(super) static KERNELS: &[&BinGemm] = &[
     #[cfg(target_arch = "aarch64")]
     &neon_bytes::GEMM_4X32,
     #[cfg(target_arch = "arm")]
-    &neon_v7::GEMM_2X4,
+    &neon_v7::GEMM_4X32,
 ];

@@ -26,5 +26,5 @@ pub(super) static KERNELS: &[&F32Depthwise] = &[
     #[cfg(target_arch = "aarch64")]
     &neon::DEPTHWISE_4X8,
     #[cfg(target_arch = "arm")]
-    &neon_v7::DEPTHWISE_8,
+    &neon_v7::DEPTHWISE_4X8,
 ];

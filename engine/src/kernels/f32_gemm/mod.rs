@@ -26,5 +26,5 @@ pub(super) static KERNELS: &[&F32Gemm] = &[
     #[cfg(target_arch = "aarch64")]
     &neon::GEMM_10X8,
     #[cfg(target_arch = "arm")]
-    &neon_v7::GEMM_4X8,
+    &neon_v7::GEMM_5X8,
 ];

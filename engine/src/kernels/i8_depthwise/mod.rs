@@ -22,5 +22,5 @@ pub(super) static KERNELS: &[&I8Depthwise] = &[
     #[cfg(target_arch = "aarch64")]
     &neon::DEPTHWISE_8X4,
     #[cfg(target_arch = "arm")]
-    &neon_v7::DEPTHWISE_8,
+    &neon_v7::DEPTHWISE_8X4,
 ];
