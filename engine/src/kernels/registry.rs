@@ -62,6 +62,9 @@ const CYCLES: &[(&str, usize, usize)] = &[
     ("i4_gemm_4x4c16_neon", 45, 280),
     ("bin_gemm_4x4w1_neon", 32, 150),
     ("bin_gemm_4x32b_neon", 240, 400),
+    ("i8_gemm_4x8_neon_v7", 10, 140),
+    ("i8_gemm_1x8c16_neon_v7", 41, 120),
+    ("i4_gemm_4x8c16_neon_v7", 96, 400),
 ];
 
 /// What a matrix product or convolution has to compute.

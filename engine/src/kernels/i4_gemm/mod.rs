@@ -7,6 +7,8 @@
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "arm")]
+mod neon_v7;
 mod portable;
 
 use super::micro::I8Gemm;
@@ -20,4 +22,6 @@ pub(super) static KERNELS: &[&I8Gemm] = &[
     &avx512::GEMM_12X32,
     #[cfg(target_arch = "aarch64")]
     &neon::GEMM_4X4,
+    #[cfg(target_arch = "arm")]
+    &neon_v7::GEMM_4X8,
 ];

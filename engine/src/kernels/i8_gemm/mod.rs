@@ -12,6 +12,8 @@ mod neon_dot;
 mod neon_lane;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
+#[cfg(target_arch = "arm")]
+mod neon_v7_row;
 mod portable;
 
 use super::micro::I8Gemm;
@@ -33,4 +35,6 @@ pub(super) static KERNELS: &[&I8Gemm] = &[
     &neon_lane::GEMM_8X8,
     #[cfg(target_arch = "arm")]
     &neon_v7::GEMM_4X8,
+    #[cfg(target_arch = "arm")]
+    &neon_v7_row::GEMM_1X8,
 ];
