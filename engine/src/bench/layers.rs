@@ -56,6 +56,28 @@ fn results(level: Level, shape: &ConvShape) -> usize {
     activations(level, shape.out_pixels(), shape.out_c)
 }
 
+/// Weights `[columns, depth]` as quantizers make them of trained layers: normally distributed (here as sums of eight bytes of a
+/// fixed xorshift sequence), the largest of each column at `most`. Kernels may be faster where sums of few weights are small,
+/// and those of real layers are smaller: of the dense layers of 256 channels of palm_detection_lite the mean magnitude at int8
+/// is 21 to 31, of these 35.
+fn trained(depth: usize, columns: usize, most: i8) -> Vec<i8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut normal = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes().into_iter().map(i32::from).sum::<i32>() - 8 * 255 / 2
+    };
+    let mut weights = Vec::with_capacity(columns * depth);
+    for _ in 0..columns {
+        let column: Vec<i32> = (0..depth).map(|_| normal()).collect();
+        let largest = column.iter().map(|w| w.abs()).max().unwrap_or(0).max(1);
+        let scale = f64::from(most) / f64::from(largest);
+        weights.extend(column.iter().map(|&w| (f64::from(w) * scale).round() as i8));
+    }
+    weights
+}
+
 /// Dense layers at any level.
 pub(super) fn dense(cpu: &CpuFeatures, shape: &ConvShape, level: Level) -> Option<Prepared> {
     let out_c = shape.out_c;
@@ -69,8 +91,8 @@ pub(super) fn dense(cpu: &CpuFeatures, shape: &ConvShape, level: Level) -> Optio
             let bounds = (0.0, f32::INFINITY);
             Box::new(F32Conv::new(cpu, shape, &weights, &vec![0.0; out_c], None, bounds, half))
         }
-        Level::Int8 => integers(IntegerWeights::Eight(&vec![3; count])),
-        Level::Int4 => integers(IntegerWeights::Four(&vec![3; count])),
+        Level::Int8 => integers(IntegerWeights::Eight(&trained(count / out_c, out_c, 127))),
+        Level::Int4 => integers(IntegerWeights::Four(&trained(count / out_c, out_c, 7))),
         Level::Int2 | Level::Bin1 => {
             let planes = if level == Level::Int2 { 2 } else { 1 };
             let words = out_c * planes * shape.taps() * shape.in_c.div_ceil(64);
