@@ -32,6 +32,10 @@ impl Tile {
     /// One-bit panels of so many columns are packed by bytes: each word is `[[u8; nr]; 8]`, its least significant bytes
     /// first, where others have `[u64; nr]`.
     pub const BYTEWISE_COLUMNS: usize = 32;
+
+    /// 4-bit panels of so many channels next to each other have columns in pairs, a byte for each channel: 16 times the weight
+    /// of the second plus that of the first. Two instructions take sixteen such bytes apart, one for each column.
+    pub const PAIRED_CHANNELS: usize = 16;
 }
 
 /// Arguments of [`F32Gemm`]: `c[r][j] = clamp(act(bias[j] + sum over t, k of a[t * mr + r][k] * w[t][k][j]))`.
@@ -134,6 +138,12 @@ pub struct I8GemmArgs {
     pub c_stride: usize,
     /// Output stage, arrays of `nr`.
     pub requant: Requant,
+    /// Of 8-bit weights, a byte for each tap and group of channels of the panel, and one more: whose products add up in 16
+    /// bits, whatever the activations, because the magnitudes of their weights sum to 255 at most in every column. Groups are
+    /// eight channels (those beyond have no byte); bits 0 and 1 are for the first three and four of them, bits 2 and 3 for
+    /// three and four from the fifth on. In tiles of one row groups are `kr` channels, the last of a tap or not, and bit 0 is
+    /// for all sets of channels of the group that are eight apart.
+    pub narrow: *const u8,
 }
 
 /// Arguments of [`BinGemm`]: `acc[r][j] = ((bits - 2 * popcount(a ^ w)) << 8) + bias[j]`, then [`Requant`], unless

@@ -111,6 +111,11 @@ impl Random {
         (0..count).map(|_| (self.bits() >> 40) as i32 - (1 << 23)).collect()
     }
 
+    /// Up to two tiles and a half.
+    fn rows(&mut self, mr: usize) -> usize {
+        self.one_to(2 * mr + mr.div_ceil(2))
+    }
+
     fn taps(&mut self) -> usize {
         [1, 4, 9, 25][self.below(4)]
     }
@@ -150,10 +155,10 @@ impl<T> Rows<T> {
         Self { data: (0..count).map(|_| make(channels + slack)).collect() }
     }
 
-    /// `taps * mr` pointers; rows beyond `rows` repeat the last valid one.
+    /// `taps * mr` pointers for each tile; rows beyond `rows` repeat the last valid one.
     fn pointers(&self, taps: usize, mr: usize, rows: usize) -> Vec<*const T> {
-        let row = |i: usize| i / mr * rows + (i % mr).min(rows - 1);
-        (0..taps * mr).map(|i| self.data[row(i)].as_ptr()).collect()
+        let row = |i: usize| i / mr % taps * rows + (i / (taps * mr) * mr + i % mr).min(rows - 1);
+        (0..rows.div_ceil(mr) * taps * mr).map(|i| self.data[row(i)].as_ptr()).collect()
     }
 }
 
@@ -170,7 +175,7 @@ fn compare<T: PartialEq + std::fmt::Debug>(
 
 fn f32_gemm(kernel: &F32Gemm, random: &mut Random) -> Result<(), String> {
     let tile = kernel.tile;
-    let (rows, cols) = (random.one_to(tile.mr), random.one_to(tile.nr));
+    let (rows, cols) = (random.rows(tile.mr), random.one_to(tile.nr));
     let (channels, taps) = (random.one_to(67), random.taps());
     let a = Rows::new(rows * taps, channels, |n| random.f32s(n));
     let (bias, weights) = (random.f32s(cols), random.f32s(cols * taps * channels));
@@ -217,10 +222,19 @@ fn f32_gemm(kernel: &F32Gemm, random: &mut Random) -> Result<(), String> {
 fn i8_gemm(kernel: &I8Gemm, random: &mut Random) -> Result<(), String> {
     let (channels, taps) = (random.one_to(67), random.taps());
     let cols = random.one_to(kernel.tile.nr);
-    // The extremes of both fill narrow accumulators soonest.
-    let extreme = random.below(4) == 0;
+    // The largest weights, those four of which just fit 16 bits, and smaller ones; all or few of them at the extremes,
+    // which fill narrow sums soonest.
+    let most = [127, 127, 63, 63, 40][random.below(5)];
+    let extreme = random.below(3) == 0;
+    let few = random.coin();
     let weights = random.i8s(cols * taps * channels).into_iter();
-    let weights: Vec<i8> = weights.map(|w| if extreme { -127 } else { w.max(-127) }).collect();
+    let weights: Vec<i8> = weights
+        .map(|w| match extreme {
+            true => -most,
+            false if few && w != i8::MIN => (i32::from(w) * i32::from(most) / 256) as i8,
+            false => (i32::from(w) * i32::from(most) / 128) as i8,
+        })
+        .collect();
     integer_gemm(kernel, pack::i8_gemm, &weights, [channels, taps, cols], random)
 }
 
@@ -247,13 +261,14 @@ fn integer_gemm(
     random: &mut Random,
 ) -> Result<(), String> {
     let tile = kernel.tile;
-    let rows = random.one_to(tile.mr);
+    let rows = random.rows(tile.mr);
     let lowest = random.below(4) == 0;
     let a =
         Rows::new(rows * taps, channels, |n| if lowest { vec![i8::MIN; n] } else { random.i8s(n) });
     let bias = random.i32s(cols);
     let requant = random.requant(cols);
     let panel = pack(tile, weights, &bias, taps, channels);
+    let narrow = pack::NarrowGroups::new(tile, weights, cols, taps, channels);
     let pointers = a.pointers(taps, tile.mr, rows);
     let stride = cols + 3;
     let mut c = vec![77_i8; (rows - 1) * stride + cols];
@@ -264,6 +279,7 @@ fn integer_gemm(
         taps,
         a: pointers.as_ptr(),
         w: panel.panel(0).as_ptr(),
+        narrow: narrow.panel(0).as_ptr(),
         c: c.as_mut_ptr(),
         c_stride: stride,
         requant: requant.raw(0),

@@ -109,8 +109,59 @@ pub(crate) fn i8_gemm(
     panels
 }
 
+/// Which products of a layer of 8-bit weights add up in 16 bits: see [`I8GemmArgs::narrow`](super::micro::I8GemmArgs::narrow).
+#[derive(Clone, Debug)]
+pub(crate) struct NarrowGroups {
+    flags: Vec<u8>,
+    /// From one panel to the next.
+    stride: usize,
+}
+
+impl NarrowGroups {
+    /// For weights `[columns, taps, channels]`.
+    pub(crate) fn new(
+        tile: Tile,
+        weights: &[i8],
+        columns: usize,
+        taps: usize,
+        channels: usize,
+    ) -> Self {
+        // Tiles of several rows multiply what is beyond groups of eight channel by channel.
+        let several = tile.mr > 1;
+        let group = if several { 8 } else { tile.kr };
+        let groups = if several { channels / group } else { channels.div_ceil(group) };
+        let mut flags = Vec::with_capacity(columns.div_ceil(tile.nr) * taps * groups + 1);
+        for panel in (0..columns).step_by(tile.nr) {
+            for (tap, first) in (0..taps).flat_map(|t| (0..groups).map(move |g| (t, g * group))) {
+                let fits = |channel: usize, count: usize, step: usize| {
+                    let set = (0..count).map(|i| channel + i * step).filter(|&k| k < channels);
+                    (panel..columns.min(panel + tile.nr)).all(|column| {
+                        let row = &weights[(column * taps + tap) * channels..][..channels];
+                        set.clone().map(|k| u32::from(row[k].unsigned_abs())).sum::<u32>() <= 255
+                    })
+                };
+                flags.push(match several {
+                    true => (0..4).fold(0, |flags, i| {
+                        flags | u8::from(fits(first + i / 2 * 4, 3 + i % 2, 1)) << i
+                    }),
+                    false => u8::from((first..first + 8).all(|k| fits(k, group / 8, 8))),
+                });
+            }
+        }
+        // Kernels read one ahead.
+        flags.push(0);
+        Self { flags, stride: taps * groups }
+    }
+
+    /// Those of a panel.
+    pub(crate) fn panel(&self, panel: usize) -> &[u8] {
+        &self.flags[panel * self.stride..]
+    }
+}
+
 /// 4-bit weights `[columns, taps, channels]`, each -7..=7, and 32-bit biases `[columns]`: biases, then per tap and group of
-/// `kr` channels `[[w; kr / 2]; nr]` bytes, whose low nibbles are the first half of the group and high nibbles the second.
+/// `kr` channels `[[w; kr / 2]; nr]` bytes, whose low nibbles are the first half of the group and high nibbles the second,
+/// or see [`Tile::PAIRED_CHANNELS`].
 pub(crate) fn i4_gemm(
     tile: Tile,
     weights: &[i8],
@@ -128,6 +179,12 @@ pub(crate) fn i4_gemm(
     for_each_weight(tile, columns, taps, channels, |panel, index, source| {
         // `index` counts single weights: take it apart into group and column, and place within the group.
         let (place, k) = (index / tile.kr, index % tile.kr);
+        if tile.kr == Tile::PAIRED_CHANNELS {
+            let factor = if place % 2 == 0 { 1 } else { 16 };
+            let at = 4 * tile.nr + place / 2 * tile.kr + k;
+            panels.panel_mut::<i8>(panel)[at] += factor * weights[source];
+            return;
+        }
         let byte = &mut panels.panel_mut::<i8>(panel)[4 * tile.nr + place * half + k % half];
         *byte |= if k < half { weights[source] & 15 } else { weights[source] << 4 };
     });

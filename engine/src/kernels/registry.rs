@@ -56,10 +56,8 @@ pub fn all() -> Vec<(&'static str, Isa)> {
 /// Cycles of a Cortex-A53, by the estimator of `docs/performance.md`: of a step (`kr` channels of a whole tile), and of what
 /// comes before and after the steps of a tile. Kernels that are not listed are compared by the operands they load.
 const CYCLES: &[(&str, usize, usize)] = &[
-    ("i8_gemm_4x16_neon", 37, 150),
-    ("i8_gemm_4x4c16_neon", 72, 180),
-    ("i8_gemm_8x8_neon", 19, 260),
-    ("i4_gemm_4x4c16_neon", 45, 280),
+    ("i8_gemm_8x8_neon", 16, 170),
+    ("i4_gemm_4x4c16_neon", 43, 130),
     ("bin_gemm_4x4w1_neon", 32, 150),
     ("bin_gemm_4x32b_neon", 240, 400),
     ("i8_gemm_4x8_neon_v7", 10, 140),

@@ -5,10 +5,6 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "aarch64")]
-mod neon;
-#[cfg(target_arch = "aarch64")]
-mod neon_dot;
-#[cfg(target_arch = "aarch64")]
 mod neon_lane;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
@@ -27,10 +23,6 @@ pub(super) static KERNELS: &[&I8Gemm] = &[
     &avx512::GEMM_16X16,
     #[cfg(target_arch = "x86_64")]
     &avx512::GEMM_12X32,
-    #[cfg(target_arch = "aarch64")]
-    &neon::GEMM_4X16,
-    #[cfg(target_arch = "aarch64")]
-    &neon_dot::GEMM_4X4C16,
     #[cfg(target_arch = "aarch64")]
     &neon_lane::GEMM_8X8,
     #[cfg(target_arch = "arm")]

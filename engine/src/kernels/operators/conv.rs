@@ -13,7 +13,7 @@ use super::{Operator, Scratch, elements, elements_mut};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
 use crate::kernels::micro::{F32Gemm, F32GemmArgs, I8Gemm, I8GemmArgs, SLACK};
-use crate::kernels::pack::{self, Panels};
+use crate::kernels::pack::{self, NarrowGroups, Panels};
 use crate::kernels::registry;
 use crate::kernels::requant::RequantParams;
 
@@ -185,6 +185,7 @@ pub struct I8Conv {
     shallow: Option<Shallow>,
     kernel: &'static I8Gemm,
     panels: Panels<i8>,
+    narrow: NarrowGroups,
     requant: RequantParams,
     /// A pixel of zero points.
     padding: Vec<i8>,
@@ -230,9 +231,11 @@ impl I8Conv {
         };
         let pack = if unpacked { pack::i8_gemm } else { pack::i4_gemm };
         let panels = pack(kernel.tile, &weights, &folded, shape.taps(), shape.in_c);
+        let narrow =
+            NarrowGroups::new(kernel.tile, &weights, shape.out_c, shape.taps(), shape.in_c);
         let walk = Walk::new(shape, kernel.tile, shape.in_c, pixel);
         let padding = vec![input_zero_point; shape.in_c + SLACK];
-        Self { walk, shallow, kernel, panels, requant, padding, in_count }
+        Self { walk, shallow, kernel, panels, narrow, requant, padding, in_count }
     }
 }
 
@@ -260,6 +263,7 @@ impl Operator for I8Conv {
                 taps: self.walk.taps,
                 a: job.a.as_ptr(),
                 w: self.panels.panel(job.panel).as_ptr(),
+                narrow: self.narrow.panel(job.panel).as_ptr(),
                 c: job.c,
                 c_stride: shape.out_c,
                 requant: self.requant.raw(job.panel * self.kernel.tile.nr),
