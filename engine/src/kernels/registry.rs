@@ -56,8 +56,12 @@ pub fn all() -> Vec<(&'static str, Isa)> {
 /// Cycles of a Cortex-A53, by the estimator of `docs/performance.md`: of a step (`kr` channels of a whole tile), and of what
 /// comes before and after the steps of a tile. Kernels that are not listed are compared by the operands they load.
 const CYCLES: &[(&str, usize, usize)] = &[
+    ("f32_gemm_10x8_neon", 25, 120),
+    ("f32_gemm_1x16_neon", 10, 120),
     ("i8_gemm_8x8_neon", 16, 170),
+    ("i8_gemm_1x8c32_neon", 72, 120),
     ("i4_gemm_4x4c16_neon", 43, 130),
+    ("i4_gemm_1x8c16_neon", 31, 120),
     ("bin_gemm_4x4w1_neon", 32, 150),
     ("bin_gemm_4x32b_neon", 240, 400),
     ("i8_gemm_4x8_neon_v7", 10, 140),

@@ -1,8 +1,8 @@
 //! The integer output stage for 64-bit ARM: [`Requant`] is defined to be exactly these instructions.
 
 use std::arch::aarch64::{
-    int8x8_t, int16x8_t, int32x4_t, uint32x4_t, vbslq_s32, vcltzq_s32, vcombine_s8,
-    vdup_n_s8, vdupq_n_s16, vld1q_s32, vmax_s8, vmin_s8, vnegq_s32, vqaddq_s16,
+    int8x8_t, int16x8_t, int32x4_t, uint32x4_t, vaddq_s32, vbslq_s32, vcltzq_s32, vcombine_s8,
+    vdup_n_s8, vdupq_n_s16, vld1q_s32, vmax_s8, vmin_s8, vnegq_s32, vpaddq_s32, vqaddq_s16,
     vqmovn_high_s32, vqmovn_s16, vqmovn_s32, vqrdmulhq_s32, vqshlq_s32, vrshlq_s32, vst1_s8,
     vst1q_s8,
 };
@@ -202,5 +202,31 @@ pub(crate) unsafe fn store_4x4(
                 std::ptr::copy_nonoverlapping(row.as_ptr(), c, cols);
             }
         }
+    }
+}
+
+/// A row of eight columns, four accumulators each that are still to be added up, become `cols` results at `c`.
+///
+/// # Safety
+/// `c` is writable for `cols` bytes, at most eight; `bias` and the arrays of `requant` have eight elements.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(crate) unsafe fn store_1x8(
+    requant: &Requant,
+    acc: [int32x4_t; 8],
+    bias: *const i32,
+    c: *mut i8,
+    cols: usize,
+) {
+    let low = vpaddq_s32(vpaddq_s32(acc[0], acc[1]), vpaddq_s32(acc[2], acc[3]));
+    let high = vpaddq_s32(vpaddq_s32(acc[4], acc[5]), vpaddq_s32(acc[6], acc[7]));
+    // SAFETY: the caller vouches for the arrays and `c`.
+    unsafe {
+        let sums = [vaddq_s32(low, vld1q_s32(bias)), vaddq_s32(high, vld1q_s32(bias.add(4)))];
+        let [row] = match NarrowPrelu::new(requant, [0, 4]) {
+            None => Narrow::new(requant, [0, 4]).apply([sums]),
+            Some(stage) => stage.apply([sums]),
+        };
+        store_row(row, c, cols);
     }
 }

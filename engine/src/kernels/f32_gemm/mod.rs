@@ -6,6 +6,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_row;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
 mod portable;
@@ -25,6 +27,8 @@ pub(super) static KERNELS: &[&F32Gemm] = &[
     &avx512::GEMM_12X32,
     #[cfg(target_arch = "aarch64")]
     &neon::GEMM_10X8,
+    #[cfg(target_arch = "aarch64")]
+    &neon_row::GEMM_1X16,
     #[cfg(target_arch = "arm")]
     &neon_v7::GEMM_5X8,
 ];

@@ -9,6 +9,8 @@ mod avx512;
 mod neon;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
+#[cfg(target_arch = "aarch64")]
+mod neon_row;
 mod portable;
 
 use super::micro::I8Gemm;
@@ -24,4 +26,6 @@ pub(super) static KERNELS: &[&I8Gemm] = &[
     &neon::GEMM_4X4,
     #[cfg(target_arch = "arm")]
     &neon_v7::GEMM_4X8,
+    #[cfg(target_arch = "aarch64")]
+    &neon_row::GEMM_1X8,
 ];

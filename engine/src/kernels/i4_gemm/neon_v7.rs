@@ -15,7 +15,7 @@ use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
 pub(crate) static GEMM_4X8: I8Gemm = MicroKernel {
     name: "i4_gemm_4x8c16_neon_v7",
     isa: Isa::NeonV7,
-    tile: Tile { mr: 4, nr: 8, kr: 16 },
+    tile: Tile { mr: 4, nr: 8, kr: Tile::PAIRED_CHANNELS },
     // SAFETY: the caller vouches for `args` (rows readable for 31 elements past their channels, the panel for 64: SLACK;
     // the arrays of `requant` have eight elements) and for NEON.
     run: |args| unsafe { quantrack_i4_gemm_4x8_v7(args) },
@@ -35,8 +35,8 @@ const _: () = assert!(offset_of!(I8GemmArgs, requant) == 32);
 // On the stack, from sp on: 0 args, 4 c, 8 rows left, 12 pointers of the tile, 16 pointers ahead, 20 taps left, 24 steps left
 // in the tap, 28 steps until 16 bits are full, 32 bytes into the weights of a step, 36 whether there are wide sums, 40 steps
 // of a tap, 64 wide sums, 192 the sums of the tile by rows.
-// q0-q3 sixteen channels of each row, d8 and d9 the first eight channels of two columns, d10 and d11 the others, q6 those
-// of the next step, packed; q8-q15 sums, those of both columns for each row.
+// q0-q3 sixteen channels of each row, q4 and q5 those of two columns, q6 those of the next step, packed; q8-q15 sums, those
+// of both columns for each row.
 global_asm!(
     r#"
     .syntax unified
@@ -45,21 +45,21 @@ global_asm!(
 
     @ Sixteen channels: 24 cycles.
     .macro quantrack_i4_step
-    vmlal.s8 q8, d0, d8
+    vmlal.s8 q9, d0, d10
     ldr r2, [r4], #4
-    vmlal.s8 q9, d0, d9
+    vmlal.s8 q11, d2, d10
     ldr r8, [r5], #4
-    vmlal.s8 q10, d2, d8
+    vmlal.s8 q13, d4, d10
     ldr r10, [r6], #4
-    vmlal.s8 q11, d2, d9
+    vmlal.s8 q15, d6, d10
     ldr r12, [r7], #4
-    vmlal.s8 q12, d4, d8
+    vmlal.s8 q8, d0, d8
     ldr r3, [r4], #4
-    vmlal.s8 q13, d4, d9
+    vmlal.s8 q10, d2, d8
     ldr r9, [r5], #4
-    vmlal.s8 q14, d6, d8
+    vmlal.s8 q12, d4, d8
     ldr r11, [r6], #4
-    vmlal.s8 q15, d6, d9
+    vmlal.s8 q14, d6, d8
     ldr lr, [r7], #4
     vmov d0, r2, r3
     vmov d2, r8, r9
@@ -67,31 +67,31 @@ global_asm!(
     vldr d12, [r0]
     vmov d6, r12, lr
     vldr d13, [r0, #8]
-    vmlal.s8 q8, d1, d10
+    vmlal.s8 q8, d1, d9
     ldr r2, [r4], #4
     vmlal.s8 q9, d1, d11
     ldr r8, [r5], #4
-    vmlal.s8 q10, d3, d10
+    vmlal.s8 q10, d3, d9
     ldr r10, [r6], #4
     vmlal.s8 q11, d3, d11
     ldr r12, [r7], #4
-    vmlal.s8 q12, d5, d10
+    vmlal.s8 q12, d5, d9
     ldr r3, [r4], #4
     vmlal.s8 q13, d5, d11
     ldr r9, [r5], #4
-    vmlal.s8 q14, d7, d10
+    vmlal.s8 q14, d7, d9
     ldr r11, [r6], #4
     vmlal.s8 q15, d7, d11
     ldr lr, [r7], #4
     vshl.i8 q4, q6, #4
     subs r1, r1, #1
+    vrshr.s8 q5, q6, #4
+    add r0, r0, #64
     vmov d1, r2, r3
     vmov d3, r8, r9
-    vshr.s8 q4, q4, #4
-    add r0, r0, #64
     vmov d5, r10, r11
     vmov d7, r12, lr
-    vshr.s8 q5, q6, #4
+    vshr.s8 q4, q4, #4
     .endm
 
     @ Two registers of 16-bit sums to the wide ones at r2 and r3 (the same place), and cleared.
@@ -150,7 +150,7 @@ quantrack_i4_gemm_4x8_v7:
     str r2, [sp, #16]
     vshl.i8 q4, q6, #4
     str r3, [sp, #20]
-    vshr.s8 q5, q6, #4
+    vrshr.s8 q5, q6, #4
     str r6, [sp, #28]
     vmov.i16 q8, #0
     vmov.i16 q9, #0

@@ -6,6 +6,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon_lane;
+#[cfg(target_arch = "aarch64")]
+mod neon_row;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
 #[cfg(target_arch = "arm")]
@@ -25,6 +27,8 @@ pub(super) static KERNELS: &[&I8Gemm] = &[
     &avx512::GEMM_12X32,
     #[cfg(target_arch = "aarch64")]
     &neon_lane::GEMM_8X8,
+    #[cfg(target_arch = "aarch64")]
+    &neon_row::GEMM_1X8,
     #[cfg(target_arch = "arm")]
     &neon_v7::GEMM_4X8,
     #[cfg(target_arch = "arm")]
