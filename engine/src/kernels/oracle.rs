@@ -175,7 +175,11 @@ fn compare<T: PartialEq + std::fmt::Debug>(
 
 fn f32_gemm(kernel: &F32Gemm, random: &mut Random) -> Result<(), String> {
     let tile = kernel.tile;
-    let (rows, cols) = (random.rows(tile.mr), random.one_to(tile.nr));
+    // Several whole tiles may be computed as one.
+    let (rows, cols) = match random.below(4) {
+        0 => (random.one_to(4 * tile.mr), tile.nr),
+        _ => (random.one_to(tile.mr), random.one_to(tile.nr)),
+    };
     let (channels, taps) = (random.one_to(67), random.taps());
     let a = Rows::new(rows * taps, channels, |n| random.f32s(n));
     let (bias, weights) = (random.f32s(cols), random.f32s(cols * taps * channels));

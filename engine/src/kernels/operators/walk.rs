@@ -8,9 +8,10 @@ use crate::Pool;
 use crate::kernels::micro::Tile;
 
 /// Rows of a block: a panel of weights serves them while it is in cache, and a micro-kernel computes them in one call.
-const BLOCK_ROWS: usize = 32;
-/// Bytes of input for a block that leave room for a panel of weights in the smallest cache.
-const BLOCK_BYTES: usize = 16 << 10;
+const BLOCK_ROWS: usize = 64;
+/// Bytes of input for a block, about as many as the smallest cache has: where there are more, a call for every tile costs
+/// more than it saves.
+const BLOCK_BYTES: usize = 32 << 10;
 /// Fewest products worth a task: some ten microseconds on the slowest core, which is more than it takes to start one.
 const LEAST_PRODUCTS: usize = 1 << 15;
 
