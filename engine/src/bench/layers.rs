@@ -4,8 +4,8 @@ use super::Prepared;
 use crate::Level;
 use crate::graph::{Padding, Window};
 use crate::kernels::operators::{
-    BinConv, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, IntegerWeights,
-    Operator,
+    BinConv, ConvShape, F32DepthwiseConv, I8Conv, I8DepthwiseConv, IntegerWeights, Operator,
+    float_conv,
 };
 use crate::kernels::{CpuFeatures, RequantParams};
 
@@ -89,7 +89,7 @@ pub(super) fn dense(cpu: &CpuFeatures, shape: &ConvShape, level: Level) -> Optio
         Level::Fp32 | Level::Fp16 => {
             let (weights, half) = (vec![0.01; count], level == Level::Fp16);
             let bounds = (0.0, f32::INFINITY);
-            Box::new(F32Conv::new(cpu, shape, &weights, &vec![0.0; out_c], None, bounds, half))
+            float_conv(cpu, shape, &weights, &vec![0.0; out_c], None, bounds, half)
         }
         Level::Int8 => integers(IntegerWeights::Eight(&trained(count / out_c, out_c, 127))),
         Level::Int4 => integers(IntegerWeights::Four(&trained(count / out_c, out_c, 7))),

@@ -11,6 +11,7 @@ mod f32_depthwise;
 mod f32_gemm;
 #[cfg(all(test, unix, not(miri)))]
 pub(crate) mod fence;
+mod fp16;
 mod i4_gemm;
 mod i8_depthwise;
 mod i8_gemm;
@@ -29,6 +30,7 @@ mod requant_avx2;
 mod requant_avx512;
 #[cfg(target_arch = "aarch64")]
 mod requant_neon;
+mod vector;
 mod vectorize;
 
 pub use isa::{CpuFeatures, Isa};

@@ -4,6 +4,7 @@
 //! contracts a multiplication and an addition into one operation, so results are the same bits everywhere.
 
 use super::isa::{CpuFeatures, Isa};
+use super::vector::Vector;
 
 /// The instruction set with which loops run. NEON needs no second version on 64-bit ARM, where it is always there.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,47 @@ impl Vectorizer {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { avx2(body) },
             _ => body.run(),
+        }
+    }
+}
+
+/// Work on vectors; its result must not depend on their length.
+pub(in crate::kernels) trait Lanewise {
+    /// Does it with vectors. Must be inlined always, to be compiled for the CPU's vectors.
+    ///
+    /// # Safety
+    /// The CPU has the instruction set of `V`.
+    unsafe fn run<V: Vector>(self);
+}
+
+impl Vectorizer {
+    /// Does `work` with the CPU's vectors.
+    pub(super) fn lanewise<T: Lanewise>(self, work: T) {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        fn avx2<T: Lanewise>(work: T) {
+            // SAFETY: the CPU has AVX2 where this is called.
+            unsafe { work.run::<std::arch::x86_64::__m256>() }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+        fn avx512<T: Lanewise>(work: T) {
+            // SAFETY: the CPU has AVX-512 where this is called.
+            unsafe { work.run::<std::arch::x86_64::__m512>() }
+        }
+        match self.0 {
+            // SAFETY: `new` was told by `CpuFeatures` that the CPU has these instructions.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512(work) },
+            // SAFETY: likewise.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2(work) },
+            // SAFETY: every 64-bit ARM CPU has NEON.
+            #[cfg(target_arch = "aarch64")]
+            _ => unsafe { work.run::<std::arch::aarch64::float32x4_t>() },
+            // SAFETY: single numbers need nothing.
+            #[cfg(not(target_arch = "aarch64"))]
+            _ => unsafe { work.run::<f32>() },
         }
     }
 }

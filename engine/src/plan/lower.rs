@@ -6,9 +6,9 @@ use crate::graph::{
 };
 use crate::kernels::operators::{
     Affine, BinConv, BinMaxPool, Concat, ConvShape, Convert, CopyRows, F32AveragePool, F32Binary,
-    F32Conv, F32DepthwiseConv, F32MaxPool, F32Prelu, F32Reduce, F32Resize, F32Signs, F32Softmax,
-    F32Unary, Gather, I8Add, I8AveragePool, I8Conv, I8DepthwiseConv, I8MaxPool, I8Mean, I8Mul,
-    I8Prelu, I8Resize, I8Signs, I8Softmax, I8Table, IntegerWeights, Operands, Operator, Widened,
+    F32DepthwiseConv, F32MaxPool, F32Prelu, F32Reduce, F32Resize, F32Signs, F32Softmax, F32Unary,
+    Gather, I8Add, I8AveragePool, I8Conv, I8DepthwiseConv, I8MaxPool, I8Mean, I8Mul, I8Prelu,
+    I8Resize, I8Signs, I8Softmax, I8Table, IntegerWeights, Operands, Operator, Widened, float_conv,
     unary,
 };
 use crate::kernels::{CpuFeatures, RequantParams};
@@ -288,7 +288,7 @@ impl Context<'_> {
     ) -> Result<Box<dyn Operator>> {
         let (weights, slopes) = (self.float_weights(half)?, self.slopes(activation)?);
         let (shape, bounds) = (self.product_shape(window)?, real_bounds(activation));
-        boxed(F32Conv::new(self.cpu, &shape, &weights, self.f32s(2)?, slopes, bounds, half))
+        Ok(float_conv(self.cpu, &shape, &weights, self.f32s(2)?, slopes, bounds, half))
     }
 
     /// fp32 operators without kernels of their own for fp16.

@@ -3,19 +3,38 @@
 use std::borrow::Cow;
 
 use half::f16;
-use half::slice::HalfFloatSliceExt;
 
 use super::geometry::ConvShape;
 use super::shallow::Shallow;
 use super::walk::Walk;
 use super::widen::{HalfPanels, widened};
-use super::{Operator, Scratch, elements, elements_mut};
-use crate::Pool;
+use super::winograd::F32Winograd;
+use super::{Operator, Scratch, SharedRows, elements, elements_mut};
+use crate::kernels::fp16;
 use crate::kernels::isa::CpuFeatures;
 use crate::kernels::micro::{F32Gemm, F32GemmArgs, I8Gemm, I8GemmArgs, SLACK};
 use crate::kernels::pack::{self, NarrowGroups, Panels};
 use crate::kernels::registry;
 use crate::kernels::requant::RequantParams;
+use crate::{Pool, Serial};
+
+/// A convolution or fully connected layer in fp32 arithmetic, by the algorithm that suits its shape; as
+/// [`F32Conv::new`].
+pub fn float_conv(
+    cpu: &CpuFeatures,
+    shape: &ConvShape,
+    weights: &[f32],
+    bias: &[f32],
+    slopes: Option<&[f32]>,
+    bounds: (f32, f32),
+    half: bool,
+) -> Box<dyn Operator> {
+    if F32Winograd::suits(shape) {
+        Box::new(F32Winograd::new(cpu, shape, weights, bias, slopes, bounds, half))
+    } else {
+        Box::new(F32Conv::new(cpu, shape, weights, bias, slopes, bounds, half))
+    }
+}
 
 /// fp32 arithmetic on fp32 or fp16 operands.
 #[derive(Debug)]
@@ -31,6 +50,51 @@ pub struct F32Conv {
     in_count: usize,
     /// A pixel of zeros.
     padding: Vec<f32>,
+    /// How layers on fp16 whose output pixels read one input pixel each are computed.
+    chunks: Option<Chunks>,
+}
+
+/// Bytes of fp32 activations of a chunk: they stay in the second cache.
+const CHUNK_BYTES: usize = 128 << 10;
+
+/// Runs of pixels that are widened, computed and narrowed one after the other.
+#[derive(Debug)]
+struct Chunks {
+    rows: usize,
+    /// Of `rows` rows, and of those that remain behind the last whole chunk.
+    whole: Walk,
+    last: Option<Walk>,
+}
+
+impl Chunks {
+    /// Nothing where a pixel reads several, or where there is but one chunk.
+    fn new(walk: &Walk) -> Option<Self> {
+        let (shape, tile) = (walk.shape(), walk.tile);
+        let rows = CHUNK_BYTES / (4 * (shape.in_c + shape.out_c)) / tile.mr * tile.mr;
+        let rows = rows.max(tile.mr);
+        if !walk.geometry.is_pointwise() || shape.out_pixels() <= rows {
+            return None;
+        }
+        let of = |rows| {
+            let shape = ConvShape::matrix(rows, shape.in_c, shape.out_c);
+            Walk::new(&shape, tile, shape.in_c, shape.in_c)
+        };
+        let rest = shape.out_pixels() % rows;
+        Some(Self { rows, whole: of(rows), last: (rest > 0).then(|| of(rest)) })
+    }
+
+    /// Whether there are enough for all threads.
+    fn serve(&self, threads: usize, shape: &ConvShape) -> bool {
+        threads == 1 || shape.out_pixels() >= 2 * self.rows * threads
+    }
+
+    /// Bytes of scratch memory for a chunk.
+    fn bytes(&self) -> usize {
+        let shape = self.whole.shape();
+        Scratch::bytes_for::<f32>(self.rows * shape.in_c)
+            + Scratch::bytes_for::<f32>(self.rows * shape.out_c)
+            + self.whole.scratch_bytes::<f32>(1)
+    }
 }
 
 /// Packed weights at their stored width.
@@ -54,11 +118,14 @@ impl F32Conv {
     ) -> Self {
         assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
         assert!(slopes.is_none_or(|slopes| slopes.len() == shape.out_c), "a slope per channel");
-        let (in_count, shallow) = (shape.in_pixels() * shape.in_c, Shallow::new(shape, 1));
+        // Kernels multiply pairs of channels, so rows of three pixels of an image get a tenth weight: zero times whatever
+        // comes next, which changes nothing unless that is infinite.
+        let (in_count, shallow) = (shape.in_pixels() * shape.in_c, Shallow::new(shape, 2));
+        let weights = shallow.as_ref().map_or(Cow::Borrowed(weights), |s| s.weights(weights));
         let (pixel, shape) = (shape.in_c, shallow.as_ref().map_or(shape, Shallow::shape));
         let work = shape.work(shape.out_c, shape.in_c);
         let kernel = registry::select(registry::f32_gemm(), cpu, work);
-        let panels = pack::f32_gemm(kernel.tile, weights, bias, shape.taps(), shape.in_c);
+        let panels = pack::f32_gemm(kernel.tile, &weights, bias, shape.taps(), shape.in_c);
         let columns = shape.out_c.next_multiple_of(kernel.tile.nr);
         let slopes = slopes.map(|slopes| {
             let mut slopes = slopes.to_vec();
@@ -74,7 +141,8 @@ impl F32Conv {
         };
         let walk = Walk::new(shape, kernel.tile, shape.in_c, pixel);
         let padding = vec![0.0; shape.in_c + SLACK / 4];
-        Self { walk, shallow, kernel, weights, slopes, bounds, in_count, padding }
+        let chunks = if half { Chunks::new(&walk) } else { None };
+        Self { walk, shallow, kernel, weights, slopes, bounds, in_count, padding, chunks }
     }
 
     fn run_f32(
@@ -92,7 +160,54 @@ impl F32Conv {
             FloatPanels::F32(_) => &[],
             FloatPanels::F16(panels) => panels.widened(&mut scratch),
         };
-        self.walk.run(input, &self.padding, output, scratch, pool, |job| {
+        self.tiles(&self.walk, input, wide, output, scratch, pool);
+    }
+
+    /// fp16 in and out, chunk by chunk.
+    fn run_chunks(
+        &self,
+        chunks: &Chunks,
+        input: &[f16],
+        output: &mut [f16],
+        mut scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
+        let wide: &[f32] = match &self.weights {
+            FloatPanels::F32(_) => &[],
+            FloatPanels::F16(panels) => panels.widened(&mut scratch),
+        };
+        let (pixels, in_c) = (self.walk.shape().out_pixels(), self.walk.depth);
+        let output = SharedRows::new(output, self.walk.shape().out_c);
+        let parts = scratch.per_task(pool, chunks.bytes());
+        parts.split(pool, pixels.div_ceil(chunks.rows), 1, |first, end, part| {
+            for first in (first..end).map(|chunk| chunk * chunks.rows) {
+                let walk = match &chunks.last {
+                    Some(last) if first + chunks.rows > pixels => last,
+                    _ => &chunks.whole,
+                };
+                let end = first + walk.shape().out_pixels();
+                // SAFETY: chunks are disjoint.
+                let output = unsafe { output.rows(first, end) };
+                let mut scratch = Scratch::within(&mut *part);
+                let input = widened(&input[first * in_c..end * in_c], &mut scratch);
+                let results = &mut scratch.take::<f32>(output.len())[..output.len()];
+                self.tiles(walk, input, wide, results, scratch, &Serial);
+                fp16::narrow(results, output);
+            }
+        });
+    }
+
+    /// `wide` are the widened panels of fp16.
+    fn tiles(
+        &self,
+        walk: &Walk,
+        input: &[f32],
+        wide: &[f32],
+        output: &mut [f32],
+        scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
+        walk.run(input, &self.padding, output, scratch, pool, |job| {
             let w = match &self.weights {
                 FloatPanels::F32(panels) => panels.panel(job.panel),
                 FloatPanels::F16(panels) => &wide[job.panel * panels.stride()..],
@@ -101,12 +216,12 @@ impl F32Conv {
             let args = F32GemmArgs {
                 rows: job.pixels.len(),
                 cols: job.cols,
-                channels: self.walk.depth,
-                taps: self.walk.taps,
+                channels: walk.depth,
+                taps: walk.taps,
                 a: job.a.as_ptr(),
                 w: w.as_ptr(),
                 c: job.c,
-                c_stride: self.walk.shape().out_c,
+                c_stride: walk.shape().out_c,
                 min: self.bounds.0,
                 max: self.bounds.1,
                 slopes: self.slopes.as_ref().map_or(std::ptr::null(), |s| s[first..].as_ptr()),
@@ -135,16 +250,28 @@ impl Operator for F32Conv {
                 self.run_f32(input, elements_mut(outputs[0], out_count), scratch, pool);
             }
             FloatPanels::F16(_) => {
+                if let Some(chunks) =
+                    self.chunks.as_ref().filter(|c| c.serve(pool.threads(), shape))
+                {
+                    let input = elements(inputs[0], in_count);
+                    let output = elements_mut(outputs[0], out_count);
+                    return self.run_chunks(chunks, input, output, scratch, pool);
+                }
                 let input = widened(elements(inputs[0], in_count), &mut scratch);
                 let output = &mut scratch.take::<f32>(out_count)[..out_count];
                 self.run_f32(input, output, scratch, pool);
-                elements_mut::<f16>(outputs[0], out_count).convert_from_f32_slice(output);
+                fp16::narrow(output, elements_mut(outputs[0], out_count));
             }
         }
     }
 
     fn scratch_bytes(&self, threads: usize) -> usize {
         let shape = self.walk.shape();
+        if let (FloatPanels::F16(panels), Some(chunks)) = (&self.weights, &self.chunks)
+            && chunks.serve(threads, shape)
+        {
+            return panels.widened_bytes() + Scratch::bytes_per_task(threads, chunks.bytes());
+        }
         let half = match &self.weights {
             FloatPanels::F32(_) => 0,
             FloatPanels::F16(panels) => {

@@ -1,11 +1,11 @@
 //! Changes of encoding.
 
 use half::f16;
-use half::slice::HalfFloatSliceExt;
 
 use super::{Operator, Scratch, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::graph::Encoding;
+use crate::kernels::fp16;
 use crate::kernels::isa::CpuFeatures;
 use crate::kernels::vectorize::Vectorizer;
 
@@ -102,7 +102,7 @@ impl Operator for Convert {
                     let mut wide = [0.0; CHUNK];
                     let wide = &mut wide[..x.len()];
                     self.vectorizer.map(wide, x, |q| real(q, scale, i32::from(zero_point)));
-                    y.convert_from_f32_slice(wide);
+                    fp16::narrow(wide, y);
                 });
             }
             (Int8 { scale, zero_point }, _) => {
@@ -113,18 +113,18 @@ impl Operator for Convert {
                 self.chunks(input, output, pool, |x: &[f16], y: &mut [i8]| {
                     let mut wide = [0.0; CHUNK];
                     let wide = &mut wide[..x.len()];
-                    x.convert_to_f32_slice(wide);
+                    fp16::widen(x, wide);
                     self.vectorizer.map(y, wide, |x| quantize(x, inverse, zero_point));
                 });
             }
             (F16, F16) => self.each(input, output, pool, |x: f16| x),
-            (F16, _) => self.chunks(input, output, pool, |x: &[f16], y| x.convert_to_f32_slice(y)),
+            (F16, _) => self.chunks(input, output, pool, |x: &[f16], y| fp16::widen(x, y)),
             (_, Int8 { scale, zero_point }) => {
                 let inverse = 1.0 / scale;
                 self.each(input, output, pool, |x| quantize(x, inverse, zero_point));
             }
             (_, F16) => {
-                self.chunks(input, output, pool, |x, y: &mut [f16]| y.convert_from_f32_slice(x));
+                self.chunks(input, output, pool, |x, y: &mut [f16]| fp16::narrow(x, y));
             }
             _ => self.each(input, output, pool, |x: f32| x),
         }

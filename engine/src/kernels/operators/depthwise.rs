@@ -1,13 +1,11 @@
 //! Depthwise convolutions.
 
-use half::f16;
-use half::slice::HalfFloatSliceExt;
-
 use super::geometry::{ConvShape, Geometry};
 use super::scratch::pointers;
 use super::widen::{HalfPanels, widened};
 use super::{Operator, Scratch, SharedRows, elements, elements_mut};
 use crate::Pool;
+use crate::kernels::fp16;
 use crate::kernels::isa::CpuFeatures;
 use crate::kernels::micro::{
     F32Depthwise, F32DepthwiseArgs, I8Depthwise, I8DepthwiseArgs, SLACK, Taps,
@@ -238,7 +236,7 @@ impl Operator for F32DepthwiseConv {
                 let weights = weights.widened(&mut scratch);
                 let output = &mut scratch.take::<f32>(out_count)[..out_count];
                 self.run_f32(input, weights, output, scratch, pool);
-                elements_mut::<f16>(outputs[0], out_count).convert_from_f32_slice(output);
+                fp16::narrow(output, elements_mut(outputs[0], out_count));
             }
         }
     }

@@ -24,11 +24,12 @@ mod softmax;
 mod transcendental;
 mod walk;
 mod widen;
+mod winograd;
 
 pub use bin_conv::{Affine, BinConv};
 pub use binary::{F32Binary, I8Add, I8Mul, Operands};
 pub use buffer::Buffer;
-pub use conv::{F32Conv, I8Conv, IntegerWeights};
+pub use conv::{F32Conv, I8Conv, IntegerWeights, float_conv};
 pub use convert::Convert;
 pub use depthwise::{F32DepthwiseConv, I8DepthwiseConv};
 pub use elementwise::{F32Prelu, F32Unary, I8Prelu, I8Table, unary};
@@ -151,6 +152,25 @@ impl<'a, T> SharedRows<'a, T> {
                 (end - first) * self.row,
             )
         }
+    }
+}
+
+/// Elements that tasks write independently, at places of their own.
+struct SharedElements<'a> {
+    start: *mut f32,
+    borrow: std::marker::PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: it only hands out pointers; who writes through them vouches that every element is written by one task.
+unsafe impl Sync for SharedElements<'_> {}
+
+impl<'a> SharedElements<'a> {
+    fn of(elements: &'a mut [f32]) -> Self {
+        Self { start: elements.as_mut_ptr(), borrow: std::marker::PhantomData }
+    }
+
+    fn at(&self, element: usize) -> *mut f32 {
+        self.start.wrapping_add(element)
     }
 }
 

@@ -17,6 +17,11 @@ impl<'a> Scratch<'a> {
         Self(buffer.bytes_mut())
     }
 
+    /// All of a task's part.
+    pub(super) fn within(part: &'a mut [u8]) -> Self {
+        Self(part)
+    }
+
     /// What [`Scratch::take`] needs for `count` elements of type `T`.
     pub(super) const fn bytes_for<T>(count: usize) -> usize {
         (count * size_of::<T>() + SLACK).next_multiple_of(LINE)

@@ -55,14 +55,15 @@ impl Shallow {
     }
 
     /// Weights `[out_c, height, width, in_c]` with the rows of the window as long as they are computed.
-    pub(super) fn weights<'a>(&self, weights: &'a [i8]) -> Cow<'a, [i8]> {
+    pub(super) fn weights<'a, T: Copy + Default>(&self, weights: &'a [T]) -> Cow<'a, [T]> {
         let row = self.source.window.kernel[1] * self.source.in_c;
         let missing = self.shape.in_c - row;
         if missing == 0 {
             return Cow::Borrowed(weights);
         }
         let rows = weights.chunks_exact(row);
-        rows.flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0, missing))).collect()
+        rows.flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(T::default(), missing)))
+            .collect()
     }
 
     /// A copy of `input` with a border of `padding`.
@@ -76,6 +77,8 @@ impl Shallow {
         let before = self.source.window.padding;
         let (from, to) = (self.source.in_w * channels, self.shape.in_w * channels);
         let all = scratch.take::<T>(self.elements());
+        // Lengthened rows of the window end behind the last pixel, where scratch memory holds anything.
+        all[self.elements()..][..FEW].fill(padding);
         for (index, row) in all[..self.elements()].chunks_exact_mut(to).enumerate() {
             let (image, y) = (index / self.shape.in_h, index % self.shape.in_h);
             let source = y.checked_sub(before.top).filter(|&y| y < self.source.in_h);

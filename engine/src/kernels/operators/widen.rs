@@ -1,15 +1,15 @@
 //! fp16 storage around fp32 arithmetic.
 
 use half::f16;
-use half::slice::HalfFloatSliceExt;
 
 use super::{Operator, Scratch, elements, elements_mut};
 use crate::Pool;
+use crate::kernels::fp16;
 
 /// The same numbers as fp32, and the slack behind them.
 pub(super) fn widened<'a>(narrow: &[f16], scratch: &mut Scratch<'a>) -> &'a mut [f32] {
     let wide = scratch.take::<f32>(narrow.len());
-    narrow.convert_to_f32_slice(&mut wide[..narrow.len()]);
+    fp16::widen(narrow, &mut wide[..narrow.len()]);
     wide
 }
 
@@ -95,7 +95,7 @@ impl Operator for Widened {
             scratch,
             pool,
         );
-        elements_mut::<f16>(outputs[0], self.output).convert_from_f32_slice(&wide[..self.output]);
+        fp16::narrow(&wide[..self.output], elements_mut(outputs[0], self.output));
     }
 
     fn scratch_bytes(&self, threads: usize) -> usize {
