@@ -29,13 +29,18 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// One-bit panels of so many columns are packed by bytes: each word is `[[u8; nr]; 8]`, its least significant bytes
-    /// first, where others have `[u64; nr]`.
+    /// One-bit panels of so many columns are packed by bytes: each tap is `[[u8; nr]; bytes]`, the least significant bytes of
+    /// words first, where others have `[[u64; nr]; words]`.
     pub const BYTEWISE_COLUMNS: usize = 32;
 
     /// 4-bit panels of so many channels next to each other have columns in pairs, a byte for each channel: 16 times the weight
     /// of the second plus that of the first. Two instructions take sixteen such bytes apart, one for each column.
     pub const PAIRED_CHANNELS: usize = 16;
+    /// One-bit panels of so many columns are packed in groups of [`Tile::PAIRED_GROUP`] columns, one after the other, and the
+    /// words of all taps of a group in pairs: `[[[u64; 2]; group]; taps * words / 2]`, then `[u64; group]` where one is left.
+    pub const PAIRED_COLUMNS: usize = 64;
+    /// Columns of a group of such panels.
+    pub const PAIRED_GROUP: usize = 8;
 }
 
 /// Arguments of [`F32Gemm`]: `c[r][j] = clamp(act(bias[j] + sum over t, k of a[t * mr + r][k] * w[t][k][j]))`.
@@ -150,6 +155,9 @@ pub struct I8GemmArgs {
 /// accumulators are asked for; `bits` is
 /// the number of valid (tap, channel) pairs. Padded taps contribute 0, for which the caller adjusts through
 /// `row_bias`: `acc[r][j]` also gets `row_bias[r][j]` when that pointer is not null.
+///
+/// For weights of -1, 0 and 1, whose products count twice, `acc[r][j] = ((bits - 4 * popcount((a ^ w) & mask)) << 8) + bias[j]`:
+/// panels hold the signs of a byte (word) of all columns, then as many masks, which are 0 where weights are.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct BinGemmArgs {
@@ -177,6 +185,8 @@ pub struct BinGemmArgs {
     pub requant: Requant,
     /// Null, or where the accumulators are stored instead of `c`, rows `c_stride` elements apart.
     pub sums: *mut i32,
+    /// Bytes per tap that hold channels, at least 1: those of `words` but the last are all.
+    pub bytes: usize,
 }
 
 impl BinGemmArgs {
@@ -395,7 +405,7 @@ pub struct MicroKernel<A> {
 pub type F32Gemm = MicroKernel<F32GemmArgs>;
 /// 8-bit tiles.
 pub type I8Gemm = MicroKernel<I8GemmArgs>;
-/// One-bit tiles.
+/// One-bit tiles, and those of weights of -1, 0 and 1.
 pub type BinGemm = MicroKernel<BinGemmArgs>;
 /// fp32 depthwise rows.
 pub type F32Depthwise = MicroKernel<F32DepthwiseArgs>;

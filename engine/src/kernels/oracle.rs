@@ -34,7 +34,12 @@ pub fn self_test(features: &CpuFeatures, cases: usize) -> Vec<SelfTestResult> {
     check(&mut results, features, cases, "f32_gemm", registry::f32_gemm(), f32_gemm);
     check(&mut results, features, cases, "i8_gemm", registry::i8_gemm(), i8_gemm);
     check(&mut results, features, cases, "i4_gemm", registry::i4_gemm(), i4_gemm);
-    check(&mut results, features, cases, "bin_gemm", registry::bin_gemm(), bin_gemm);
+    check(&mut results, features, cases, "bin_gemm", registry::bin_gemm(), |kernel, random| {
+        bin_gemm(kernel, random, false)
+    });
+    check(&mut results, features, cases, "ternary", registry::ternary_gemm(), |kernel, random| {
+        bin_gemm(kernel, random, true)
+    });
     check(&mut results, features, cases, "f32_depthwise", registry::f32_depthwise(), f32_depthwise);
     check(&mut results, features, cases, "i8_depthwise", registry::i8_depthwise(), i8_depthwise);
     results
@@ -306,7 +311,8 @@ fn integer_gemm(
     compare(&c, &expected, &format!("{rows}x{cols}, {channels} channels, {taps} taps"))
 }
 
-fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
+/// `ternary` weights have masks, and count twice.
+fn bin_gemm(kernel: &BinGemm, random: &mut Random, ternary: bool) -> Result<(), String> {
     let tile = kernel.tile;
     // Whole tiles have an output stage of their own.
     let (rows, cols) = match random.coin() {
@@ -318,12 +324,21 @@ fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
     let words = if random.one_to(24) == 1 { 1100_usize.div_ceil(taps) } else { random.one_to(9) };
     // Kernels load ahead into the slack behind the last word.
     let with_slack = words + SLACK / 8;
-    let a: Vec<Vec<u64>> =
-        (0..rows * taps).map(|_| (0..with_slack).map(|_| random.bits()).collect()).collect();
-    let weights: Vec<u64> = (0..cols * taps * words).map(|_| random.bits()).collect();
+    // The last word of a tap may have channels in some of its bytes only; the others are 0.
+    let bytes = 8 * (words - 1) + random.one_to(8);
+    let used = |k: usize| if k % words + 1 == words { !0 >> (64 * words - 8 * bytes) } else { !0 };
+    let a: Vec<Vec<u64>> = (0..rows * taps)
+        .map(|_| (0..with_slack).map(|k| random.bits() & used(k)).collect())
+        .collect();
+    let mut plane =
+        || -> Vec<u64> { (0..cols * taps * words).map(|k| random.bits() & used(k)).collect() };
+    let (weights, masks) = (plane(), plane());
     let bias = random.i32s(cols);
     let requant = random.requant(cols);
-    let panel = pack::bin_gemm(tile, &weights, &bias, taps, words);
+    let panel = match ternary {
+        true => pack::ternary_gemm(tile, [&weights, &masks], &bias, taps, (words, bytes)),
+        false => pack::bin_gemm(tile, &weights, &bias, taps, (words, bytes)),
+    };
     let row = |i: usize| i / tile.mr * rows + (i % tile.mr).min(rows - 1);
     let pointers: Vec<*const u64> = (0..taps * tile.mr).map(|i| a[row(i)].as_ptr()).collect();
     let row_bias: Option<Vec<Vec<i32>>> =
@@ -348,6 +363,7 @@ fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
         row_bias: row_bias_pointers.as_ref().map_or(std::ptr::null(), |all| all.as_ptr()),
         requant: requant.raw(0),
         sums: if wants_sums { sums.as_mut_ptr() } else { std::ptr::null_mut() },
+        bytes,
     };
     // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
     unsafe { (kernel.run)(&args) };
@@ -358,8 +374,12 @@ fn bin_gemm(kernel: &BinGemm, random: &mut Random) -> Result<(), String> {
             let mut differing = 0;
             for tap in 0..taps {
                 for k in 0..words {
-                    let w = weights[(j * taps + tap) * words + k];
-                    differing += (a[tap * rows + r][k] ^ w).count_ones();
+                    let at = (j * taps + tap) * words + k;
+                    let differ = a[tap * rows + r][k] ^ weights[at];
+                    differing += match ternary {
+                        true => 2 * (differ & masks[at]).count_ones(),
+                        false => differ.count_ones(),
+                    };
                 }
             }
             let product = bits as i32 - 2 * differing as i32;

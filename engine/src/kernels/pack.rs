@@ -191,34 +191,103 @@ pub(crate) fn i4_gemm(
     panels
 }
 
-/// One-bit weights `[columns, taps, words]` and 32-bit biases `[columns]`.
+/// One-bit weights `[columns, taps, words]`, of which `bytes` of each tap hold channels, and 32-bit biases `[columns]`.
 pub(crate) fn bin_gemm(
     tile: Tile,
     weights: &[u64],
     bias: &[i32],
     taps: usize,
-    words: usize,
+    (words, bytes): (usize, usize),
 ) -> Panels<u64> {
     let columns = bias.len();
-    let elements = tile.nr / 2 + tile.nr * taps * words.next_multiple_of(tile.kr);
-    let mut panels = Panels::new(columns.div_ceil(tile.nr), 8 * elements);
+    let mut panels = bit_panels(tile, bias, taps, (words, bytes), 1);
+    match tile.nr {
+        Tile::BYTEWISE_COLUMNS => put_bytes(&mut panels, weights, columns, words, bytes, [0, 1]),
+        Tile::PAIRED_COLUMNS => {
+            let (group, all) = (Tile::PAIRED_GROUP, taps * words);
+            for (index, &word) in weights.iter().enumerate() {
+                let (column, k) = (index / all, index % all);
+                let j = column % group;
+                let within = if k + 1 == all && k % 2 == 0 { j } else { 2 * j + k % 2 };
+                let first = tile.nr / 2 + column % tile.nr / group * group * all;
+                panels.panel_mut::<u64>(column / tile.nr)[first + k / 2 * 2 * group + within] =
+                    word;
+            }
+        }
+        _ => for_each_weight(tile, columns, taps, words, |panel, index, source| {
+            panels.panel_mut::<u64>(panel)[tile.nr / 2 + index] = weights[source];
+        }),
+    }
+    panels
+}
+
+/// As [`bin_gemm`], for weights of -1, 0 and 1: their signs, and masks that are 0 where weights are.
+pub(crate) fn ternary_gemm(
+    tile: Tile,
+    [signs, masks]: [&[u64]; 2],
+    bias: &[i32],
+    taps: usize,
+    (words, bytes): (usize, usize),
+) -> Panels<u64> {
+    let columns = bias.len();
+    let mut panels = bit_panels(tile, bias, taps, (words, bytes), 2);
+    for (plane, weights) in [signs, masks].into_iter().enumerate() {
+        if tile.nr == Tile::BYTEWISE_COLUMNS {
+            put_bytes(&mut panels, weights, columns, words, bytes, [plane, 2]);
+            continue;
+        }
+        for_each_weight(tile, columns, taps, words, |panel, index, source| {
+            // `index` counts single weights, with rows of `nr` of them.
+            let index = (index / tile.nr * 2 + plane) * tile.nr + index % tile.nr;
+            panels.panel_mut::<u64>(panel)[tile.nr / 2 + index] = weights[source];
+        });
+    }
+    panels
+}
+
+/// Panels with biases and room for so many planes of bits.
+fn bit_panels(
+    tile: Tile,
+    bias: &[i32],
+    taps: usize,
+    (words, bytes): (usize, usize),
+    planes: usize,
+) -> Panels<u64> {
+    let columns = bias.len();
+    let weights = match tile.nr {
+        Tile::BYTEWISE_COLUMNS => tile.nr * taps * bytes,
+        // A single panel may be narrower.
+        Tile::PAIRED_COLUMNS => {
+            8 * columns.next_multiple_of(Tile::PAIRED_GROUP).min(tile.nr) * taps * words
+        }
+        _ => 8 * tile.nr * taps * words.next_multiple_of(tile.kr),
+    };
+    let mut panels = Panels::new(columns.div_ceil(tile.nr), 4 * tile.nr + planes * weights);
     for (column, &bias) in bias.iter().enumerate() {
         panels.panel_mut::<i32>(column / tile.nr)[column % tile.nr] = bias;
     }
-    for_each_weight(tile, columns, taps, words, |panel, index, source| {
-        let word = weights[source];
-        if tile.nr == Tile::BYTEWISE_COLUMNS {
-            // `index` counts words: the bytes of a word are a row apart.
-            let (row, j) = (index / tile.nr, index % tile.nr);
-            let bytes = &mut panels.panel_mut::<u8>(panel)[4 * tile.nr + row * tile.nr * 8..];
-            for (b, byte) in word.to_le_bytes().into_iter().enumerate() {
-                bytes[b * tile.nr + j] = byte;
-            }
-        } else {
-            panels.panel_mut::<u64>(panel)[tile.nr / 2 + index] = word;
-        }
-    });
     panels
+}
+
+/// Packs `[columns, rows, words]` by bytes, `bytes` of each row, as plane `plane` of `planes`.
+fn put_bytes(
+    panels: &mut Panels<u64>,
+    weights: &[u64],
+    columns: usize,
+    words: usize,
+    bytes: usize,
+    [plane, planes]: [usize; 2],
+) {
+    let nr = Tile::BYTEWISE_COLUMNS;
+    let rows = weights.len() / words / columns.max(1);
+    for (index, weights) in weights.chunks_exact(words).enumerate() {
+        let (column, row) = (index / rows, index % rows);
+        let panel = panels.panel_mut::<u8>(column / nr);
+        let source = weights.iter().flat_map(|word| word.to_le_bytes()).take(bytes);
+        for (b, byte) in source.enumerate() {
+            panel[((row * bytes + b) * planes + plane + 4) * nr + column % nr] = byte;
+        }
+    }
 }
 
 /// fp32 depthwise weights `[taps, channels]` and biases `[channels]`, in blocks of `nr` channels without gaps.

@@ -27,6 +27,11 @@ pub fn bin_gemm() -> &'static [&'static BinGemm] {
     bin_gemm::KERNELS
 }
 
+/// One-bit activations and weights of -1, 0 and 1.
+pub fn ternary_gemm() -> &'static [&'static BinGemm] {
+    bin_gemm::TERNARY
+}
+
 /// fp32 depthwise rows.
 pub fn f32_depthwise() -> &'static [&'static F32Depthwise] {
     f32_depthwise::KERNELS
@@ -47,26 +52,46 @@ pub fn all() -> Vec<(&'static str, Isa)> {
         names(i8_gemm()),
         names(i4_gemm()),
         names(bin_gemm()),
+        names(ternary_gemm()),
         names(f32_depthwise()),
         names(i8_depthwise()),
     ]
     .concat()
 }
 
-/// Cycles of a Cortex-A53, by the estimator of `docs/performance.md`: of a step (`kr` channels of a whole tile), and of what
-/// comes before and after the steps of a tile. Kernels that are not listed are compared by the operands they load.
-const CYCLES: &[(&str, usize, usize)] = &[
-    ("f32_gemm_10x8_neon", 25, 120),
-    ("f32_gemm_1x16_neon", 10, 120),
-    ("i8_gemm_8x8_neon", 16, 170),
-    ("i8_gemm_1x8c32_neon", 72, 120),
-    ("i4_gemm_4x4c16_neon", 43, 130),
-    ("i4_gemm_1x8c16_neon", 31, 120),
-    ("bin_gemm_4x4w1_neon", 32, 150),
-    ("bin_gemm_4x32b_neon", 240, 400),
-    ("i8_gemm_4x8_neon_v7", 10, 140),
-    ("i8_gemm_1x8c16_neon_v7", 41, 120),
-    ("i4_gemm_4x8c16_neon_v7", 96, 400),
+/// Cycles of a Cortex-A53, by the estimator of `docs/performance.md`: of a step (that many channels of a whole tile, of bits
+/// bytes of them, by that many columns), and of what comes before and after the steps of a tile. Kernels that are not listed
+/// are compared by the operands they load.
+struct Cycles {
+    kernel: &'static str,
+    channels: usize,
+    columns: usize,
+    step: usize,
+    tile: usize,
+}
+
+const fn cycles(
+    kernel: &'static str,
+    [channels, columns]: [usize; 2],
+    step: usize,
+    tile: usize,
+) -> Cycles {
+    Cycles { kernel, channels, columns, step, tile }
+}
+
+const CYCLES: &[Cycles] = &[
+    cycles("f32_gemm_10x8_neon", [1, 8], 25, 120),
+    cycles("f32_gemm_1x16_neon", [1, 16], 10, 120),
+    cycles("i8_gemm_8x8_neon", [1, 8], 16, 170),
+    cycles("i8_gemm_1x8c32_neon", [32, 8], 72, 120),
+    cycles("i4_gemm_4x4c16_neon", [16, 4], 43, 130),
+    cycles("i4_gemm_1x8c16_neon", [16, 8], 31, 120),
+    cycles("bin_gemm_8x64w2_neon", [8, 8], 106, 250),
+    cycles("bin_gemm_4x32b_neon", [1, 32], 28, 600),
+    cycles("ternary_gemm_4x32b_neon", [1, 32], 38, 620),
+    cycles("i8_gemm_4x8_neon_v7", [1, 8], 10, 140),
+    cycles("i8_gemm_1x8c16_neon_v7", [16, 8], 41, 120),
+    cycles("i4_gemm_4x8c16_neon_v7", [16, 8], 96, 400),
 ];
 
 /// What a matrix product or convolution has to compute.
@@ -78,18 +103,19 @@ pub struct Work {
     pub columns: usize,
     /// Taps of the window.
     pub taps: usize,
-    /// Channels (words, where they are bits) per tap.
+    /// Channels (bytes of them, where they are bits) per tap.
     pub depth: usize,
 }
 
 /// What `work` costs with `kernel`, compared with other kernels of the same instruction set.
 fn cost<A>(kernel: &MicroKernel<A>, work: Work) -> usize {
     let Tile { mr, nr, kr } = kernel.tile;
-    let listed = CYCLES.iter().find(|(name, ..)| *name == kernel.name);
+    let listed = CYCLES.iter().find(|listed| listed.kernel == kernel.name);
     // Each channel of a tile takes mr + nr operands.
-    let (step, tile) = listed.map_or((kr * (mr + nr), 0), |&(_, step, tile)| (step, tile));
-    let tiles = work.rows.div_ceil(mr) * work.columns.div_ceil(nr);
-    tiles * (work.taps * work.depth.div_ceil(kr) * step + tile)
+    let operands = cycles("", [kr, nr], kr * (mr + nr), 0);
+    let &Cycles { channels, columns, step, tile, .. } = listed.unwrap_or(&operands);
+    let tiles = work.rows.div_ceil(mr) * work.columns.div_ceil(columns);
+    tiles * (work.taps * work.depth.div_ceil(channels) * step + tile)
 }
 
 /// The kernel for 4-bit weights, and whether it is one for 8-bit weights, which are then unpacked beforehand: that is
@@ -98,6 +124,14 @@ pub(crate) fn select_four_bits(features: &CpuFeatures, work: Work) -> (&'static 
     let (four, eight) = (select(i4_gemm(), features, work), select(i8_gemm(), features, work));
     let as_good = four.isa == eight.isa && cost(four, work) <= cost(eight, work);
     if as_good || features.prefers(four.name) { (four, false) } else { (eight, true) }
+}
+
+/// The kernel for weights of -1, 0 and 1, where one has the CPU's best instruction set; elsewhere they are the sum of two signs,
+/// which [`bin_gemm`] adds up.
+pub(crate) fn select_ternary(features: &CpuFeatures, work: Work) -> Option<&'static BinGemm> {
+    let (ternary, bits) =
+        (select(ternary_gemm(), features, work), select(bin_gemm(), features, work));
+    (ternary.isa == bits.isa && !features.prefers(bits.name)).then_some(ternary)
 }
 
 /// The kernel for `work`: of those that the CPU can run, one that an experiment asks for, else one of the best
@@ -138,7 +172,7 @@ mod tests {
     fn names_are_unique_and_every_family_has_a_portable_kernel() {
         let mut names: Vec<&str> = all().into_iter().map(|(name, _)| name).collect();
         let portable = all().iter().filter(|(_, isa)| *isa == Isa::Portable).count();
-        assert_eq!(portable, 6);
+        assert_eq!(portable, 7);
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -16,8 +16,8 @@ use crate::graph::{
 };
 use crate::variant::Variant;
 
-/// Fewest input channels for which a layer runs on bits.
-const MIN_BIN_CHANNELS: usize = 32;
+/// Fewest input channels for which a layer runs on bits: kernels count eight at once.
+const MIN_BIN_CHANNELS: usize = 8;
 /// The encoding of probabilities.
 const PROBABILITY: (f32, i8) = (1.0 / 256.0, -128);
 

@@ -124,9 +124,10 @@ unsafe fn rows<const R: usize>(args: &BinGemmArgs) {
                     counts.widen_halves();
                     in_halves = 0;
                 }
-                counts.bytes = count(counts.bytes, args.a.add(tap * MR), word, w);
+                let held = (args.bytes - 8 * word).min(8);
+                counts.bytes = count(counts.bytes, args.a.add(tap * MR), word, w, held);
                 in_bytes += 1;
-                w = w.add(8 * NR);
+                w = w.add(held * NR);
             }
         }
         counts.widen_bytes();
@@ -140,10 +141,10 @@ unsafe fn rows<const R: usize>(args: &BinGemmArgs) {
 #[repr(C, align(16))]
 struct Offsets([u8; 16]);
 
-/// Adds the bits in which a word of each row differs from that of each column.
+/// Adds the bits in which a word of each row differs from that of each column, of which the first `held` bytes hold channels.
 ///
 /// # Safety
-/// `a` has R pointers to rows with that word, `w` the word's bytes of all columns.
+/// `a` has R pointers to rows with that word, `w` so many of its bytes, at most eight, of all columns.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn count<const R: usize>(
@@ -151,6 +152,7 @@ unsafe fn count<const R: usize>(
     a: *const *const u64,
     word: usize,
     w: *const u8,
+    held: usize,
 ) -> [__m256i; R] {
     let mut offsets = [Offsets([0; 16]); R];
     let low_half = _mm256_set1_epi8(15);
@@ -160,7 +162,7 @@ unsafe fn count<const R: usize>(
             let eight = _mm_loadl_epi64((*a.add(r)).add(word).cast());
             _mm_store_si128(offsets.0.as_mut_ptr().cast(), table_offsets(eight));
         }
-        for byte in 0..8 {
+        for byte in 0..held {
             let weights = _mm256_loadu_si256(w.add(byte * NR).cast());
             let low = _mm256_and_si256(weights, low_half);
             let high = _mm256_and_si256(_mm256_srli_epi16::<4>(weights), low_half);

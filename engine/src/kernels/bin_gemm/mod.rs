@@ -8,6 +8,8 @@ mod avx512;
 mod neon;
 #[cfg(target_arch = "aarch64")]
 mod neon_bytes;
+#[cfg(target_arch = "aarch64")]
+mod neon_output;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
 mod portable;
@@ -22,9 +24,16 @@ pub(super) static KERNELS: &[&BinGemm] = &[
     #[cfg(target_arch = "x86_64")]
     &avx512::GEMM_8X16,
     #[cfg(target_arch = "aarch64")]
-    &neon::GEMM_4X4,
-    #[cfg(target_arch = "aarch64")]
     &neon_bytes::GEMM_4X32,
+    #[cfg(target_arch = "aarch64")]
+    &neon::GEMM_8X64,
     #[cfg(target_arch = "arm")]
     &neon_v7::GEMM_4X32,
+];
+
+/// As [`KERNELS`], for weights of -1, 0 and 1.
+pub(super) static TERNARY: &[&BinGemm] = &[
+    &portable::TERNARY_2X4,
+    #[cfg(target_arch = "aarch64")]
+    &neon_bytes::TERNARY_4X32,
 ];

@@ -1,24 +1,22 @@
-//! One-bit tiles for 64-bit ARM whose vector lanes are columns.
+//! One-bit tiles for 64-bit ARM whose vector lanes are columns, with weights of one bit or of -1, 0 and 1.
 
 use std::arch::aarch64::{
-    int16x8_t, int32x4_t, uint8x16_t, uint16x8_t, vaddq_s32, vaddw_high_u8, vaddw_u8, vdup_n_s8,
-    vdupq_n_s16, vdupq_n_s32, vdupq_n_u8, vdupq_n_u16, vget_low_u8, vget_low_u16, vld1q_s32,
-    vmax_s8, vmin_s8, vmovl_high_u16, vmovl_u16, vnegq_s32, vqaddq_s16, vqmovn_high_s32,
-    vqmovn_s16, vqmovn_s32, vqrdmulhq_s32, vqshlq_s32, vreinterpretq_s32_u32, vrshlq_s32,
-    vshll_high_n_u16, vshll_n_u16, vshlq_n_s32, vst1_s8, vsubq_s32,
+    uint8x16_t, uint16x8_t, vaddq_s32, vaddw_high_u8, vaddw_u8, vdupq_n_s32, vdupq_n_u8,
+    vdupq_n_u16, vget_low_u8, vget_low_u16, vmovl_high_u16, vmovl_u16, vreinterpretq_s32_u32,
+    vshlq_n_s32,
 };
 use std::arch::asm;
 
-use super::neon::store_sums;
+use super::neon_output::{Plain, any, any_counts};
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Requant, Tile, each_tile};
-use crate::kernels::requant_neon::store_4x4;
+use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile, each_tile};
 
 /// Four rows by 32 columns, eight channels at a time: a byte of a row in every lane against the same byte of 16 columns.
 /// EOR, CNT and ADD count 128 products in three instructions, and nothing is ever summed across lanes: bytes grow to
-/// 16 bits every three words (24 * 8 = 192 still fits).
+/// 16 bits every 31 steps (31 * 8 = 248 still fits). Channels end at a byte, so layers of few of them waste little.
 ///
-/// A word takes 8 * (24 + 4 DUP + 2 for weights) = 240 cycles of a Cortex-A53 for 8192 products.
+/// A step takes 24 + 2 for the bytes of rows (two DUP share a cycle) + 2 for weights = 28 cycles of a Cortex-A53 for 1024
+/// products.
 pub(crate) static GEMM_4X32: BinGemm = MicroKernel {
     name: "bin_gemm_4x32b_neon",
     isa: Isa::Neon,
@@ -27,248 +25,163 @@ pub(crate) static GEMM_4X32: BinGemm = MicroKernel {
     run: |args| unsafe { each_tile(args, MR, gemm_4x32) },
 };
 
+/// As [`GEMM_4X32`], for weights of -1, 0 and 1: a mask more (AND), 38 cycles for 1024 products.
+pub(crate) static TERNARY_4X32: BinGemm = MicroKernel {
+    name: "ternary_gemm_4x32b_neon",
+    isa: Isa::Neon,
+    tile: Tile { mr: MR, nr: NR, kr: 1 },
+    // SAFETY: the caller vouches for every tile.
+    run: |args| unsafe { each_tile(args, MR, ternary_4x32) },
+};
+
 const MR: usize = 4;
 const NR: usize = Tile::BYTEWISE_COLUMNS;
-/// Words whose bit counts fit a byte.
-const WORDS_PER_BYTE: usize = 3;
-/// Words whose bit counts fit 16 bits.
-const WORDS_PER_HALF: usize = 1023;
+/// Steps whose bit counts fit a byte.
+const STEPS_PER_BYTE: usize = 31;
+/// Steps whose bit counts fit 16 bits.
+const STEPS_PER_HALF: usize = 8191;
 
 type Bytes = [[uint8x16_t; 2]; MR];
 type Halves = [[uint16x8_t; 4]; MR];
-
-/// A step of eight channels: v0-v7 are the sums, v12-v15 the rows' bytes, `$u` and `$v` the columns. Moves the columns of
-/// the next step to `$s` and `$t`, and loads those of the one after from `$at` on. Rows 0 and 1 are a step ahead.
-macro_rules! step {
-    ($u:literal $v:literal $s:literal $t:literal, $at:literal, $next:literal $second:literal) => {
-        concat!(
-            "eor v16.16b, v12.16b, ",
-            $u,
-            ".16b\n",
-            "eor v17.16b, v12.16b, ",
-            $v,
-            ".16b\n",
-            "eor v18.16b, v13.16b, ",
-            $u,
-            ".16b\n",
-            "eor v19.16b, v13.16b, ",
-            $v,
-            ".16b\n",
-            "dup v14.16b, {b2:w}\n",
-            "ldrb {b2:w}, [{r2}, #",
-            $next,
-            "]\n",
-            "dup v15.16b, {b3:w}\n",
-            "ldrb {b3:w}, [{r3}, #",
-            $next,
-            "]\n",
-            "cnt v16.16b, v16.16b\n",
-            "cnt v17.16b, v17.16b\n",
-            "cnt v18.16b, v18.16b\n",
-            "cnt v19.16b, v19.16b\n",
-            "fmov ",
-            $s,
-            ", {x0}\n",
-            "fmov ",
-            $t,
-            ", {x2}\n",
-            "add v0.16b, v0.16b, v16.16b\n",
-            "ldr {x0}, [{w}, #",
-            $at,
-            "]\n",
-            "add v1.16b, v1.16b, v17.16b\n",
-            "ldr {x2}, [{w}, #",
-            $at,
-            " + 16]\n",
-            "add v2.16b, v2.16b, v18.16b\n",
-            "add v3.16b, v3.16b, v19.16b\n",
-            "eor v16.16b, v14.16b, ",
-            $u,
-            ".16b\n",
-            "eor v17.16b, v14.16b, ",
-            $v,
-            ".16b\n",
-            "eor v18.16b, v15.16b, ",
-            $u,
-            ".16b\n",
-            "eor v19.16b, v15.16b, ",
-            $v,
-            ".16b\n",
-            "dup v12.16b, {b0:w}\n",
-            "ldrb {b0:w}, [{r0}, #",
-            $second,
-            "]\n",
-            "dup v13.16b, {b1:w}\n",
-            "ldrb {b1:w}, [{r1}, #",
-            $second,
-            "]\n",
-            "cnt v16.16b, v16.16b\n",
-            "cnt v17.16b, v17.16b\n",
-            "cnt v18.16b, v18.16b\n",
-            "cnt v19.16b, v19.16b\n",
-        )
-    };
-}
-
-/// The rest of a step: upper halves of the next columns, and the sums of rows 2 and 3.
-macro_rules! rest {
-    ($s:literal $t:literal, $at:literal) => {
-        concat!(
-            "mov ",
-            $s,
-            ".d[1], {x1}\n",
-            "mov ",
-            $t,
-            ".d[1], {x3}\n",
-            "add v4.16b, v4.16b, v16.16b\n",
-            "ldr {x1}, [{w}, #",
-            $at,
-            " + 8]\n",
-            "add v5.16b, v5.16b, v17.16b\n",
-            "ldr {x3}, [{w}, #",
-            $at,
-            " + 24]\n",
-            "add v6.16b, v6.16b, v18.16b\n",
-            "add v7.16b, v7.16b, v19.16b\n",
-        )
-    };
-}
 
 /// # Safety
 /// As [`MicroKernel::run`].
 #[target_feature(enable = "neon")]
 unsafe fn gemm_4x32(args: &BinGemmArgs) {
     // SAFETY: the caller vouches for `args`.
+    unsafe { tile::<false, 9>(args) };
+}
+
+/// # Safety
+/// As [`MicroKernel::run`].
+#[target_feature(enable = "neon")]
+unsafe fn ternary_4x32(args: &BinGemmArgs) {
+    // SAFETY: the caller vouches for `args`. Products count twice.
+    unsafe { tile::<true, 10>(args) };
+}
+
+/// Where a tile's steps are: the next tap and byte, and the weights for them.
+struct Place {
+    tap: usize,
+    byte: usize,
+    w: *const u8,
+}
+
+/// A tile, whose weights are `MASKED` or not; what is counted takes `2^SHIFT` from accumulators.
+///
+/// # Safety
+/// As [`MicroKernel::run`].
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn tile<const MASKED: bool, const SHIFT: i32>(args: &BinGemmArgs) {
+    // SAFETY: the caller vouches for `args`: weights follow the biases.
     unsafe {
-        if args.taps * args.words <= WORDS_PER_HALF {
-            let mut halves = [[vdupq_n_u16(0); 4]; MR];
-            let mut place = Place { tap: 0, word: 0, w: args.w.add(NR / 2) };
-            accumulate(args, &mut place, &mut halves, WORDS_PER_HALF);
-            let plain = args.row_bias.is_null()
-                && args.requant.negative_multiplier.is_null()
-                && args.sums.is_null();
-            if plain && args.rows == MR && args.cols == NR {
-                return finish_whole(args, &halves);
-            }
-            finish(args, |r, group| {
-                let half = halves[r][group / 2];
-                let count = match group % 2 {
-                    0 => vmovl_u16(vget_low_u16(half)),
-                    _ => vmovl_high_u16(half),
-                };
-                vreinterpretq_s32_u32(count)
-            });
-        } else {
-            many_words(args);
+        let mut place = Place { tap: 0, byte: 0, w: args.w.cast::<u8>().add(4 * NR) };
+        if args.taps * args.bytes > STEPS_PER_HALF {
+            return many_steps::<MASKED, SHIFT>(args, &mut place);
+        }
+        let mut halves = [[vdupq_n_u16(0); 4]; MR];
+        accumulate::<MASKED>(args, &mut place, &mut halves, STEPS_PER_HALF);
+        let plain = Plain::suits(args) && args.rows == MR;
+        // Written out, so that all sums stay in registers.
+        group::<SHIFT, 0>(args, plain, &halves);
+        group::<SHIFT, 1>(args, plain, &halves);
+        group::<SHIFT, 2>(args, plain, &halves);
+        group::<SHIFT, 3>(args, plain, &halves);
+    }
+}
+
+/// Stores columns `8 * INDEX..8 * INDEX + 8`, as many as there are.
+///
+/// # Safety
+/// As [`MicroKernel::run`].
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn group<const SHIFT: i32, const INDEX: usize>(
+    args: &BinGemmArgs,
+    plain: bool,
+    [a, b, c, d]: &Halves,
+) {
+    let (column, counts) = (8 * INDEX, [a[INDEX], b[INDEX], c[INDEX], d[INDEX]]);
+    // SAFETY: the caller vouches for `args`; only columns that it has are stored.
+    unsafe {
+        if plain && args.cols >= column + 8 {
+            let to = args.c.add(column);
+            Plain::new(args, column).store::<SHIFT>(args, 0, counts, to);
+        } else if args.cols > column {
+            any_counts::<SHIFT>(args, 0, column, counts);
         }
     }
 }
 
-/// As [`gemm_4x32`], for sums beyond 16 bits.
+/// As [`tile`], for sums beyond 16 bits.
 ///
 /// # Safety
 /// As [`MicroKernel::run`].
 #[cold]
 #[target_feature(enable = "neon")]
-unsafe fn many_words(args: &BinGemmArgs) {
-    let mut counts = [[vdupq_n_s32(0); NR / 4]; MR];
+unsafe fn many_steps<const MASKED: bool, const SHIFT: i32>(args: &BinGemmArgs, place: &mut Place) {
+    let mut counts = [[[vdupq_n_s32(0); 2]; NR / 8]; MR];
     // SAFETY: the caller vouches for `args`.
     unsafe {
-        let mut place = Place { tap: 0, word: 0, w: args.w.add(NR / 2) };
         while place.tap < args.taps {
             let mut halves = [[vdupq_n_u16(0); 4]; MR];
-            accumulate(args, &mut place, &mut halves, WORDS_PER_HALF);
-            for (counts, halves) in
-                counts.as_flattened_mut().chunks_exact_mut(2).zip(halves.as_flattened())
-            {
-                let low = vmovl_u16(vget_low_u16(*halves));
-                counts[0] = vaddq_s32(counts[0], vreinterpretq_s32_u32(low));
-                counts[1] = vaddq_s32(counts[1], vreinterpretq_s32_u32(vmovl_high_u16(*halves)));
+            accumulate::<MASKED>(args, place, &mut halves, STEPS_PER_HALF);
+            for (counts, &half) in counts.as_flattened_mut().iter_mut().zip(halves.as_flattened()) {
+                let high = vreinterpretq_s32_u32(vmovl_high_u16(half));
+                let low = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(half)));
+                *counts = [vaddq_s32(counts[0], low), vaddq_s32(counts[1], high)];
             }
         }
-        finish(args, |r, group| counts[r][group]);
+        for (group, column) in (0..args.cols).step_by(8).enumerate() {
+            let rows = [counts[0][group], counts[1][group], counts[2][group], counts[3][group]];
+            let taken = rows.map(|[a, b]| [vshlq_n_s32::<SHIFT>(a), vshlq_n_s32::<SHIFT>(b)]);
+            any(args, 0, column, &taken);
+        }
     }
 }
 
-/// Where the sum goes on.
-struct Place {
-    tap: usize,
-    word: usize,
-    w: *const u64,
-}
-
-/// Adds the differing bits of up to `most` words from `place` on.
+/// Adds what is counted in at most `most` steps from `place` on.
 ///
 /// # Safety
-/// As [`MicroKernel::run`]; `place` is within the operands.
+/// As [`tile`].
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn accumulate(args: &BinGemmArgs, place: &mut Place, halves: &mut Halves, mut most: usize) {
+unsafe fn accumulate<const MASKED: bool>(
+    args: &BinGemmArgs,
+    place: &mut Place,
+    halves: &mut Halves,
+    mut most: usize,
+) {
     let mut bytes: Bytes = [[vdupq_n_u8(0); 2]; MR];
-    let mut room = WORDS_PER_BYTE;
+    let mut room = STEPS_PER_BYTE;
     while place.tap < args.taps && most > 0 {
-        let words = (args.words - place.word).min(room).min(most);
-        // SAFETY: the caller vouches for `args`: `a` has taps * MR pointers to `words` words followed by readable
+        let steps = (args.bytes - place.byte).min(room).min(most);
+        // SAFETY: the caller vouches for `args`: `a` has taps * MR pointers to `bytes` bytes followed by readable
         // ones (SLACK), and `w` is a whole panel followed by 64 bytes.
         unsafe {
-            let rows = std::array::from_fn(|r| (*args.a.add(place.tap * MR + r)).add(place.word));
-            count(&mut bytes, rows, place.w, words);
-            place.w = place.w.add(NR * words);
+            let a = args.a.add(place.tap * MR);
+            let row = |r: usize| (*a.add(r)).cast::<u8>().add(place.byte);
+            let rows = [row(0), row(1), row(2), row(3)];
+            if MASKED {
+                count_masked(&mut bytes, rows, place.w, steps);
+                place.w = place.w.add(2 * NR * steps);
+            } else {
+                count(&mut bytes, rows, place.w, steps);
+                place.w = place.w.add(NR * steps);
+            }
         }
-        place.word += words;
-        if place.word == args.words {
-            (place.tap, place.word) = (place.tap + 1, 0);
+        place.byte += steps;
+        if place.byte == args.bytes {
+            (place.tap, place.byte) = (place.tap + 1, 0);
         }
-        (room, most) = (room - words, most - words);
+        (room, most) = (room - steps, most - steps);
         if room == 0 {
             widen(halves, &mut bytes);
-            room = WORDS_PER_BYTE;
+            room = STEPS_PER_BYTE;
         }
     }
     widen(halves, &mut bytes);
-}
-
-/// Adds the differing bits of `words` words, at least one.
-///
-/// # Safety
-/// `rows` point to so many words, `w` to so many of all columns; readable for 64 bytes more.
-#[inline]
-#[target_feature(enable = "neon")]
-#[rustfmt::skip]
-unsafe fn count(bytes: &mut Bytes, rows: [*const u64; MR], w: *const u64, words: usize) {
-    let [[a, b], [c, d], [e, f], [g, h]] = bytes;
-    // SAFETY: the caller vouches for what is read; nothing is written.
-    unsafe {
-        asm!(
-            "ldrb {b0:w}, [{r0}]", "ldrb {b1:w}, [{r1}]", "ldrb {b2:w}, [{r2}]", "ldrb {b3:w}, [{r3}]",
-            "ldr q8, [{w}]", "dup v12.16b, {b0:w}", "dup v13.16b, {b1:w}", "ldr q9, [{w}, #16]",
-            "ldrb {b0:w}, [{r0}, #1]", "ldrb {b1:w}, [{r1}, #1]",
-            "ldr {x0}, [{w}, #32]", "ldr {x1}, [{w}, #40]", "ldr {x2}, [{w}, #48]", "ldr {x3}, [{w}, #56]",
-            "2:",
-            step!("v8" "v9" "d10" "d11", "64", "1" "2"), rest!("v10" "v11", "64"),
-            step!("v10" "v11" "d8" "d9", "96", "2" "3"), rest!("v8" "v9", "96"),
-            step!("v8" "v9" "d10" "d11", "128", "3" "4"), rest!("v10" "v11", "128"),
-            step!("v10" "v11" "d8" "d9", "160", "4" "5"), rest!("v8" "v9", "160"),
-            step!("v8" "v9" "d10" "d11", "192", "5" "6"), rest!("v10" "v11", "192"),
-            step!("v10" "v11" "d8" "d9", "224", "6" "7"), rest!("v8" "v9", "224"),
-            step!("v8" "v9" "d10" "d11", "256", "7" "8"), rest!("v10" "v11", "256"),
-            "subs {words}, {words}, #1",
-            step!("v10" "v11" "d8" "d9", "288", "8" "9"), rest!("v8" "v9", "288"),
-            "add {w}, {w}, #256", "add {r0}, {r0}, #8", "add {r1}, {r1}, #8",
-            "add {r2}, {r2}, #8", "add {r3}, {r3}, #8",
-            "b.ne 2b",
-            r0 = inout(reg) rows[0] => _, r1 = inout(reg) rows[1] => _,
-            r2 = inout(reg) rows[2] => _, r3 = inout(reg) rows[3] => _,
-            b0 = out(reg) _, b1 = out(reg) _, b2 = out(reg) _, b3 = out(reg) _,
-            x0 = out(reg) _, x1 = out(reg) _, x2 = out(reg) _, x3 = out(reg) _,
-            w = inout(reg) w => _, words = inout(reg) words => _,
-            inout("v0") *a, inout("v1") *b, inout("v2") *c, inout("v3") *d,
-            inout("v4") *e, inout("v5") *f, inout("v6") *g, inout("v7") *h,
-            out("v8") _, out("v9") _, out("v10") _, out("v11") _, out("v12") _, out("v13") _,
-            out("v14") _, out("v15") _, out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-            options(nostack, readonly),
-        );
-    }
 }
 
 /// Adds the byte counts to the sums, and clears them.
@@ -284,94 +197,133 @@ fn widen(halves: &mut Halves, bytes: &mut Bytes) {
     }
 }
 
-/// Stores the tile, whose counts of row `r` and columns `4 * group..` are `counts(r, group)`.
+/// Adds the differing bits of `steps` bytes, at least one. v0-v7 are the sums, v8 and v9 the columns, v12-v15 the rows.
 ///
 /// # Safety
-/// As [`MicroKernel::run`].
+/// `rows` point to so many bytes, `w` to so many of all columns; readable for 64 bytes more.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn finish(args: &BinGemmArgs, counts: impl Fn(usize, usize) -> int32x4_t) {
-    let bits = vdupq_n_s32((args.bits as i32) << 8);
-    for group in 0..args.cols.div_ceil(4) {
-        let column = 4 * group;
-        let cols = (args.cols - column).min(4);
-        // SAFETY: the caller vouches for `args`: biases, corrections and the arrays of `requant` have NR elements, and
-        // `c` is `rows` rows of `cols` elements.
-        unsafe {
-            let none = vaddq_s32(bits, vld1q_s32(args.w.cast::<i32>().add(column)));
-            let mut acc: [int32x4_t; MR] =
-                std::array::from_fn(|r| vsubq_s32(none, vshlq_n_s32::<9>(counts(r, group))));
-            if !args.row_bias.is_null() {
-                for (r, acc) in acc.iter_mut().enumerate() {
-                    *acc = vaddq_s32(*acc, vld1q_s32((*args.row_bias.add(r)).add(column)));
-                }
-            }
-            if !args.sums.is_null() {
-                store_sums(args, column, &acc);
-                continue;
-            }
-            let requant = from_column(&args.requant, column);
-            store_4x4(&requant, acc, args.c.add(column), args.c_stride, (args.rows, cols));
-        }
+#[rustfmt::skip]
+unsafe fn count(bytes: &mut Bytes, rows: [*const u8; MR], w: *const u8, steps: usize) {
+    let [[a, b], [c, d], [e, f], [g, h]] = bytes;
+    // SAFETY: the caller vouches for what is read; nothing is written.
+    unsafe {
+        asm!(
+            "ldrb {b0:w}, [{r0}]", "ldrb {b1:w}, [{r1}]", "ldrb {b2:w}, [{r2}]", "ldrb {b3:w}, [{r3}]",
+            "ldr d8, [{w}]", "ldr {x1}, [{w}, #8]", "ldr d9, [{w}, #16]", "ldr {x3}, [{w}, #24]",
+            "dup v12.16b, {b0:w}", "dup v13.16b, {b1:w}", "mov v8.d[1], {x1}", "mov v9.d[1], {x3}",
+            "2:",
+            "eor v16.16b, v12.16b, v8.16b", "ldrb {b0:w}, [{r0}, #1]!",
+            "eor v17.16b, v12.16b, v9.16b", "ldrb {b1:w}, [{r1}, #1]!",
+            "eor v18.16b, v13.16b, v8.16b", "ldr {x0}, [{w}, #32]",
+            "eor v19.16b, v13.16b, v9.16b", "ldr {x1}, [{w}, #40]",
+            "dup v14.16b, {b2:w}", "dup v15.16b, {b3:w}",
+            "cnt v16.16b, v16.16b", "ldr {x2}, [{w}, #48]",
+            "cnt v17.16b, v17.16b", "ldr {x3}, [{w}, #56]",
+            "cnt v18.16b, v18.16b", "ldrb {b2:w}, [{r2}, #1]!",
+            "cnt v19.16b, v19.16b", "ldrb {b3:w}, [{r3}, #1]!",
+            "add v0.16b, v0.16b, v16.16b", "add {w}, {w}, #32",
+            "add v1.16b, v1.16b, v17.16b", "subs {steps}, {steps}, #1",
+            "add v2.16b, v2.16b, v18.16b",
+            "add v3.16b, v3.16b, v19.16b",
+            "eor v16.16b, v14.16b, v8.16b",
+            "eor v17.16b, v14.16b, v9.16b",
+            "eor v18.16b, v15.16b, v8.16b",
+            "eor v19.16b, v15.16b, v9.16b",
+            "dup v12.16b, {b0:w}", "dup v13.16b, {b1:w}",
+            "fmov d8, {x0}", "fmov d9, {x2}",
+            "cnt v16.16b, v16.16b",
+            "cnt v17.16b, v17.16b",
+            "mov v8.d[1], {x1}", "mov v9.d[1], {x3}",
+            "cnt v18.16b, v18.16b",
+            "cnt v19.16b, v19.16b",
+            "add v4.16b, v4.16b, v16.16b",
+            "add v5.16b, v5.16b, v17.16b",
+            "add v6.16b, v6.16b, v18.16b",
+            "add v7.16b, v7.16b, v19.16b",
+            "b.ne 2b",
+            r0 = inout(reg) rows[0] => _, r1 = inout(reg) rows[1] => _,
+            r2 = inout(reg) rows[2] => _, r3 = inout(reg) rows[3] => _,
+            b0 = out(reg) _, b1 = out(reg) _, b2 = out(reg) _, b3 = out(reg) _,
+            x0 = out(reg) _, x1 = out(reg) _, x2 = out(reg) _, x3 = out(reg) _,
+            w = inout(reg) w => _, steps = inout(reg) steps => _,
+            inout("v0") *a, inout("v1") *b, inout("v2") *c, inout("v3") *d,
+            inout("v4") *e, inout("v5") *f, inout("v6") *g, inout("v7") *h,
+            out("v8") _, out("v9") _, out("v12") _, out("v13") _,
+            out("v14") _, out("v15") _, out("v16") _, out("v17") _, out("v18") _, out("v19") _,
+            options(nostack, readonly),
+        );
     }
 }
 
-/// As [`finish`] for a whole tile without corrections and PReLU, eight columns of all rows side by side. Narrowing
-/// saturates, so zero point and bounds may come after it.
+/// As [`count`], of bits that the masks of the columns (v10 and v11) have set.
 ///
 /// # Safety
-/// As [`MicroKernel::run`].
+/// As [`count`]; `w` has so many bytes of signs and as many of masks.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn finish_whole(args: &BinGemmArgs, halves: &Halves) {
-    let Requant { multiplier, left, right, zero_point, min, max, .. } = args.requant;
-    let bits = vdupq_n_s32((args.bits as i32) << 8);
-    let zero_point = vdupq_n_s16(zero_point as i16);
-    let (min, max) = (vdup_n_s8(min as i8), vdup_n_s8(max as i8));
-    for column in (0..NR).step_by(8) {
-        // SAFETY: the caller vouches for `args`: biases and the arrays of `requant` have NR elements, and `c` is MR
-        // rows of NR elements.
-        unsafe {
-            let load = |array: *const i32| {
-                let array = array.add(column);
-                [vld1q_s32(array), vld1q_s32(array.add(4))]
-            };
-            let none = load(args.w.cast()).map(|bias| vaddq_s32(bits, bias));
-            let (left, multiplier) = (load(left), load(multiplier));
-            let right = load(right).map(|right| vnegq_s32(right));
-            // Vector `i` is the half `i % 2` of row `i / 2`.
-            let x: [int32x4_t; 2 * MR] = std::array::from_fn(|i| {
-                let half = halves[i / 2][column / 8];
-                let twice = match i % 2 {
-                    0 => vshll_n_u16::<9>(vget_low_u16(half)),
-                    _ => vshll_high_n_u16::<9>(half),
-                };
-                vsubq_s32(none[i % 2], vreinterpretq_s32_u32(twice))
-            });
-            let x: [int32x4_t; 2 * MR] = std::array::from_fn(|i| vqshlq_s32(x[i], left[i % 2]));
-            let x: [int32x4_t; 2 * MR] =
-                std::array::from_fn(|i| vqrdmulhq_s32(x[i], multiplier[i % 2]));
-            let x: [int32x4_t; 2 * MR] = std::array::from_fn(|i| vrshlq_s32(x[i], right[i % 2]));
-            let x: [int16x8_t; MR] =
-                std::array::from_fn(|r| vqmovn_high_s32(vqmovn_s32(x[2 * r]), x[2 * r + 1]));
-            for (r, x) in x.map(|x| vqmovn_s16(vqaddq_s16(x, zero_point))).into_iter().enumerate() {
-                let x = vmin_s8(vmax_s8(x, min), max);
-                vst1_s8(args.c.add(r * args.c_stride + column), x);
-            }
-        }
-    }
-}
-
-/// The output stage of the columns from `column` on.
-fn from_column(requant: &Requant, column: usize) -> Requant {
-    let at = |array: *const i32| if array.is_null() { array } else { array.wrapping_add(column) };
-    Requant {
-        multiplier: at(requant.multiplier),
-        left: at(requant.left),
-        right: at(requant.right),
-        negative_multiplier: at(requant.negative_multiplier),
-        negative_left: at(requant.negative_left),
-        negative_right: at(requant.negative_right),
-        ..*requant
+#[rustfmt::skip]
+unsafe fn count_masked(bytes: &mut Bytes, rows: [*const u8; MR], w: *const u8, steps: usize) {
+    let [[a, b], [c, d], [e, f], [g, h]] = bytes;
+    // SAFETY: the caller vouches for what is read; nothing is written.
+    unsafe {
+        asm!(
+            "ldrb {b0:w}, [{r0}]", "ldrb {b1:w}, [{r1}]", "ldrb {b2:w}, [{r2}]", "ldrb {b3:w}, [{r3}]",
+            "ldr d8, [{w}]", "ldr {x1}, [{w}, #8]", "ldr d9, [{w}, #16]", "ldr {x3}, [{w}, #24]",
+            "ldr d10, [{w}, #32]", "ldr {x0}, [{w}, #40]", "ldr d11, [{w}, #48]", "ldr {x2}, [{w}, #56]",
+            "dup v12.16b, {b0:w}", "dup v13.16b, {b1:w}", "mov v8.d[1], {x1}", "mov v9.d[1], {x3}",
+            "mov v10.d[1], {x0}", "mov v11.d[1], {x2}",
+            "2:",
+            "eor v16.16b, v12.16b, v8.16b", "ldrb {b0:w}, [{r0}, #1]!",
+            "eor v17.16b, v12.16b, v9.16b", "ldrb {b1:w}, [{r1}, #1]!",
+            "eor v18.16b, v13.16b, v8.16b", "ldr {x0}, [{w}, #64]",
+            "eor v19.16b, v13.16b, v9.16b", "ldr {x1}, [{w}, #72]",
+            "dup v14.16b, {b2:w}", "dup v15.16b, {b3:w}",
+            "and v16.16b, v16.16b, v10.16b", "ldr {x2}, [{w}, #80]",
+            "and v17.16b, v17.16b, v11.16b", "ldr {x3}, [{w}, #88]",
+            "and v18.16b, v18.16b, v10.16b", "ldrb {b2:w}, [{r2}, #1]!",
+            "and v19.16b, v19.16b, v11.16b", "ldrb {b3:w}, [{r3}, #1]!",
+            "cnt v16.16b, v16.16b",
+            "cnt v17.16b, v17.16b",
+            "cnt v18.16b, v18.16b",
+            "cnt v19.16b, v19.16b",
+            "eor v20.16b, v14.16b, v8.16b", "subs {steps}, {steps}, #1",
+            "eor v21.16b, v14.16b, v9.16b",
+            "eor v22.16b, v15.16b, v8.16b",
+            "eor v23.16b, v15.16b, v9.16b",
+            "fmov d8, {x0}", "fmov d9, {x2}",
+            "add v0.16b, v0.16b, v16.16b", "ldr {x0}, [{w}, #96]",
+            "mov v8.d[1], {x1}", "mov v9.d[1], {x3}",
+            "add v1.16b, v1.16b, v17.16b", "ldr {x1}, [{w}, #104]",
+            "add v2.16b, v2.16b, v18.16b", "ldr {x2}, [{w}, #112]",
+            "add v3.16b, v3.16b, v19.16b", "ldr {x3}, [{w}, #120]",
+            "and v20.16b, v20.16b, v10.16b", "add {w}, {w}, #64",
+            "and v21.16b, v21.16b, v11.16b",
+            "and v22.16b, v22.16b, v10.16b",
+            "and v23.16b, v23.16b, v11.16b",
+            "dup v12.16b, {b0:w}", "dup v13.16b, {b1:w}",
+            "fmov d10, {x0}", "fmov d11, {x2}",
+            "cnt v20.16b, v20.16b",
+            "cnt v21.16b, v21.16b",
+            "mov v10.d[1], {x1}", "mov v11.d[1], {x3}",
+            "cnt v22.16b, v22.16b",
+            "cnt v23.16b, v23.16b",
+            "add v4.16b, v4.16b, v20.16b",
+            "add v5.16b, v5.16b, v21.16b",
+            "add v6.16b, v6.16b, v22.16b",
+            "add v7.16b, v7.16b, v23.16b",
+            "b.ne 2b",
+            r0 = inout(reg) rows[0] => _, r1 = inout(reg) rows[1] => _,
+            r2 = inout(reg) rows[2] => _, r3 = inout(reg) rows[3] => _,
+            b0 = out(reg) _, b1 = out(reg) _, b2 = out(reg) _, b3 = out(reg) _,
+            x0 = out(reg) _, x1 = out(reg) _, x2 = out(reg) _, x3 = out(reg) _,
+            w = inout(reg) w => _, steps = inout(reg) steps => _,
+            inout("v0") *a, inout("v1") *b, inout("v2") *c, inout("v3") *d,
+            inout("v4") *e, inout("v5") *f, inout("v6") *g, inout("v7") *h,
+            out("v8") _, out("v9") _, out("v10") _, out("v11") _, out("v12") _, out("v13") _,
+            out("v14") _, out("v15") _, out("v16") _, out("v17") _, out("v18") _, out("v19") _,
+            out("v20") _, out("v21") _, out("v22") _, out("v23") _,
+            options(nostack, readonly),
+        );
     }
 }

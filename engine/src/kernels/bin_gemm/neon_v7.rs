@@ -361,7 +361,7 @@ unsafe fn gemm_4x32(args: &BinGemmArgs) {
         // or to NR corrections. The code fills `counts` before it reads them.
         unsafe {
             let a = args.a.add(first * args.taps);
-            quantrack_bin_count_4x32_v7(args, counts.as_mut_ptr(), a, tap_bytes(args));
+            quantrack_bin_count_4x32_v7(args, counts.as_mut_ptr(), a, args.bytes);
             if !args.row_bias.is_null() {
                 let row_bias = args.row_bias.add(first);
                 finish.row_bias = if (*row_bias).is_null() { std::ptr::null() } else { row_bias };
@@ -382,7 +382,7 @@ unsafe fn one_by_one(args: &BinGemmArgs) {
     let counts = (args.taps * args.words <= MOST_WORDS).then(|| {
         let mut counts: Counts = [[0; NR]; MR];
         // SAFETY: as for `gemm_4x32`.
-        unsafe { quantrack_bin_count_4x32_v7(args, &raw mut counts, args.a, tap_bytes(args)) };
+        unsafe { quantrack_bin_count_4x32_v7(args, &raw mut counts, args.a, args.bytes) };
         counts
     });
     for r in 0..args.rows {
@@ -404,11 +404,6 @@ unsafe fn one_by_one(args: &BinGemmArgs) {
     }
 }
 
-/// Bytes of each tap in the panel.
-fn tap_bytes(args: &BinGemmArgs) -> usize {
-    8 * args.words
-}
-
 /// Bits in which row `r` and column `j` differ.
 ///
 /// # Safety
@@ -419,7 +414,7 @@ unsafe fn count(args: &BinGemmArgs, r: usize, j: usize) -> u32 {
         // SAFETY: the caller vouches for `args`: a panel is NR biases, then for each word NR times its first bytes, and so on.
         unsafe {
             let row = (*args.a.add(tap * MR + r)).cast::<u8>();
-            let bytes = tap_bytes(args);
+            let bytes = args.bytes;
             let w = args.w.cast::<u8>().add(4 * NR + NR * bytes * tap + j);
             for byte in 0..bytes {
                 count += (*row.add(byte) ^ *w.add(NR * byte)).count_ones();

@@ -18,6 +18,8 @@ use crate::kernels::requant::RequantParams;
 pub struct BinConv {
     walk: Walk,
     kernel: &'static BinGemm,
+    /// Products of a sum that the kernel is to count.
+    bits: usize,
     panels: Panels<u64>,
     output: Output,
     padding: PaddingCorrections,
@@ -130,7 +132,8 @@ impl PaddingCorrections {
 
 impl BinConv {
     /// Weights as bits `[out_c, planes, taps, words]`, whose sum over the planes counts; biases `[out_c]` in 1/256 of a
-    /// product. Padded taps contribute 0. A second plane is computed as that many taps more, which read the same pixels.
+    /// product. Padded taps contribute 0. A second plane is computed as that many taps more, which read the same pixels, unless
+    /// there is a kernel for the sums of two.
     pub fn new(
         cpu: &CpuFeatures,
         shape: &ConvShape,
@@ -161,12 +164,19 @@ impl BinConv {
         bias: &[i32],
         output: Output,
     ) -> Self {
-        let words = shape.in_c.div_ceil(64);
+        let (words, bytes) = (shape.in_c.div_ceil(64), shape.in_c.div_ceil(8));
         let planes = weights.len() / (shape.out_c * shape.taps() * words);
+        let work = shape.work(shape.out_c, bytes);
+        let masked = if planes == 2 { registry::select_ternary(cpu, work) } else { None };
         let taps = shape.taps() * planes;
-        let work = Work { taps, ..shape.work(shape.out_c, words) };
-        let kernel = registry::select(registry::bin_gemm(), cpu, work);
-        let panels = pack::bin_gemm(kernel.tile, weights, bias, taps, words);
+        let (kernel, panels, planes) = match masked {
+            Some(kernel) => (kernel, ternary_panels(kernel, shape, weights, bias), 1),
+            None => {
+                let kernel = registry::select(registry::bin_gemm(), cpu, Work { taps, ..work });
+                (kernel, pack::bin_gemm(kernel.tile, weights, bias, taps, (words, bytes)), planes)
+            }
+        };
+        let bits = if masked.is_some() { 0 } else { shape.in_c * taps };
         let columns = shape.out_c.next_multiple_of(kernel.tile.nr);
         let mut per_tap = vec![0; shape.taps() * columns];
         for (row, weights) in weights.chunks_exact(words).enumerate() {
@@ -178,8 +188,32 @@ impl BinConv {
         let walk = Walk::new(shape, kernel.tile, words, words).with_planes(planes);
         let padding = PaddingCorrections::new(&walk.geometry, &per_tap, columns);
         let zeros = vec![0; words + SLACK / 8];
-        Self { walk, kernel, panels, output, padding, zeros }
+        Self { walk, kernel, bits, panels, output, padding, zeros }
     }
+}
+
+/// Weights `[out_c, 2, taps, words]` for a kernel that takes signs and masks. Products count twice; the number of those that are
+/// not 0 goes to the bias.
+fn ternary_panels(
+    kernel: &BinGemm,
+    shape: &ConvShape,
+    weights: &[u64],
+    bias: &[i32],
+) -> Panels<u64> {
+    let (words, bytes) = (shape.in_c.div_ceil(64), shape.in_c.div_ceil(8));
+    let row = shape.taps() * words;
+    let channels = |word: usize| !0 >> (64 - (shape.in_c - 64 * word).min(64));
+    let (mut signs, mut masks, mut biases) = (Vec::new(), Vec::new(), Vec::new());
+    for (weights, &bias) in weights.chunks_exact(2 * row).zip(bias) {
+        let (first, second) = weights.split_at(row);
+        let pairs = first.iter().zip(second).enumerate();
+        let mask: Vec<u64> = pairs.map(|(k, (a, b))| !(a ^ b) & channels(k % words)).collect();
+        let products: u32 = mask.iter().map(|word| word.count_ones()).sum();
+        biases.push(bias.wrapping_add((2 * products as i32) << 8));
+        signs.extend_from_slice(first);
+        masks.extend(mask);
+    }
+    pack::ternary_gemm(kernel.tile, [&signs, &masks], &biases, shape.taps(), (words, bytes))
 }
 
 impl BinConv {
@@ -193,7 +227,7 @@ impl BinConv {
             cols: job.cols,
             words: self.walk.depth,
             taps: self.walk.all_taps(),
-            bits: shape.in_c * self.walk.all_taps(),
+            bits: self.bits,
             a: job.a.as_ptr(),
             w: self.panels.panel(job.panel).as_ptr(),
             c,
@@ -201,6 +235,7 @@ impl BinConv {
             row_bias,
             requant,
             sums,
+            bytes: shape.in_c.div_ceil(8),
         };
         // SAFETY: selection gave a kernel of this CPU; pointers are rows of the operand or of padding, and the tile lies
         // within the result, which `c` or `sums` is part of.

@@ -31,7 +31,7 @@ impl ConvShape {
         Self { batch: 1, in_h: 1, in_w: rows, in_c, out_h: 1, out_w: rows, out_c, window }
     }
 
-    /// What there is to compute, for the choice of a kernel; `depth` channels (words) per tap.
+    /// What there is to compute, for the choice of a kernel; `depth` channels (bytes of them) per tap.
     pub(super) fn work(&self, columns: usize, depth: usize) -> Work {
         Work { rows: self.out_pixels(), columns, taps: self.taps(), depth }
     }

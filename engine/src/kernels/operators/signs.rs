@@ -3,6 +3,8 @@
 use super::{Operator, Scratch, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
+#[cfg(target_arch = "aarch64")]
+use crate::kernels::micro::SLACK;
 use crate::kernels::vectorize::Vectorizer;
 
 /// Fewest pixels worth a task.
@@ -89,14 +91,35 @@ impl Operator for F32Signs {
 
 /// Bits of 8-bit elements.
 #[derive(Debug)]
-pub struct I8Signs(Signs<i16>);
+pub struct I8Signs {
+    signs: Signs<i16>,
+    /// The thresholds as vector instructions take them, where there are such.
+    #[cfg(target_arch = "aarch64")]
+    packed: neon::Thresholds,
+}
 
 impl I8Signs {
     /// A threshold per channel in steps of the operand, and the number of pixels.
     pub fn new(cpu: &CpuFeatures, thresholds: &[i32], rows: usize) -> Self {
         // Beyond -128..=127 all thresholds are alike.
-        let thresholds = thresholds.iter().map(|&t| t.clamp(-128, 128) as i16).collect();
-        Self(Signs { thresholds, rows, vectorizer: Vectorizer::new(cpu) })
+        let thresholds: Vec<i16> = thresholds.iter().map(|&t| t.clamp(-128, 128) as i16).collect();
+        Self {
+            #[cfg(target_arch = "aarch64")]
+            packed: neon::Thresholds::new(&thresholds),
+            signs: Signs { thresholds, rows, vectorizer: Vectorizer::new(cpu) },
+        }
+    }
+
+    /// With the instructions of 64-bit ARM.
+    #[cfg(target_arch = "aarch64")]
+    fn run_neon(&self, input: &[u8], output: &mut [u8], pool: &dyn Pool) {
+        let Signs { thresholds, rows, .. } = &self.signs;
+        let (channels, words) = (thresholds.len(), thresholds.len().div_ceil(64));
+        assert!(input.len() >= rows * channels + SLACK);
+        let output = elements_mut::<u64>(output, rows * words);
+        for_rows(pool, output, words, LEAST, |first, output| {
+            self.packed.compare(&input[first * channels..], output);
+        });
     }
 }
 
@@ -108,10 +131,128 @@ impl Operator for I8Signs {
         _scratch: Scratch<'_>,
         pool: &dyn Pool,
     ) {
-        self.0.run(inputs[0], outputs[0], pool, |q: i8, threshold| i16::from(q) >= threshold);
+        #[cfg(target_arch = "aarch64")]
+        self.run_neon(inputs[0], outputs[0], pool);
+        #[cfg(not(target_arch = "aarch64"))]
+        self.signs.run(inputs[0], outputs[0], pool, |q: i8, threshold| i16::from(q) >= threshold);
     }
 
     fn weight_bytes(&self) -> usize {
-        self.0.weight_bytes()
+        self.signs.weight_bytes()
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    //! Sixteen channels at a time: CMGE, AND with the bit of each byte's place, and three ADDP gather 64 bits.
+
+    use std::arch::aarch64::{
+        int8x16_t, uint8x16_t, vandq_u8, vcgeq_s8, vgetq_lane_u64, vld1q_s8, vld1q_u8, vpaddq_u8,
+        vreinterpretq_u64_u8,
+    };
+
+    use crate::kernels::micro::SLACK;
+
+    /// Thresholds of groups of 64 channels, and the bits that elements at or above theirs set: none for channels that are
+    /// missing or that no element of 8 bits can reach.
+    #[derive(Debug)]
+    pub(super) struct Thresholds {
+        channels: usize,
+        groups: Vec<([i8; 64], [u8; 64])>,
+    }
+
+    impl Thresholds {
+        /// Of each channel, -128..=128.
+        pub(super) fn new(thresholds: &[i16]) -> Self {
+            let group = |thresholds: &[i16]| {
+                let mut group = ([127; 64], [0; 64]);
+                for (channel, &threshold) in thresholds.iter().enumerate() {
+                    group.0[channel] = threshold.min(127) as i8;
+                    group.1[channel] = if threshold > 127 { 0 } else { 1 << (channel % 8) };
+                }
+                group
+            };
+            Self { channels: thresholds.len(), groups: thresholds.chunks(64).map(group).collect() }
+        }
+
+        /// The bits of as many pixels as `output` has words for. `input` goes on for [`SLACK`] bytes after them.
+        pub(super) fn compare(&self, input: &[u8], output: &mut [u64]) {
+            let (channels, words) = (self.channels, self.groups.len());
+            let pixels = output.len() / words;
+            assert!(input.len() >= pixels * channels + SLACK);
+            for (word, (thresholds, bits)) in self.groups.iter().enumerate() {
+                // SAFETY: the CPU has NEON, as all of this architecture do; a group reads 64 elements of its pixel, whose
+                // channels and SLACK they do not exceed, and writes words of pixels that there are.
+                unsafe {
+                    let input = input.as_ptr().cast::<i8>().add(64 * word);
+                    let output = output.as_mut_ptr().add(word);
+                    let place = |at: usize| {
+                        (vld1q_s8(thresholds.as_ptr().add(at)), vld1q_u8(bits.as_ptr().add(at)))
+                    };
+                    let places = [place(0), place(16), place(32), place(48)];
+                    let count = (channels - 64 * word).min(64);
+                    for pixel in 0..pixels {
+                        let x = input.add(pixel * channels);
+                        let flags = |at: usize| flags(places[at / 16], vld1q_s8(x.add(at)));
+                        let all = if count > 32 {
+                            vpaddq_u8(
+                                vpaddq_u8(flags(0), flags(16)),
+                                vpaddq_u8(flags(32), flags(48)),
+                            )
+                        } else {
+                            let half = vpaddq_u8(flags(0), flags(16));
+                            // No channel, so no bit.
+                            vpaddq_u8(half, places[3].1)
+                        };
+                        let all = vreinterpretq_u64_u8(vpaddq_u8(all, all));
+                        *output.add(pixel * words) = vgetq_lane_u64::<0>(all);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The bits of sixteen elements, one to a byte.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn flags((thresholds, bits): (int8x16_t, uint8x16_t), x: int8x16_t) -> uint8x16_t {
+        vandq_u8(vcgeq_s8(x, thresholds), bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Serial;
+    use crate::kernels::operators::Buffer;
+
+    #[test]
+    fn a_bit_is_set_at_and_above_the_threshold_of_its_channel() {
+        for channels in [1, 7, 16, 24, 31, 32, 33, 64, 65, 96, 130] {
+            let rows = 5;
+            let threshold = |c: usize| [-300, -128, 127, 128, 500, -3, 0, 77][c * 5 % 8];
+            let thresholds: Vec<i32> = (0..channels).map(threshold).collect();
+            let element = |i: usize| (i * 37 % 256) as u8 as i8;
+            let mut input = Buffer::new(rows * channels);
+            for (i, byte) in input.bytes_mut().iter_mut().enumerate() {
+                *byte = element(i) as u8;
+            }
+            let words = channels.div_ceil(64);
+            let mut output = vec![!0_u64; rows * words];
+            let signs = I8Signs::new(&CpuFeatures::detect(), &thresholds, rows);
+            let mut none = Buffer::new(0);
+            signs.run(
+                &[input.bytes()],
+                &mut [bytemuck::cast_slice_mut(&mut output)],
+                Scratch::new(&mut none),
+                &Serial,
+            );
+            for bit in 0..rows * words * 64 {
+                let (row, c) = (bit / (64 * words), bit % (64 * words));
+                let wanted = c < channels
+                    && i32::from(element(row * channels + c)) >= thresholds[c.min(channels - 1)];
+                assert_eq!(output[bit / 64] >> (bit % 64) & 1 == 1, wanted, "{channels} {bit}");
+            }
+        }
     }
 }
