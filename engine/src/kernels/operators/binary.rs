@@ -134,7 +134,7 @@ impl Operands {
         mut scratch: Scratch<'_>,
         pool: &dyn Pool,
         (parameters, default): (&[P], P),
-        function: impl Fn(T, T, P) -> T + Sync,
+        function: impl Fn(T, T, P) -> T + Copy + Sync,
     ) {
         let a = elements::<T>(inputs[0], self.counts.0);
         let b = elements::<T>(inputs[1], self.counts.1);
@@ -142,6 +142,8 @@ impl Operands {
         let output = SharedRows::new(elements_mut(outputs[0], self.count), channels);
         let parts = scratch.per_task(pool, self.task_bytes::<T>());
         parts.split(pool, self.count / channels, LEAST / channels, |first, end, scratch| {
+            // A copy whose parameters no store can change: loops over it become vector code.
+            let function = function;
             // SAFETY: each row belongs to one task.
             let output = unsafe { output.rows(first, end) };
             let scratch = bytemuck::cast_slice_mut::<u8, T>(scratch);
@@ -156,9 +158,9 @@ impl Operands {
                 let a = self.a.row(a, flat, y.len(), scratch_a);
                 let b = self.b.row(b, flat, y.len(), scratch_b);
                 if parameters.is_empty() {
-                    self.vectorizer.map_2(y, a, b, |a, b| function(a, b, default));
+                    self.vectorizer.map_2(y, a, b, move |a, b| function(a, b, default));
                 } else {
-                    self.vectorizer.map_3(y, a, b, parameters, &function);
+                    self.vectorizer.map_3(y, a, b, parameters, function);
                 }
             }
         });
@@ -346,7 +348,7 @@ impl Operator for I8Add {
         let (min, max) = self.bounds;
         let (offset, zero, shift) = (self.offset, self.zero_point, self.shift);
         let sum =
-            |a: i8, b: i8| offset.wrapping_add(i32::from(a) * ma).wrapping_add(i32::from(b) * mb);
+            move |a: i8, b: i8| offset.wrapping_add(i32::from(a) * ma).wrapping_add(i32::from(b) * mb);
         let Some(prelu) = &self.prelu else {
             self.operands.run(inputs, outputs, scratch, pool, (&[][..], ()), move |a, b, ()| {
                 bounded(rounding_shift(sum(a, b), shift) + zero, min, max) as i8
