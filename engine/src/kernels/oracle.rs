@@ -129,12 +129,14 @@ impl Random {
         [(f32::NEG_INFINITY, f32::INFINITY), (0.0, f32::INFINITY), (0.0, 6.0)][self.below(3)]
     }
 
-    /// Factors from hardly any shift to far too large, so that all shifts and saturation occur.
+    /// Factors from hardly any shift to far too large, so that all shifts and saturation occur; or all of them below 1, which
+    /// some kernels have an output stage for.
     fn requant(&mut self, channels: usize) -> RequantParams {
+        let powers = if self.coin() { 28 } else { 22 };
         let mut factors = |signed: bool| -> Vec<f64> {
             (0..channels)
                 .map(|_| {
-                    let magnitude = 2_f64.powi(self.below(28) as i32 - 22);
+                    let magnitude = 2_f64.powi(self.below(powers) as i32 - 22);
                     let sign = if signed && self.coin() { -1.0 } else { 1.0 };
                     sign * magnitude * (1.0 + self.below(1000) as f64 / 1000.0)
                 })

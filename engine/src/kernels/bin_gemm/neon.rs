@@ -7,7 +7,7 @@ use std::arch::aarch64::{
 use std::arch::asm;
 use std::mem::MaybeUninit;
 
-use super::neon_output::{Plain, ROWS, any, any_counts};
+use super::neon_output::{Plain, ROWS, any, any_counts, store_8x8};
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile, each_tile};
 
@@ -51,17 +51,23 @@ unsafe fn gemm_8x64(args: &BinGemmArgs) {
     }
     let mut gathered: Gathered = [MaybeUninit::uninit(); _];
     let plain = Plain::suits(args) && args.rows == MR;
+    let ordinary = plain && args.row_bias.is_null() && args.requant.only_right;
     // SAFETY: the caller vouches for `args`; groups have `all` words of each column, after NR biases.
     unsafe {
         gather(args, 0, all, &mut gathered);
         for column in (0..args.cols).step_by(GROUP) {
             let w = args.w.add(NR / 2 + column * all);
-            let [a, b, c, d, e, f, g, h] = count::<false>(&gathered, w, all);
-            if plain && args.cols - column >= GROUP {
-                let (stage, to, stride) =
-                    (Plain::new(args, column), args.c.add(column), args.c_stride);
+            let counts = count::<false>(&gathered, w, all);
+            let (whole, to) = (args.cols - column >= GROUP, args.c.wrapping_add(column));
+            if ordinary && whole {
+                store_8x8(args, column, counts, to);
+                continue;
+            }
+            let [a, b, c, d, e, f, g, h] = counts;
+            if plain && whole {
+                let stage = Plain::new(args, column);
                 stage.store::<9>(args, 0, [a, b, c, d], to);
-                stage.store::<9>(args, ROWS, [e, f, g, h], to.add(ROWS * stride));
+                stage.store::<9>(args, ROWS, [e, f, g, h], to.add(ROWS * args.c_stride));
                 continue;
             }
             any_counts::<9>(args, 0, column, [a, b, c, d]);

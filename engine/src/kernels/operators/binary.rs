@@ -347,8 +347,9 @@ impl Operator for I8Add {
         let (ma, mb) = self.multipliers;
         let (min, max) = self.bounds;
         let (offset, zero, shift) = (self.offset, self.zero_point, self.shift);
-        let sum =
-            move |a: i8, b: i8| offset.wrapping_add(i32::from(a) * ma).wrapping_add(i32::from(b) * mb);
+        let sum = move |a: i8, b: i8| {
+            offset.wrapping_add(i32::from(a) * ma).wrapping_add(i32::from(b) * mb)
+        };
         let Some(prelu) = &self.prelu else {
             self.operands.run(inputs, outputs, scratch, pool, (&[][..], ()), move |a, b, ()| {
                 bounded(rounding_shift(sum(a, b), shift) + zero, min, max) as i8
