@@ -229,9 +229,30 @@ pub struct Taps<T> {
     pub kernel: [usize; 2],
     /// Pointers from an output pixel's first tap to that of the next: the stride, unless the window has gaps.
     pub step: usize,
+    /// The table, padding only, of window rows outside of the input, or null. Kernels may leave such rows out, if the result is
+    /// the same: what is outside is above and below the other rows.
+    pub outside: *const *const T,
 }
 
 impl<T> Taps<T> {
+    /// The rows of the window that are not outside of the input; all where there are no others.
+    ///
+    /// # Safety
+    /// There are as many tables as `kernel` says.
+    #[cfg_attr(
+        not(target_arch = "aarch64"),
+        expect(dead_code, reason = "for kernels that leave rows out")
+    )]
+    pub(crate) unsafe fn inside(&self) -> std::ops::Range<usize> {
+        // SAFETY: the caller vouches for the tables.
+        let tables = unsafe { std::slice::from_raw_parts(self.rows, self.kernel[0]) };
+        let inside = |&table: &*const *const T| table != self.outside;
+        match (tables.iter().position(inside), tables.iter().rposition(inside)) {
+            (Some(first), Some(last)) => first..last + 1,
+            _ => 0..self.kernel[0],
+        }
+    }
+
     /// Taps of a window.
     pub(crate) fn count(&self) -> usize {
         self.kernel[0] * self.kernel[1]
@@ -265,7 +286,8 @@ impl<T> Taps<T> {
 }
 
 /// Arguments of [`F32Depthwise`]: for each of `pixels` outputs and each channel,
-/// `c[p][ch] = clamp(act(bias[ch] + sum over t of tap[p][t][ch] * w[t][ch]))`, taps in order, fused.
+/// `c[p][ch] = clamp(act(bias[ch] + sum over t of tap[p][t][ch] * w[t][ch]))`, taps in order, fused. Biases are never -0, so taps
+/// of padding by finite weights change nothing.
 ///
 /// Weights are packed in blocks of `nr` channels: `[bias; nr]`, then `[[w; nr]; taps]`.
 #[repr(C)]
@@ -304,15 +326,23 @@ pub struct I8DepthwiseArgs {
     /// Packed weights, -127..=127, in blocks of `nr` channels: `[bias i32; nr]`, then for each group of `kr` taps (zeros for those
     /// beyond the last) `[[w i8; kr]; nr]`. Readable for [`SLACK`] bytes past their end.
     pub w: *const i8,
-    /// For each block of channels and row of the window, whether the products of that row add up in 16 bits, whatever the
-    /// activations: the magnitudes of each channel's weights sum to 255 at most.
-    pub narrow: *const bool,
+    /// For each block of channels and row of the window, where sums of products leave 16 bits, whatever the activations: bit `i`
+    /// is set if the sums since the last such tap must be widened behind the row's tap `i`, counted as [`run_order`] does. Set
+    /// for the last tap; valid for windows up to eight wide.
+    pub run_ends: *const u8,
     /// First output pixel.
     pub c: *mut i8,
     /// Elements between output pixels.
     pub c_stride: usize,
     /// Output stage, arrays of `channels` rounded up to `nr`.
     pub requant: Requant,
+}
+
+/// The order in which 8-bit depthwise kernels multiply the taps of a row: at step 2 those that share pixels with a neighbouring
+/// output follow each other.
+pub(crate) fn run_order(width: usize, step: usize) -> impl Iterator<Item = usize> {
+    let phases = if step == 2 { 2 } else { 1 };
+    (0..phases).flat_map(move |phase| (phase..width).step_by(phases))
 }
 
 /// Arguments for a block of tiles.

@@ -406,27 +406,56 @@ struct Window<T> {
     /// A table for each row of the window.
     rows: Vec<Rows<T>>,
     pointers: Vec<Vec<*const T>>,
+    /// Pointers to padding, and which rows have it instead of their own.
+    padding: Vec<*const T>,
+    outside: Vec<bool>,
 }
 
-impl<T> Window<T> {
-    /// Up to nineteen pixels, the windows and strides that kernels have code of their own for and others.
+impl<T: Copy> Window<T> {
+    /// Up to thirty pixels, the windows and strides that kernels have code of their own for and others; rows outside of the
+    /// input now and then.
     fn new(
         random: &mut Random,
         channels: usize,
+        padding: T,
         mut make: impl FnMut(&mut Random, usize) -> Vec<T>,
     ) -> Self {
         let kernel = [[1, 1], [3, 3], [5, 5], [2, 3], [4, 5], [3, 2], [7, 7]][random.below(7)];
-        let (step, pixels) = (random.one_to(3), random.one_to(19));
+        let (step, pixels) = (random.one_to(3), random.one_to(30));
         let columns = (pixels - 1) * step + kernel[1];
-        let rows: Vec<Rows<T>> =
-            (0..kernel[0]).map(|_| Rows::new(columns, channels, |n| make(random, n))).collect();
-        let pointers =
+        let (above, below) = match random.below(3) {
+            0 => (random.below(kernel[0]), random.below(kernel[0])),
+            _ => (0, 0),
+        };
+        let outside: Vec<bool> =
+            (0..kernel[0]).map(|y| y < above || y + below >= kernel[0]).collect();
+        let row = |&outside: &bool| match outside {
+            true => Rows::new(columns, channels, |n| vec![padding; n]),
+            false => Rows::new(columns, channels, |n| make(random, n)),
+        };
+        let rows: Vec<Rows<T>> = outside.iter().map(row).collect();
+        let pointers: Vec<Vec<*const T>> =
             rows.iter().map(|row| row.data.iter().map(|pixel| pixel.as_ptr()).collect()).collect();
-        Self { kernel, step, pixels, rows, pointers }
+        let of_padding = outside.iter().position(|&outside| outside);
+        let padding = of_padding.map_or(Vec::new(), |y| pointers[y].clone());
+        Self { kernel, step, pixels, rows, pointers, padding, outside }
     }
 
     fn tables(&self) -> Vec<*const *const T> {
-        self.pointers.iter().chain(self.pointers.last()).map(|row| row.as_ptr()).collect()
+        let tables = self.pointers.iter().zip(&self.outside);
+        let tables = tables.map(|(row, &outside)| if outside { &self.padding } else { row });
+        let mut tables: Vec<*const *const T> = tables.map(|row| row.as_ptr()).collect();
+        tables.extend(tables.last().copied());
+        tables
+    }
+
+    /// `tables` as kernels get them.
+    fn taps(&self, tables: &[*const *const T]) -> Taps<T> {
+        let outside = match self.padding.is_empty() {
+            true => std::ptr::null(),
+            false => self.padding.as_ptr(),
+        };
+        Taps { rows: tables.as_ptr(), kernel: self.kernel, step: self.step, outside }
     }
 
     fn tap(&self, pixel: usize, tap: usize) -> &[T] {
@@ -443,7 +472,7 @@ impl<T> Window<T> {
 fn f32_depthwise(kernel: &F32Depthwise, random: &mut Random) -> Result<(), String> {
     let nr = kernel.tile.nr;
     let channels = random.one_to(67);
-    let window = Window::new(random, channels, Random::f32s);
+    let window = Window::new(random, channels, 0.0, Random::f32s);
     let (pixels, taps) = (window.pixels, window.kernel[0] * window.kernel[1]);
     let (bias, weights) = (random.f32s(channels), random.f32s(taps * channels));
     let slopes = random.coin().then(|| random.f32s(channels.next_multiple_of(nr)));
@@ -455,7 +484,7 @@ fn f32_depthwise(kernel: &F32Depthwise, random: &mut Random) -> Result<(), Strin
     let args = F32DepthwiseArgs {
         pixels,
         channels,
-        taps: Taps { rows: tables.as_ptr(), kernel: window.kernel, step: window.step },
+        taps: window.taps(&tables),
         w: packed.panel(0).as_ptr(),
         c: c.as_mut_ptr(),
         c_stride: stride,
@@ -483,14 +512,11 @@ fn f32_depthwise(kernel: &F32Depthwise, random: &mut Random) -> Result<(), Strin
 fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String> {
     let channels = random.one_to(67);
     let lowest = random.below(4) == 0;
-    let window =
-        Window::new(
-            random,
-            channels,
-            |random, n| {
-                if lowest { vec![i8::MIN; n] } else { random.i8s(n) }
-            },
-        );
+    let zero_point = random.i8();
+    let window = Window::new(random, channels, zero_point, |random, n| match lowest {
+        true => vec![i8::MIN; n],
+        false => random.i8s(n),
+    });
     let (pixels, taps) = (window.pixels, window.kernel[0] * window.kernel[1]);
     let (bias, weights) = (random.i32s(channels), random.i8s(taps * channels).into_iter());
     // The largest weights, those whose rows just fit 16 bits, and small ones.
@@ -501,16 +527,16 @@ fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String>
         .collect();
     let requant = random.requant(channels);
     let packed = pack::i8_depthwise(kernel.tile, &weights, &bias, taps);
-    let narrow = pack::narrow_rows(&weights, window.kernel, channels, kernel.tile.nr);
+    let run_ends = pack::run_ends(&weights, window.kernel, window.step, channels, kernel.tile.nr);
     let tables = window.tables();
     let stride = channels + 3;
     let mut c = vec![77_i8; (pixels - 1) * stride + channels];
     let args = I8DepthwiseArgs {
         pixels,
         channels,
-        taps: Taps { rows: tables.as_ptr(), kernel: window.kernel, step: window.step },
+        taps: window.taps(&tables),
         w: packed.panel(0).as_ptr(),
-        narrow: narrow.as_ptr(),
+        run_ends: run_ends.as_ptr(),
         c: c.as_mut_ptr(),
         c_stride: stride,
         requant: requant.raw(0),

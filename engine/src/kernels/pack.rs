@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::micro::Tile;
+use super::micro::{Tile, run_order};
 
 /// Packed panels of elements, each panel starting on a cache line.
 #[derive(Clone, Debug)]
@@ -327,22 +327,42 @@ pub(crate) fn i8_depthwise(tile: Tile, weights: &[i8], bias: &[i32], taps: usize
     packed
 }
 
-/// For depthwise weights `[rows, columns, channels]` and blocks of `nr` channels, per block and row of the window, whether the
-/// magnitudes of each channel's weights in that row sum to 255 at most.
-pub(crate) fn narrow_rows(
+/// For depthwise weights `[rows, columns, channels]` and blocks of `nr` channels, where sums of products leave 16 bits, as
+/// [`super::micro::I8DepthwiseArgs::run_ends`] says: behind taps whose successor would take the magnitudes of some channel's weights beyond
+/// 255, for 255 * 128 fits.
+pub(crate) fn run_ends(
     weights: &[i8],
-    kernel: [usize; 2],
+    [height, width]: [usize; 2],
+    step: usize,
     channels: usize,
     nr: usize,
-) -> Vec<bool> {
-    let fits = |block: usize, row: usize| {
-        (block * nr..channels.min((block + 1) * nr)).all(|channel| {
-            let weight = |x: usize| weights[(row * kernel[1] + x) * channels + channel];
-            (0..kernel[1]).map(|x| u32::from(weight(x).unsigned_abs())).sum::<u32>() <= 255
-        })
-    };
-    (0..channels.div_ceil(nr))
-        .flat_map(|block| (0..kernel[0]).map(move |row| (block, row)))
-        .map(|(block, row)| fits(block, row))
-        .collect()
+) -> Vec<u8> {
+    let mut ends = vec![0_u8; channels.div_ceil(nr) * height];
+    for (block, ends) in ends.chunks_exact_mut(height).enumerate() {
+        let channels_of_block = block * nr..channels.min((block + 1) * nr);
+        let mut sums = vec![0; channels_of_block.len()];
+        let mut last = None;
+        for y in 0..height {
+            for (index, x) in run_order(width, step).enumerate() {
+                let tap = &weights[(y * width + x) * channels..][channels_of_block.clone()];
+                let magnitudes = tap.iter().map(|w| u32::from(w.unsigned_abs()));
+                let fits = sums.iter().zip(magnitudes.clone()).all(|(sum, w)| sum + w <= 255);
+                match last {
+                    Some((y, index)) if !fits => {
+                        set_bit(&mut ends[y], index);
+                        sums = magnitudes.collect();
+                    }
+                    _ => sums.iter_mut().zip(magnitudes).for_each(|(sum, w)| *sum += w),
+                }
+                last = Some((y, index));
+            }
+        }
+        set_bit(&mut ends[height - 1], width - 1);
+    }
+    ends
+}
+
+/// Sets bit `index`, if there is such a bit.
+fn set_bit(byte: &mut u8, index: usize) {
+    *byte |= 1_u8.checked_shl(index as u32).unwrap_or(0);
 }

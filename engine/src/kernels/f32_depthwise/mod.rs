@@ -24,7 +24,7 @@ pub(super) static KERNELS: &[&F32Depthwise] = &[
     #[cfg(target_arch = "x86_64")]
     &avx512::DEPTHWISE_32,
     #[cfg(target_arch = "aarch64")]
-    &neon::DEPTHWISE_4X8,
+    &neon::DEPTHWISE_4X14,
     #[cfg(target_arch = "arm")]
     &neon_v7::DEPTHWISE_4X8,
 ];

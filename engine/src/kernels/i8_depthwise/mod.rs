@@ -6,6 +6,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_rows;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
 mod portable;
@@ -20,7 +22,7 @@ pub(super) static KERNELS: &[&I8Depthwise] = &[
     #[cfg(target_arch = "x86_64")]
     &avx512::DEPTHWISE_32,
     #[cfg(target_arch = "aarch64")]
-    &neon::DEPTHWISE_8X4,
+    &neon::DEPTHWISE_8X7,
     #[cfg(target_arch = "arm")]
     &neon_v7::DEPTHWISE_8X4,
 ];

@@ -1,163 +1,323 @@
 //! 8-bit depthwise rows for 64-bit ARM.
 
 use std::arch::aarch64::{
-    int8x8_t, int16x8_t, int32x4_t, vaddw_high_s16, vaddw_s16, vdup_n_s8, vdupq_n_s16,
-    vget_low_s16, vld1_s8, vld1q_s32, vmlal_s8, vmull_s8,
+    int8x8_t, int32x4_t, vaddw_high_s16, vaddw_s16, vdupq_n_s32, vget_low_s16, vld1_s8, vld1q_s32,
+    vmull_s8, vst1q_s32,
 };
+use std::ops::Range;
 
+use super::neon_rows as rows;
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{I8Depthwise, I8DepthwiseArgs, MicroKernel, Tile};
+use crate::kernels::micro::{I8Depthwise, I8DepthwiseArgs, MicroKernel, Requant, Tile};
 use crate::kernels::requant_neon::{Narrow, NarrowPrelu, store_row};
 
-/// Eight channels of four neighbouring pixels at a time. For windows three or five wide, stride 1 or 2, every pixel of the
-/// input is loaded once per row of the window and serves all outputs that read it. Products are added in 16 bits before
-/// they are widened to 32: those of a whole row of the window where its weights are small enough, which is known when they
-/// are packed ([`I8DepthwiseArgs::narrow`]), else of two taps, which weights of -127..=127 cannot overflow.
-pub(crate) static DEPTHWISE_8X4: I8Depthwise = MicroKernel {
-    name: "i8_depthwise_8x4_neon",
+/// Eight channels of seven or six neighbouring pixels at a time. For windows three or five wide, stride 1 or 2, every pixel of
+/// the input is loaded once per row of the window and serves all outputs that read it. Products add up in 16 bits for as many
+/// taps as the weights allow, which is known when they are packed ([`I8DepthwiseArgs::run_ends`]): in real 5x5 layers three
+/// at a time on average. Rows of the window outside of the input are left out.
+pub(crate) static DEPTHWISE_8X7: I8Depthwise = MicroKernel {
+    name: "i8_depthwise_8x7_neon",
     isa: Isa::Neon,
     tile: Tile { mr: 1, nr: NR, kr: 1 },
     run: depthwise,
 };
 
 const NR: usize = 8;
-/// Pixels of a segment.
-const PIXELS: usize = 4;
-/// Most pixels of the input that a segment reads: stride 2, five wide.
-const MAX_COLUMNS: usize = 11;
+/// Most pixels of a segment.
+const MAX_PIXELS: usize = 7;
+/// Pixels of the shorter segments.
+const MIN_PIXELS: usize = 6;
+/// Highest window of which rows are left out.
+const MAX_HEIGHT: usize = 16;
+/// Blocks of channels that are computed together where rows are left out.
+const BORDER_BLOCKS: usize = 16;
 
-type Sums<const N: usize> = [[int32x4_t; 2]; N];
+/// Outputs side by side, of some blocks of channels one after the other: where their sums come from and go to.
+#[repr(C)]
+pub(super) struct Segment {
+    /// Results of the first output and channel 0; or where sums of 32 bits are stored, eight per output without gaps.
+    c: *mut i8,
+    /// Bytes between outputs.
+    stride: usize,
+    /// Eight biases of the first block.
+    bias: *const i32,
+    /// Multipliers of all channels.
+    multiplier: *const i32,
+    /// Right shifts of all channels; null where sums are wanted.
+    right: *const i32,
+    zero_point: i32,
+    min: i32,
+    max: i32,
+    /// Whether the bounds are narrower than 8 bits.
+    clamped: u32,
+    /// The tables of pointers behind the first.
+    rows: *const *const *const i8,
+    /// The first table, from the first output's first tap on.
+    table: *const *const i8,
+    /// Rows of the window.
+    height: usize,
+    /// Weights of the first block.
+    w: *const i8,
+    /// Ends of runs in the first block's rows.
+    run_ends: *const u8,
+    /// Bytes between blocks of weights, of ends of runs, and of biases.
+    w_step: usize,
+    run_ends_step: usize,
+    bias_step: usize,
+    /// Bytes of a table before the first output's first tap.
+    pub(super) skip: usize,
+}
+
+/// Code for one kind of window and so many outputs side by side. It changes `segment`.
+///
+/// # Safety
+/// The segment's pointers are as it says for `blocks` blocks from `channel` on: there are as many tables as `height` says and
+/// another one, which have the outputs' pixels, each readable for eight elements from a channel on; `height` rows of weights,
+/// and as many ends of runs, the last of which has the bit of its last tap. The outputs are writable.
+pub(super) type MultiplyRows = unsafe fn(segment: &mut Segment, channel: usize, blocks: usize);
 
 /// # Safety
 /// As [`MicroKernel::run`].
 #[target_feature(enable = "neon")]
 unsafe fn depthwise(args: &I8DepthwiseArgs) {
-    let whole = args.pixels >= PIXELS;
-    // SAFETY: the caller vouches for `args`.
-    unsafe {
-        match (args.taps.kernel[1], args.taps.step) {
-            (3, 1) if whole => blocks(args, segment::<3, 1>),
-            (3, 2) if whole => blocks(args, segment::<3, 2>),
-            (5, 1) if whole => blocks(args, segment::<5, 1>),
-            (5, 2) if whole => blocks(args, segment::<5, 2>),
-            _ => blocks(args, any_window),
-        }
-    }
+    let segments: [MultiplyRows; 2] = match (args.taps.kernel[1], args.taps.step) {
+        (3, 1) => [rows::seven_three_wide, rows::six_three_wide],
+        (3, 2) => [rows::seven_three_wide_stride_2, rows::six_three_wide_stride_2],
+        (5, 1) => [rows::seven_five_wide, rows::six_five_wide],
+        (5, 2) => [rows::seven_five_wide_stride_2, rows::six_five_wide_stride_2],
+        // SAFETY: the caller vouches for `args`.
+        _ => return unsafe { any_window(args) },
+    };
+    // SAFETY: as above.
+    unsafe { if args.pixels < MIN_PIXELS { any_window(args) } else { row(args, segments) } }
 }
 
-/// All channels of a row, `N` pixels at a time. The last ones begin earlier when they would go too far, and are computed
-/// once more.
+/// Blocks of channels of which the biases and ends of runs are at hand.
+#[derive(Clone, Copy)]
+struct Blocks {
+    /// The first channel.
+    channel: usize,
+    count: usize,
+    bias: *const i32,
+    bias_step: usize,
+    run_ends: *const u8,
+    run_ends_step: usize,
+}
+
+/// All channels of a row.
 ///
 /// # Safety
-/// As [`MicroKernel::run`]; `sums` adds up the products of eight channels of `N` pixels.
-#[inline]
+/// As [`MicroKernel::run`]; the segments, of seven and six pixels, are for the window and its step, and the row has at least
+/// six pixels.
 #[target_feature(enable = "neon")]
-unsafe fn blocks<const N: usize>(
-    args: &I8DepthwiseArgs,
-    sums: unsafe fn(&I8DepthwiseArgs, usize, usize) -> Sums<N>,
-) {
-    for channel in (0..args.channels).step_by(NR) {
-        // SAFETY: the caller vouches for the arrays of `requant`, which cover whole blocks, and for `c`.
-        unsafe {
-            let columns = [channel, channel + 4];
-            let prelu = NarrowPrelu::new(&args.requant, columns);
-            let plain = Narrow::new(&args.requant, columns);
-            let count = (args.channels - channel).min(NR);
-            for pixel in (0..args.pixels).step_by(N) {
-                let pixel = pixel.min(args.pixels - N);
-                let acc = sums(args, channel, pixel);
-                let rows = match &prelu {
-                    None => plain.apply(acc),
-                    Some(stage) => stage.apply(acc),
-                };
-                let c = args.c.add(pixel * args.c_stride + channel);
-                for (p, row) in rows.into_iter().enumerate() {
-                    store_row(row, c.add(p * args.c_stride), count);
+unsafe fn row(args: &I8DepthwiseArgs, segments: [MultiplyRows; 2]) {
+    let [height, width] = args.taps.kernel;
+    let blocks = args.channels.div_ceil(NR);
+    // SAFETY: the caller vouches for the tables and the weights.
+    unsafe {
+        let inside = if height <= MAX_HEIGHT { args.taps.inside() } else { 0..height };
+        if inside.len() == height {
+            let (bias, run_ends) = (args.w.cast(), args.run_ends);
+            let bias_step = NR * (args.taps.count() + 4);
+            let (channel, count, run_ends_step) = (0, blocks, height);
+            let all = Blocks { channel, count, bias, bias_step, run_ends, run_ends_step };
+            return some_blocks(args, segments, inside, all);
+        }
+        // What rows outside of the input add is part of the bias.
+        let mut biases = [[0_i32; NR]; BORDER_BLOCKS];
+        let mut run_ends = [[0_u8; MAX_HEIGHT]; BORDER_BLOCKS];
+        for first in (0..blocks).step_by(BORDER_BLOCKS) {
+            let count = (blocks - first).min(BORDER_BLOCKS);
+            for (block, (bias, ends)) in
+                biases.iter_mut().zip(&mut run_ends).enumerate().take(count)
+            {
+                let channel = (first + block) * NR;
+                let (mut acc, weights) = begin(args, channel);
+                for y in (0..inside.start).chain(inside.end..height) {
+                    multiply_row(args, &mut acc, weights, 0, y, channel);
                 }
+                vst1q_s32(bias.as_mut_ptr(), acc[0]);
+                vst1q_s32(bias.as_mut_ptr().add(4), acc[1]);
+                let all_ends = args.run_ends.add((first + block) * height + inside.start);
+                std::ptr::copy_nonoverlapping(all_ends, ends.as_mut_ptr(), inside.len());
+                ends[inside.len() - 1] |= 1 << (width - 1);
             }
+            let (channel, bias_step, run_ends_step) = (first * NR, 4 * NR, MAX_HEIGHT);
+            let (bias, run_ends) = (biases.as_ptr().cast(), run_ends.as_ptr().cast());
+            let some = Blocks { channel, count, bias, bias_step, run_ends, run_ends_step };
+            some_blocks(args, segments, inside.clone(), some);
         }
     }
 }
 
-/// Weights of a block, behind its biases.
+/// Some blocks of channels of a row. The last segment begins earlier when it would go too far, and computes some pixels once
+/// more.
+///
+/// # Safety
+/// As for `row`; `blocks` are of the row.
+#[target_feature(enable = "neon")]
+unsafe fn some_blocks(
+    args: &I8DepthwiseArgs,
+    [seven, six]: [MultiplyRows; 2],
+    inside: Range<usize>,
+    blocks: Blocks,
+) {
+    let (taps, requant) = (&args.taps, &args.requant);
+    let plain = requant.negative_multiplier.is_null() && requant.only_right;
+    let whole = blocks.count.min((args.channels - blocks.channel) / NR);
+    let w_step = NR * (taps.count() + 4);
+    // SAFETY: the caller vouches for the tables, the weights and the arrays of `requant`, which cover whole blocks.
+    unsafe {
+        let mut pixel = 0;
+        while pixel < args.pixels {
+            // Segments are few, and the shorter where they suffice: rows of any multiple of six or seven have no pixel twice.
+            let left = args.pixels - pixel;
+            let long = left > MIN_PIXELS * left.div_ceil(MAX_PIXELS) && args.pixels >= MAX_PIXELS;
+            let (multiply, pixels) = if long { (seven, MAX_PIXELS) } else { (six, MIN_PIXELS) };
+            let first = pixel.min(args.pixels - pixels);
+            // From a block of `blocks` on.
+            let segment = |block: usize| Segment {
+                c: args.c.add(first * args.c_stride),
+                stride: args.c_stride,
+                bias: blocks.bias.byte_add(block * blocks.bias_step),
+                multiplier: requant.multiplier,
+                right: requant.right,
+                zero_point: requant.zero_point,
+                min: requant.min,
+                max: requant.max,
+                clamped: u32::from(requant.min > -128 || requant.max < 127),
+                rows: taps.rows.add(inside.start + 1),
+                table: taps.row(first, inside.start),
+                height: inside.len(),
+                w: {
+                    let channels = blocks.channel + block * NR;
+                    args.w.add(
+                        channels * (taps.count() + 4) + NR * (4 + inside.start * taps.kernel[1]),
+                    )
+                },
+                run_ends: blocks.run_ends.add(block * blocks.run_ends_step),
+                w_step,
+                run_ends_step: blocks.run_ends_step,
+                bias_step: blocks.bias_step,
+                skip: size_of::<*const i8>() * first * taps.step,
+            };
+            let at_once = if plain { whole } else { 0 };
+            if at_once > 0 {
+                multiply(&mut segment(0), blocks.channel, at_once);
+            }
+            for block in at_once..blocks.count {
+                let channel = blocks.channel + block * NR;
+                let mut sums = [[0_i32; NR]; MAX_PIXELS];
+                let mut segment = segment(block);
+                (segment.c, segment.right) = (sums.as_mut_ptr().cast(), std::ptr::null());
+                multiply(&mut segment, channel, 1);
+                finish(args, channel, first, &sums[..pixels]);
+            }
+            pixel = first + pixels;
+        }
+    }
+}
+
+/// Results of the sums of a block that is not whole, or where there are left shifts or PReLU.
+///
+/// # Safety
+/// The row has the pixels from `first` on, and the arrays of `requant` cover the block from `channel` on.
+#[target_feature(enable = "neon")]
+unsafe fn finish(args: &I8DepthwiseArgs, channel: usize, first: usize, sums: &[[i32; NR]]) {
+    let mut acc = [[vdupq_n_s32(0); 2]; MAX_PIXELS];
+    for (acc, sums) in acc.iter_mut().zip(sums) {
+        // SAFETY: eight sums are two vectors.
+        *acc = unsafe { [vld1q_s32(sums.as_ptr()), vld1q_s32(sums.as_ptr().add(4))] };
+    }
+    // SAFETY: the caller vouches for the arrays and pixels.
+    unsafe {
+        let results = requantize(&args.requant, channel, acc);
+        for (p, &results) in results.iter().enumerate().take(sums.len()) {
+            let c = args.c.add((first + p) * args.c_stride + channel);
+            store_row(results, c, (args.channels - channel).min(NR));
+        }
+    }
+}
+
+/// # Safety
+/// The arrays of `requant` cover the block from `channel` on.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn requantize<const N: usize>(
+    requant: &Requant,
+    channel: usize,
+    acc: [[int32x4_t; 2]; N],
+) -> [int8x8_t; N] {
+    let columns = [channel, channel + 4];
+    // SAFETY: the caller vouches for the arrays.
+    unsafe {
+        match NarrowPrelu::new(requant, columns) {
+            None => Narrow::new(requant, columns).apply(acc),
+            Some(stage) => stage.apply(acc),
+        }
+    }
+}
+
+/// The biases of a block, and its weights.
 ///
 /// # Safety
 /// `channel` begins a block.
 #[inline]
-unsafe fn block(args: &I8DepthwiseArgs, channel: usize) -> *const i8 {
-    // SAFETY: the caller vouches for the block.
-    unsafe { args.w.add(channel * (args.taps.count() + 4)) }
-}
-
-/// Biases and products of eight channels of four pixels.
-///
-/// # Safety
-/// As [`MicroKernel::run`], for windows `WIDTH` wide and a step of `STEP`; the row has the pixels.
 #[target_feature(enable = "neon")]
-unsafe fn segment<const WIDTH: usize, const STEP: usize>(
-    args: &I8DepthwiseArgs,
-    channel: usize,
-    pixel: usize,
-) -> Sums<PIXELS> {
-    // SAFETY: the caller vouches for `args`: taps are readable for seven elements past their channels (SLACK), `w` has whole
-    // blocks.
+unsafe fn begin(args: &I8DepthwiseArgs, channel: usize) -> ([int32x4_t; 2], *const i8) {
+    // SAFETY: the caller vouches for the block.
     unsafe {
-        let block = block(args, channel);
-        let mut acc = [[vld1q_s32(block.cast()), vld1q_s32(block.add(16).cast())]; PIXELS];
-        let mut w = block.add(4 * NR);
-        let height = args.taps.kernel[0];
-        for y in 0..height {
-            let row = args.taps.row(pixel, y);
-            let mut x = [vdup_n_s8(0); MAX_COLUMNS];
-            for (column, x) in x.iter_mut().enumerate().take((PIXELS - 1) * STEP + WIDTH) {
-                *x = vld1_s8((*row.add(column)).add(channel));
-            }
-            let weights: [int8x8_t; WIDTH] = std::array::from_fn(|tap| vld1_s8(w.add(tap * NR)));
-            let run = if *args.narrow.add(channel / NR * height + y) { WIDTH } else { 2 };
-            let mut products = [vdupq_n_s16(0); PIXELS];
-            for (tap, &weight) in weights.iter().enumerate() {
-                for (p, products) in products.iter_mut().enumerate() {
-                    let x = x[p * STEP + tap];
-                    *products = match tap % run {
-                        0 => vmull_s8(x, weight),
-                        _ => vmlal_s8(*products, x, weight),
-                    };
-                }
-                if tap + 1 == WIDTH || (tap + 1) % run == 0 {
-                    products.iter().zip(&mut acc).for_each(|(&products, acc)| add(acc, products));
-                }
-            }
-            w = w.add(WIDTH * NR);
-        }
-        acc
+        let block = args.w.add(channel * (args.taps.count() + 4));
+        ([vld1q_s32(block.cast()), vld1q_s32(block.add(16).cast())], block.add(4 * NR))
     }
 }
 
-#[inline]
-#[target_feature(enable = "neon")]
-fn add(acc: &mut [int32x4_t; 2], products: int16x8_t) {
-    acc[0] = vaddw_s16(acc[0], vget_low_s16(products));
-    acc[1] = vaddw_high_s16(acc[1], products);
-}
-
-/// Biases and products of eight channels of a pixel, whatever the window.
+/// Adds the products of row `y` of a pixel's window.
 ///
 /// # Safety
-/// As [`MicroKernel::run`]; the row has the pixel.
+/// As [`MicroKernel::run`]; `weights` are those of the block, and the row has the pixel.
+#[inline]
 #[target_feature(enable = "neon")]
-unsafe fn any_window(args: &I8DepthwiseArgs, channel: usize, pixel: usize) -> Sums<1> {
-    // SAFETY: as for `segment`.
+unsafe fn multiply_row(
+    args: &I8DepthwiseArgs,
+    acc: &mut [int32x4_t; 2],
+    weights: *const i8,
+    pixel: usize,
+    y: usize,
+    channel: usize,
+) {
+    let width = args.taps.kernel[1];
+    // SAFETY: the caller vouches for `args`: taps are readable for seven elements past their channels (SLACK), `w` has whole
+    // blocks.
     unsafe {
-        let block = block(args, channel);
-        let mut acc = [vld1q_s32(block.cast()), vld1q_s32(block.add(16).cast())];
-        let mut w = block.add(4 * NR);
-        for y in 0..args.taps.kernel[0] {
-            let row = args.taps.row(pixel, y);
-            for tap in 0..args.taps.kernel[1] {
-                add(&mut acc, vmull_s8(vld1_s8((*row.add(tap)).add(channel)), vld1_s8(w)));
-                w = w.add(NR);
+        let row = args.taps.row(pixel, y);
+        for x in 0..width {
+            let tap = vld1_s8((*row.add(x)).add(channel));
+            let products = vmull_s8(tap, vld1_s8(weights.add((y * width + x) * NR)));
+            acc[0] = vaddw_s16(acc[0], vget_low_s16(products));
+            acc[1] = vaddw_high_s16(acc[1], products);
+        }
+    }
+}
+
+/// A row of any window.
+///
+/// # Safety
+/// As [`MicroKernel::run`].
+#[target_feature(enable = "neon")]
+unsafe fn any_window(args: &I8DepthwiseArgs) {
+    for channel in (0..args.channels).step_by(NR) {
+        for pixel in 0..args.pixels {
+            // SAFETY: the caller vouches for `args`.
+            unsafe {
+                let (mut acc, weights) = begin(args, channel);
+                for y in 0..args.taps.kernel[0] {
+                    multiply_row(args, &mut acc, weights, pixel, y, channel);
+                }
+                let [results] = requantize(&args.requant, channel, [acc]);
+                let c = args.c.add(pixel * args.c_stride + channel);
+                store_row(results, c, (args.channels - channel).min(NR));
             }
         }
-        [acc]
     }
 }

@@ -66,10 +66,15 @@ impl Rows {
             // SAFETY: each row belongs to one task.
             let output = unsafe { output.rows(first, end) };
             let mut tables = Tables::new(self, input, padding, scratch);
+            let outside = tables.outside.as_ptr();
             for (index, output) in output.chunks_exact_mut(row).enumerate() {
                 let rows = tables.of_row(first + index);
-                let taps =
-                    Taps { rows: rows.as_ptr(), kernel: shape.window.kernel, step: self.step };
+                let taps = Taps {
+                    rows: rows.as_ptr(),
+                    kernel: shape.window.kernel,
+                    step: self.step,
+                    outside,
+                };
                 call(taps, output);
             }
         });
@@ -143,6 +148,8 @@ pub struct F32DepthwiseConv {
     bounds: (f32, f32),
     /// A pixel of zeros.
     padding: Vec<f32>,
+    /// Whether padding changes no sum.
+    neutral_padding: bool,
 }
 
 #[derive(Debug)]
@@ -166,7 +173,10 @@ impl F32DepthwiseConv {
         assert_eq!(bias.len(), shape.in_c, "a bias per channel");
         assert!(slopes.is_none_or(|slopes| slopes.len() == shape.in_c), "a slope per channel");
         let kernel = registry::select(registry::f32_depthwise(), cpu, shape.work(shape.in_c, 1));
-        let packed = pack::f32_depthwise(kernel.tile, weights, bias, shape.taps());
+        // Products of padding change no sum, but for a bias of -0 and weights that are not finite.
+        let bias: Vec<f32> = bias.iter().map(|&bias| bias + 0.0).collect();
+        let neutral_padding = !half && weights.iter().all(|weight| weight.is_finite());
+        let packed = pack::f32_depthwise(kernel.tile, weights, &bias, shape.taps());
         let slopes = slopes.map(|slopes| {
             let mut slopes = slopes.to_vec();
             slopes.resize(shape.in_c.next_multiple_of(kernel.tile.nr), 0.0);
@@ -181,7 +191,8 @@ impl F32DepthwiseConv {
             Weights::F32(packed)
         };
         let padding = vec![0.0; shape.in_c + SLACK / 4];
-        Self { rows: Rows::new(shape), kernel, weights, slopes, bounds, padding }
+        let rows = Rows::new(shape);
+        Self { rows, kernel, weights, slopes, bounds, padding, neutral_padding }
     }
 
     /// `input` is readable for the slack behind its elements.
@@ -196,10 +207,11 @@ impl F32DepthwiseConv {
         let shape = self.rows.geometry.shape();
         assert!(input.len() >= shape.in_pixels() * shape.in_c + SLACK / 4);
         self.rows.run(input, &self.padding, output, scratch, pool, |taps, output| {
+            let outside = if self.neutral_padding { taps.outside } else { std::ptr::null() };
             let args = F32DepthwiseArgs {
                 pixels: shape.out_w,
                 channels: shape.in_c,
-                taps,
+                taps: Taps { outside, ..taps },
                 w: weights.as_ptr(),
                 c: output.as_mut_ptr(),
                 c_stride: shape.in_c,
@@ -272,8 +284,8 @@ pub struct I8DepthwiseConv {
     rows: Rows,
     kernel: &'static I8Depthwise,
     packed: Panels<i8>,
-    /// As [`I8DepthwiseArgs::narrow`].
-    narrow: Vec<bool>,
+    /// As [`I8DepthwiseArgs::run_ends`].
+    run_ends: Vec<u8>,
     requant: RequantParams,
     /// A pixel of zero points.
     padding: Vec<i8>,
@@ -300,9 +312,11 @@ impl I8DepthwiseConv {
             }
         }
         let packed = pack::i8_depthwise(kernel.tile, weights, &folded, shape.taps());
-        let narrow = pack::narrow_rows(weights, shape.window.kernel, shape.in_c, kernel.tile.nr);
         let padding = vec![input_zero_point; shape.in_c + SLACK];
-        Self { rows: Rows::new(shape), kernel, packed, narrow, requant, padding }
+        let rows = Rows::new(shape);
+        let run_ends =
+            pack::run_ends(weights, shape.window.kernel, rows.step, shape.in_c, kernel.tile.nr);
+        Self { rows, kernel, packed, run_ends, requant, padding }
     }
 }
 
@@ -324,7 +338,7 @@ impl Operator for I8DepthwiseConv {
                 channels: shape.in_c,
                 taps,
                 w: self.packed.panel(0).as_ptr(),
-                narrow: self.narrow.as_ptr(),
+                run_ends: self.run_ends.as_ptr(),
                 c: output.as_mut_ptr(),
                 c_stride: shape.in_c,
                 requant: self.requant.raw(0),

@@ -1,0 +1,552 @@
+//! Rows of windows of 8-bit depthwise layers for 64-bit ARM, scheduled for the in-order Cortex-A53.
+//!
+//! A pass of the loop multiplies a row of the window, tap by tap for six or seven outputs, adding products up in 16 bits.
+//! Where they may not grow further (`run_ends`) two cycles per output add them to the sums of 32 bits, and the next tap begins
+//! anew. So there are two copies of each tap: one goes on (SMLAL) and one begins (SMULL); the former is left through a branch
+//! where a run ends, the latter where it does not. Branches are free beside NEON operations, and always the same for a block.
+//!
+//! A vector load cannot issue with a multiplication, but takes only half of the cycle: half of the operands come by `ldr d`,
+//! each with the `fmov` of one that `ldr x` fetched beside a multiplication. Pointers, too, are loaded there. A pass loads the
+//! first pixels and weights of the next. The output stage has all outputs side by side, so nothing waits in it.
+
+use std::arch::asm;
+
+use super::neon::Segment;
+
+/// `name, outputs, width; first loads, taps`: a function as [`super::neon::MultiplyRows`]. Sums of 32 bits come first, two registers
+/// for each output, then those of 16 bits, then pixels and weights.
+macro_rules! rows {
+    ($(#[$doc:meta])* $name:ident, $outputs:ident, $width:ident; $($code:tt)*) => {
+        $outputs! { $width [$(#[$doc])* $name] $($code)* }
+    };
+}
+
+/// Three taps wide: taps that go on are 30 to 32, those that begin 40 to 42, the ends of runs before them 50 to 52.
+macro_rules! three {
+    ($head:tt [$($first:literal,)*] [$($a:literal,)*] [$($b:literal,)*] [$($c:literal,)*]
+        [$($widen:literal,)*] [$($finish:literal,)*]) => {
+        function! {
+            $head
+            ".macro quantrack_a mul", $($a,)* ".endm", ".macro quantrack_b mul", $($b,)* ".endm",
+            ".macro quantrack_c mul", $($c,)* ".endm", ".macro quantrack_widen", $($widen,)* ".endm",
+            "6:", $($first,)* "b 40f",
+            "30:", "quantrack_a smlal", "tbnz {ends:w}, #0, 50f",
+            "31:", "quantrack_b smlal", "tbnz {ends:w}, #1, 51f",
+            "32:", "quantrack_c smlal", "tbnz {ends:w}, #2, 52f", "b 30b",
+            "40:", "quantrack_a smull", "tbz {ends:w}, #0, 31b", "50:", "quantrack_widen",
+            "quantrack_b smull", "tbz {ends:w}, #1, 32b", "51:", "quantrack_widen",
+            "quantrack_c smull", "tbz {ends:w}, #2, 30b", "52:", "quantrack_widen", "b.ne 40b",
+            ".purgem quantrack_a", ".purgem quantrack_b", ".purgem quantrack_c", ".purgem quantrack_widen",
+            $($finish,)*
+        }
+    };
+}
+
+/// As `three`.
+macro_rules! five {
+    ($head:tt [$($first:literal,)*] [$($a:literal,)*] [$($b:literal,)*] [$($c:literal,)*] [$($d:literal,)*]
+        [$($e:literal,)*] [$($widen:literal,)*] [$($finish:literal,)*]) => {
+        function! {
+            $head
+            ".macro quantrack_a mul", $($a,)* ".endm", ".macro quantrack_b mul", $($b,)* ".endm",
+            ".macro quantrack_c mul", $($c,)* ".endm", ".macro quantrack_d mul", $($d,)* ".endm",
+            ".macro quantrack_e mul", $($e,)* ".endm", ".macro quantrack_widen", $($widen,)* ".endm",
+            "6:", $($first,)* "b 40f",
+            "30:", "quantrack_a smlal", "tbnz {ends:w}, #0, 50f",
+            "31:", "quantrack_b smlal", "tbnz {ends:w}, #1, 51f",
+            "32:", "quantrack_c smlal", "tbnz {ends:w}, #2, 52f",
+            "33:", "quantrack_d smlal", "tbnz {ends:w}, #3, 53f",
+            "34:", "quantrack_e smlal", "tbnz {ends:w}, #4, 54f", "b 30b",
+            "40:", "quantrack_a smull", "tbz {ends:w}, #0, 31b", "50:", "quantrack_widen",
+            "quantrack_b smull", "tbz {ends:w}, #1, 32b", "51:", "quantrack_widen",
+            "quantrack_c smull", "tbz {ends:w}, #2, 33b", "52:", "quantrack_widen",
+            "quantrack_d smull", "tbz {ends:w}, #3, 34b", "53:", "quantrack_widen",
+            "quantrack_e smull", "tbz {ends:w}, #4, 30b", "54:", "quantrack_widen", "b.ne 40b",
+            ".purgem quantrack_a", ".purgem quantrack_b", ".purgem quantrack_c", ".purgem quantrack_d",
+            ".purgem quantrack_e", ".purgem quantrack_widen",
+            $($finish,)*
+        }
+    };
+}
+
+macro_rules! function {
+    ([$(#[$doc:meta])* $name:ident] $($instruction:literal,)*) => {
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// As [`super::neon::MultiplyRows`].
+        #[target_feature(enable = "neon")]
+        pub(super) unsafe fn $name(segment: &mut Segment, channel: usize, blocks: usize) {
+            // SAFETY: the caller vouches for what is read and written. The last pass loads its own weights again, and pixels of
+            // the table behind the last.
+            unsafe {
+                asm!(
+                    $($instruction,)*
+                    skip = in(reg) segment.skip, segment = in(reg) segment, blocks = inout(reg) blocks => _,
+                    rows = out(reg) _, next = out(reg) _, row = out(reg) _, ahead = out(reg) _, w = out(reg) _,
+                    left = out(reg) _, flags = out(reg) _, ends = out(reg) _, channel = inout(reg) channel => _,
+                    out("x0") _, out("x1") _, out("x2") _, out("x3") _, out("x4") _, out("x5") _, out("x6") _,
+                    out("x7") _, out("x8") _, out("x9") _, out("x10") _, out("x11") _, out("x12") _, out("v0") _,
+                    out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _, out("v7") _,
+                    out("v8") _, out("v9") _, out("v10") _, out("v11") _, out("v12") _, out("v13") _, out("v14") _,
+                    out("v15") _, out("v16") _, out("v17") _, out("v18") _, out("v19") _, out("v20") _, out("v21") _,
+                    out("v22") _, out("v23") _, out("v24") _, out("v25") _, out("v26") _, out("v27") _, out("v28") _,
+                    out("v29") _, out("v30") _, out("v31") _,
+                    options(nostack),
+                );
+            }
+        }
+    };
+}
+
+macro_rules! seven {
+    ($width:ident $($head:tt)*) => {
+        $width! { $($head)* [
+            "saddw v0.4s, v0.4s, v14.4h", "saddw2 v1.4s, v1.4s, v14.8h", "saddw v2.4s, v2.4s, v15.4h",
+            "saddw2 v3.4s, v3.4s, v15.8h", "saddw v4.4s, v4.4s, v16.4h", "saddw2 v5.4s, v5.4s, v16.8h",
+            "saddw v6.4s, v6.4s, v17.4h", "saddw2 v7.4s, v7.4s, v17.8h", "saddw v8.4s, v8.4s, v18.4h",
+            "saddw2 v9.4s, v9.4s, v18.8h", "saddw v10.4s, v10.4s, v19.4h", "saddw2 v11.4s, v11.4s, v19.8h",
+            "saddw v12.4s, v12.4s, v20.4h", "saddw2 v13.4s, v13.4s, v20.8h",
+        ] [
+            "ldp x2, x3, [{segment}, #24]", "ldp x0, x1, [{segment}]", "cbnz x3, 3f", "stp q0, q1, [x0], #32",
+            "stp q2, q3, [x0], #32", "stp q4, q5, [x0], #32", "stp q6, q7, [x0], #32", "stp q8, q9, [x0], #32",
+            "stp q10, q11, [x0], #32", "stp q12, q13, [x0], #32", "b 5f", "3:", "add x2, x2, {channel}, lsl #2",
+            "add x3, x3, {channel}, lsl #2", "ldp q21, q22, [x2]", "ldp q23, q24, [x3]",
+            "ldp w6, w7, [{segment}, #40]", "ldp w8, w9, [{segment}, #48]", "sqrdmulh v0.4s, v0.4s, v21.4s",
+            "sqrdmulh v1.4s, v1.4s, v22.4s", "sqrdmulh v2.4s, v2.4s, v21.4s", "add x0, x0, {channel}",
+            "sqrdmulh v3.4s, v3.4s, v22.4s", "neg v23.4s, v23.4s", "add x5, x0, x1", "neg v24.4s, v24.4s",
+            "sqrdmulh v4.4s, v4.4s, v21.4s", "lsl x4, x1, #1", "sqrdmulh v5.4s, v5.4s, v22.4s",
+            "sqrdmulh v6.4s, v6.4s, v21.4s", "ldp x1, x2, [{segment}, #80]", "sqrdmulh v7.4s, v7.4s, v22.4s",
+            "sqrdmulh v8.4s, v8.4s, v21.4s", "ldp x3, x10, [{segment}, #96]", "sqrdmulh v9.4s, v9.4s, v22.4s",
+            "sqrdmulh v10.4s, v10.4s, v21.4s", "add x1, x1, x3", "sqrdmulh v11.4s, v11.4s, v22.4s",
+            "sqrdmulh v12.4s, v12.4s, v21.4s", "add x2, x2, x10", "sqrdmulh v13.4s, v13.4s, v22.4s",
+            "srshl v0.4s, v0.4s, v23.4s", "ldr x3, [{segment}, #16]", "srshl v1.4s, v1.4s, v24.4s",
+            "srshl v2.4s, v2.4s, v23.4s", "ldr x10, [{segment}, #112]", "srshl v3.4s, v3.4s, v24.4s",
+            "srshl v4.4s, v4.4s, v23.4s", "stp x1, x2, [{segment}, #80]", "srshl v5.4s, v5.4s, v24.4s",
+            "srshl v6.4s, v6.4s, v23.4s", "add x3, x3, x10", "srshl v7.4s, v7.4s, v24.4s",
+            "srshl v8.4s, v8.4s, v23.4s", "str x3, [{segment}, #16]", "srshl v9.4s, v9.4s, v24.4s",
+            "srshl v10.4s, v10.4s, v23.4s", "srshl v11.4s, v11.4s, v24.4s", "srshl v12.4s, v12.4s, v23.4s",
+            "srshl v13.4s, v13.4s, v24.4s", "dup v21.8h, w6", "sqxtn v14.4h, v0.4s", "sqxtn v15.4h, v2.4s",
+            "sqxtn v16.4h, v4.4s", "sqxtn v17.4h, v6.4s", "sqxtn v18.4h, v8.4s", "sqxtn v19.4h, v10.4s",
+            "sqxtn v20.4h, v12.4s", "sqxtn2 v14.8h, v1.4s", "sqxtn2 v15.8h, v3.4s", "sqxtn2 v16.8h, v5.4s",
+            "sqxtn2 v17.8h, v7.4s", "sqxtn2 v18.8h, v9.4s", "sqxtn2 v19.8h, v11.4s", "sqxtn2 v20.8h, v13.4s",
+            "sqadd v14.8h, v14.8h, v21.8h", "sqadd v15.8h, v15.8h, v21.8h", "sqadd v16.8h, v16.8h, v21.8h",
+            "sqadd v17.8h, v17.8h, v21.8h", "sqadd v18.8h, v18.8h, v21.8h", "sqadd v19.8h, v19.8h, v21.8h",
+            "sqadd v20.8h, v20.8h, v21.8h", "sqxtn v14.8b, v14.8h", "sqxtn v15.8b, v15.8h", "sqxtn v16.8b, v16.8h",
+            "sqxtn v17.8b, v17.8h", "sqxtn v18.8b, v18.8h", "sqxtn v19.8b, v19.8h", "sqxtn v20.8b, v20.8h",
+            "cbz w9, 4f", "dup v23.8b, w7", "dup v24.8b, w8", "smax v14.8b, v14.8b, v23.8b",
+            "smax v15.8b, v15.8b, v23.8b", "smax v16.8b, v16.8b, v23.8b", "smax v17.8b, v17.8b, v23.8b",
+            "smax v18.8b, v18.8b, v23.8b", "smax v19.8b, v19.8b, v23.8b", "smax v20.8b, v20.8b, v23.8b",
+            "smin v14.8b, v14.8b, v24.8b", "smin v15.8b, v15.8b, v24.8b", "smin v16.8b, v16.8b, v24.8b",
+            "smin v17.8b, v17.8b, v24.8b", "smin v18.8b, v18.8b, v24.8b", "smin v19.8b, v19.8b, v24.8b",
+            "smin v20.8b, v20.8b, v24.8b", "4:", "str d14, [x0]", "add x0, x0, x4", "str d15, [x5]", "add x5, x5, x4",
+            "str d16, [x0]", "add x0, x0, x4", "str d17, [x5]", "add x5, x5, x4", "str d18, [x0]", "add x0, x0, x4",
+            "str d19, [x5]", "add {channel}, {channel}, #8", "str d20, [x0]", "subs {blocks}, {blocks}, #1",
+            "b.ne 6b", "5:",
+        ] }
+    };
+}
+
+macro_rules! six {
+    ($width:ident $($head:tt)*) => {
+        $width! { $($head)* [
+            "saddw v0.4s, v0.4s, v12.4h", "saddw2 v1.4s, v1.4s, v12.8h", "saddw v2.4s, v2.4s, v13.4h",
+            "saddw2 v3.4s, v3.4s, v13.8h", "saddw v4.4s, v4.4s, v14.4h", "saddw2 v5.4s, v5.4s, v14.8h",
+            "saddw v6.4s, v6.4s, v15.4h", "saddw2 v7.4s, v7.4s, v15.8h", "saddw v8.4s, v8.4s, v16.4h",
+            "saddw2 v9.4s, v9.4s, v16.8h", "saddw v10.4s, v10.4s, v17.4h", "saddw2 v11.4s, v11.4s, v17.8h",
+        ] [
+            "ldp x2, x3, [{segment}, #24]", "ldp x0, x1, [{segment}]", "cbnz x3, 3f", "stp q0, q1, [x0], #32",
+            "stp q2, q3, [x0], #32", "stp q4, q5, [x0], #32", "stp q6, q7, [x0], #32", "stp q8, q9, [x0], #32",
+            "stp q10, q11, [x0], #32", "b 5f", "3:", "add x2, x2, {channel}, lsl #2", "add x3, x3, {channel}, lsl #2",
+            "ldp q18, q19, [x2]", "ldp q20, q21, [x3]", "ldp w6, w7, [{segment}, #40]",
+            "ldp w8, w9, [{segment}, #48]", "sqrdmulh v0.4s, v0.4s, v18.4s", "sqrdmulh v1.4s, v1.4s, v19.4s",
+            "sqrdmulh v2.4s, v2.4s, v18.4s", "add x0, x0, {channel}", "sqrdmulh v3.4s, v3.4s, v19.4s",
+            "neg v20.4s, v20.4s", "add x5, x0, x1", "neg v21.4s, v21.4s", "sqrdmulh v4.4s, v4.4s, v18.4s",
+            "lsl x4, x1, #1", "sqrdmulh v5.4s, v5.4s, v19.4s", "sqrdmulh v6.4s, v6.4s, v18.4s",
+            "ldp x1, x2, [{segment}, #80]", "sqrdmulh v7.4s, v7.4s, v19.4s", "sqrdmulh v8.4s, v8.4s, v18.4s",
+            "ldp x3, x10, [{segment}, #96]", "sqrdmulh v9.4s, v9.4s, v19.4s", "sqrdmulh v10.4s, v10.4s, v18.4s",
+            "add x1, x1, x3", "sqrdmulh v11.4s, v11.4s, v19.4s", "srshl v0.4s, v0.4s, v20.4s", "add x2, x2, x10",
+            "srshl v1.4s, v1.4s, v21.4s", "srshl v2.4s, v2.4s, v20.4s", "ldr x3, [{segment}, #16]",
+            "srshl v3.4s, v3.4s, v21.4s", "srshl v4.4s, v4.4s, v20.4s", "ldr x10, [{segment}, #112]",
+            "srshl v5.4s, v5.4s, v21.4s", "srshl v6.4s, v6.4s, v20.4s", "stp x1, x2, [{segment}, #80]",
+            "srshl v7.4s, v7.4s, v21.4s", "srshl v8.4s, v8.4s, v20.4s", "add x3, x3, x10",
+            "srshl v9.4s, v9.4s, v21.4s", "srshl v10.4s, v10.4s, v20.4s", "str x3, [{segment}, #16]",
+            "srshl v11.4s, v11.4s, v21.4s", "dup v18.8h, w6", "sqxtn v12.4h, v0.4s", "sqxtn v13.4h, v2.4s",
+            "sqxtn v14.4h, v4.4s", "sqxtn v15.4h, v6.4s", "sqxtn v16.4h, v8.4s", "sqxtn v17.4h, v10.4s",
+            "sqxtn2 v12.8h, v1.4s", "sqxtn2 v13.8h, v3.4s", "sqxtn2 v14.8h, v5.4s", "sqxtn2 v15.8h, v7.4s",
+            "sqxtn2 v16.8h, v9.4s", "sqxtn2 v17.8h, v11.4s", "sqadd v12.8h, v12.8h, v18.8h",
+            "sqadd v13.8h, v13.8h, v18.8h", "sqadd v14.8h, v14.8h, v18.8h", "sqadd v15.8h, v15.8h, v18.8h",
+            "sqadd v16.8h, v16.8h, v18.8h", "sqadd v17.8h, v17.8h, v18.8h", "sqxtn v12.8b, v12.8h",
+            "sqxtn v13.8b, v13.8h", "sqxtn v14.8b, v14.8h", "sqxtn v15.8b, v15.8h", "sqxtn v16.8b, v16.8h",
+            "sqxtn v17.8b, v17.8h", "cbz w9, 4f", "dup v20.8b, w7", "dup v21.8b, w8", "smax v12.8b, v12.8b, v20.8b",
+            "smax v13.8b, v13.8b, v20.8b", "smax v14.8b, v14.8b, v20.8b", "smax v15.8b, v15.8b, v20.8b",
+            "smax v16.8b, v16.8b, v20.8b", "smax v17.8b, v17.8b, v20.8b", "smin v12.8b, v12.8b, v21.8b",
+            "smin v13.8b, v13.8b, v21.8b", "smin v14.8b, v14.8b, v21.8b", "smin v15.8b, v15.8b, v21.8b",
+            "smin v16.8b, v16.8b, v21.8b", "smin v17.8b, v17.8b, v21.8b", "4:", "str d12, [x0]", "add x0, x0, x4",
+            "str d13, [x5]", "add x5, x5, x4", "str d14, [x0]", "add x0, x0, x4", "str d15, [x5]", "add x5, x5, x4",
+            "str d16, [x0]", "add {channel}, {channel}, #8", "str d17, [x5]", "subs {blocks}, {blocks}, #1",
+            "b.ne 6b", "5:",
+        ] }
+    };
+}
+
+rows! {
+    /// Seven outputs, five wide, stride 1: 47 cycles for 35 multiplications and 16 operands.
+    seven_five_wide, seven, five;
+    [
+        "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr d21, [{ahead}, #0]", "ldr x0, [{next}, #0]",
+        "mov v2.16b, v0.16b", "ldr d22, [x0, {channel}]", "ldr x0, [{next}, #8]", "mov v3.16b, v1.16b",
+        "ldr x1, [{next}, #16]", "mov v4.16b, v0.16b", "ldr d23, [x0, {channel}]", "ldr x0, [{next}, #32]",
+        "mov v5.16b, v1.16b", "ldr x2, [{next}, #48]", "mov v6.16b, v0.16b", "ldr d24, [x1, {channel}]",
+        "ldr x1, [{next}, #24]", "mov v7.16b, v1.16b", "ldr x3, [{next}, #40]", "mov v8.16b, v0.16b",
+        "ldr x4, [x0, {channel}]", "mov v9.16b, v1.16b", "ldr x0, [x2, {channel}]", "mov v10.16b, v0.16b",
+        "mov {row}, {next}", "mov v11.16b, v1.16b", "mov {w}, {ahead}", "mov v12.16b, v0.16b", "mov v13.16b, v1.16b",
+    ]
+    [
+        "ldr d25, [x1, {channel}]", "fmov d26, x4", "\\mul v14.8h, v22.8b, v21.8b", "ldr {next}, [{rows}], #8",
+        "\\mul v15.8h, v23.8b, v21.8b", "ldrb {ends:w}, [{flags}], #1", "\\mul v16.8h, v24.8b, v21.8b",
+        "subs {left}, {left}, #1", "ldr d27, [x3, {channel}]", "fmov d28, x0", "add {ahead}, {w}, #40",
+        "add {next}, {next}, {skip}", "\\mul v17.8h, v25.8b, v21.8b", "csel {ahead}, {ahead}, {w}, ne",
+        "\\mul v18.8h, v26.8b, v21.8b", "ldr x0, [{w}, #8]", "\\mul v19.8h, v27.8b, v21.8b", "ldr x3, [{row}, #56]",
+        "fmov d22, x0", "\\mul v20.8h, v28.8b, v21.8b",
+    ]
+    [
+        "\\mul v14.8h, v23.8b, v22.8b", "\\mul v15.8h, v24.8b, v22.8b", "ldr x0, [x3, {channel}]",
+        "\\mul v16.8h, v25.8b, v22.8b", "fmov d29, x0", "\\mul v17.8h, v26.8b, v22.8b",
+        "\\mul v18.8h, v27.8b, v22.8b", "ldr x0, [{w}, #16]", "\\mul v19.8h, v28.8b, v22.8b", "ldr x3, [{row}, #64]",
+        "fmov d23, x0", "\\mul v20.8h, v29.8b, v22.8b",
+    ]
+    [
+        "\\mul v14.8h, v24.8b, v23.8b", "\\mul v15.8h, v25.8b, v23.8b", "ldr x0, [x3, {channel}]",
+        "\\mul v16.8h, v26.8b, v23.8b", "fmov d30, x0", "\\mul v17.8h, v27.8b, v23.8b",
+        "\\mul v18.8h, v28.8b, v23.8b", "ldr x0, [{w}, #24]", "\\mul v19.8h, v29.8b, v23.8b", "ldr x3, [{row}, #72]",
+        "ldr d21, [{ahead}, #0]", "fmov d24, x0", "\\mul v20.8h, v30.8b, v23.8b",
+    ]
+    [
+        "\\mul v14.8h, v25.8b, v24.8b", "ldr x0, [{next}, #0]", "\\mul v15.8h, v26.8b, v24.8b",
+        "ldr x1, [x3, {channel}]", "\\mul v16.8h, v27.8b, v24.8b", "ldr d22, [x0, {channel}]", "fmov d25, x1",
+        "\\mul v17.8h, v28.8b, v24.8b", "ldr x0, [{next}, #8]", "\\mul v18.8h, v29.8b, v24.8b",
+        "ldr x1, [{next}, #16]", "\\mul v19.8h, v30.8b, v24.8b", "ldr x3, [{w}, #32]", "\\mul v20.8h, v25.8b, v24.8b",
+        "ldr x4, [{row}, #80]", "ldr d23, [x0, {channel}]", "fmov d31, x3",
+    ]
+    [
+        "\\mul v14.8h, v26.8b, v31.8b", "ldr x0, [{next}, #32]", "\\mul v15.8h, v27.8b, v31.8b",
+        "ldr x3, [x4, {channel}]", "\\mul v16.8h, v28.8b, v31.8b", "ldr x2, [{next}, #48]",
+        "ldr d24, [x1, {channel}]", "fmov d28, x3", "\\mul v17.8h, v29.8b, v31.8b", "ldr x1, [{next}, #24]",
+        "\\mul v18.8h, v30.8b, v31.8b", "ldr x3, [{next}, #40]", "\\mul v19.8h, v25.8b, v31.8b",
+        "ldr x4, [x0, {channel}]", "\\mul v20.8h, v28.8b, v31.8b", "ldr x0, [x2, {channel}]", "mov {row}, {next}",
+        "mov {w}, {ahead}",
+    ]
+}
+
+rows! {
+    /// Six outputs, five wide, stride 1: 38 cycles for 30 multiplications and 15 operands.
+    six_five_wide, six, five;
+    [
+        "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr d18, [{ahead}, #0]", "ldr x0, [{next}, #0]",
+        "mov v2.16b, v0.16b", "ldr d19, [x0, {channel}]", "ldr x0, [{next}, #8]", "mov v3.16b, v1.16b",
+        "ldr d20, [x0, {channel}]", "ldr x0, [{next}, #24]", "mov v4.16b, v0.16b", "ldr x1, [{next}, #16]",
+        "mov v5.16b, v1.16b", "ldr x2, [x0, {channel}]", "mov v6.16b, v0.16b", "ldr d21, [x1, {channel}]",
+        "fmov d22, x2", "ldr x1, [{next}, #32]", "mov v7.16b, v1.16b", "ldr x2, [{next}, #48]", "mov v8.16b, v0.16b",
+        "ldr d23, [x1, {channel}]", "ldr x1, [{next}, #40]", "mov v9.16b, v1.16b", "ldr x0, [{ahead}, #8]",
+        "mov v10.16b, v0.16b", "ldr x3, [x2, {channel}]", "mov v11.16b, v1.16b", "mov {row}, {next}",
+        "mov {w}, {ahead}",
+    ]
+    [
+        "ldr d24, [x1, {channel}]", "fmov d25, x0", "\\mul v12.8h, v19.8b, v18.8b", "ldr {next}, [{rows}], #8",
+        "\\mul v13.8h, v20.8b, v18.8b", "ldrb {ends:w}, [{flags}], #1", "\\mul v14.8h, v21.8b, v18.8b",
+        "subs {left}, {left}, #1", "\\mul v15.8h, v22.8b, v18.8b", "add {ahead}, {w}, #40", "fmov d26, x3",
+        "\\mul v16.8h, v23.8b, v18.8b", "csel {ahead}, {ahead}, {w}, ne", "\\mul v17.8h, v24.8b, v18.8b",
+        "add {next}, {next}, {skip}",
+    ]
+    [
+        "\\mul v12.8h, v20.8b, v25.8b", "ldr x3, [{w}, #16]", "\\mul v13.8h, v21.8b, v25.8b", "ldr x1, [{row}, #56]",
+        "ldr d18, [{ahead}, #0]", "fmov d27, x3", "\\mul v14.8h, v22.8b, v25.8b", "\\mul v15.8h, v23.8b, v25.8b",
+        "ldr x0, [{next}, #0]", "\\mul v16.8h, v24.8b, v25.8b", "ldr x3, [x1, {channel}]",
+        "\\mul v17.8h, v26.8b, v25.8b", "ldr d19, [x0, {channel}]", "fmov d25, x3",
+    ]
+    [
+        "\\mul v12.8h, v21.8b, v27.8b", "ldr x0, [{next}, #8]", "\\mul v13.8h, v22.8b, v27.8b", "ldr x3, [{w}, #24]",
+        "\\mul v14.8h, v23.8b, v27.8b", "ldr d20, [x0, {channel}]", "fmov d28, x3", "\\mul v15.8h, v24.8b, v27.8b",
+        "\\mul v16.8h, v26.8b, v27.8b", "ldr x3, [{row}, #64]", "\\mul v17.8h, v25.8b, v27.8b", "ldr x1, [{w}, #32]",
+    ]
+    [
+        "\\mul v12.8h, v22.8b, v28.8b", "ldr x0, [{next}, #24]", "ldr d27, [x3, {channel}]", "fmov d29, x1",
+        "\\mul v13.8h, v23.8b, v28.8b", "mov {w}, {ahead}", "\\mul v14.8h, v24.8b, v28.8b", "ldr x1, [{next}, #16]",
+        "\\mul v15.8h, v26.8b, v28.8b", "ldr x2, [x0, {channel}]", "\\mul v16.8h, v25.8b, v28.8b",
+        "ldr x0, [{row}, #72]", "ldr d21, [x1, {channel}]", "fmov d22, x2", "\\mul v17.8h, v27.8b, v28.8b",
+        "mov {row}, {next}",
+    ]
+    [
+        "\\mul v12.8h, v23.8b, v29.8b", "ldr x1, [{next}, #32]", "\\mul v13.8h, v24.8b, v29.8b",
+        "ldr x3, [x0, {channel}]", "\\mul v14.8h, v26.8b, v29.8b", "ldr x2, [{next}, #48]",
+        "ldr d23, [x1, {channel}]", "fmov d26, x3", "\\mul v15.8h, v25.8b, v29.8b", "ldr x1, [{next}, #40]",
+        "\\mul v16.8h, v27.8b, v29.8b", "ldr x0, [{ahead}, #8]", "\\mul v17.8h, v26.8b, v29.8b",
+        "ldr x3, [x2, {channel}]",
+    ]
+}
+
+rows! {
+    /// Seven outputs, three wide, stride 1: 29 cycles for 21 multiplications and 12 operands.
+    seven_three_wide, seven, three;
+    [
+        "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "mov v2.16b, v0.16b",
+        "ldr x1, [{next}, #16]", "mov v3.16b, v1.16b", "ldr d21, [{ahead}, #0]", "ldr x2, [{next}, #8]",
+        "mov v4.16b, v0.16b", "ldr x3, [{next}, #24]", "mov v5.16b, v1.16b", "ldr x4, [{next}, #40]",
+        "mov v6.16b, v0.16b", "ldr d22, [x0, {channel}]", "ldr x0, [{next}, #48]", "mov v7.16b, v1.16b",
+        "ldr x5, [x1, {channel}]", "mov v8.16b, v0.16b", "ldr d23, [x2, {channel}]", "fmov d24, x5",
+        "ldr x2, [{next}, #32]", "mov v9.16b, v1.16b", "ldr x5, [{next}, #56]", "mov v10.16b, v0.16b",
+        "ldr d25, [x3, {channel}]", "ldr x3, [x4, {channel}]", "mov v11.16b, v1.16b", "ldr x4, [x0, {channel}]",
+        "mov v12.16b, v0.16b", "ldr x0, [{ahead}, #8]", "mov v13.16b, v1.16b", "ldr d26, [x2, {channel}]",
+        "fmov d27, x3", "mov {row}, {next}", "mov {w}, {ahead}",
+    ]
+    [
+        "\\mul v14.8h, v22.8b, v21.8b", "ldr {next}, [{rows}], #8", "\\mul v15.8h, v23.8b, v21.8b",
+        "ldrb {ends:w}, [{flags}], #1", "\\mul v16.8h, v24.8b, v21.8b", "subs {left}, {left}, #1", "fmov d28, x4",
+        "\\mul v17.8h, v25.8b, v21.8b", "add {ahead}, {w}, #24", "\\mul v18.8h, v26.8b, v21.8b",
+        "csel {ahead}, {ahead}, {w}, ne", "\\mul v19.8h, v27.8b, v21.8b", "add {next}, {next}, {skip}",
+        "fmov d29, x0", "\\mul v20.8h, v28.8b, v21.8b", "ldr x0, [{next}, #0]",
+    ]
+    [
+        "\\mul v14.8h, v23.8b, v29.8b", "ldr x4, [x5, {channel}]", "\\mul v15.8h, v24.8b, v29.8b",
+        "ldr x1, [{next}, #16]", "ldr d21, [{ahead}, #0]", "fmov d30, x4", "\\mul v16.8h, v25.8b, v29.8b",
+        "ldr x2, [{next}, #8]", "\\mul v17.8h, v26.8b, v29.8b", "ldr x3, [{next}, #24]",
+        "\\mul v18.8h, v27.8b, v29.8b", "ldr x5, [{w}, #16]", "\\mul v19.8h, v28.8b, v29.8b", "ldr x4, [{next}, #40]",
+        "ldr d22, [x0, {channel}]", "fmov d31, x5", "\\mul v20.8h, v30.8b, v29.8b", "ldr x0, [{next}, #48]",
+    ]
+    [
+        "\\mul v14.8h, v24.8b, v31.8b", "ldr x5, [x1, {channel}]", "\\mul v15.8h, v25.8b, v31.8b",
+        "ldr x1, [{row}, #64]", "ldr d23, [x2, {channel}]", "fmov d24, x5", "\\mul v16.8h, v26.8b, v31.8b",
+        "ldr x2, [{next}, #32]", "\\mul v17.8h, v27.8b, v31.8b", "ldr x6, [x1, {channel}]",
+        "\\mul v18.8h, v28.8b, v31.8b", "ldr x5, [{next}, #56]", "ldr d25, [x3, {channel}]", "fmov d28, x6",
+        "\\mul v19.8h, v30.8b, v31.8b", "ldr x3, [x4, {channel}]", "ldr x4, [x0, {channel}]", "mov {row}, {next}",
+        "\\mul v20.8h, v28.8b, v31.8b", "ldr x0, [{ahead}, #8]", "ldr d26, [x2, {channel}]", "fmov d27, x3",
+        "mov {w}, {ahead}",
+    ]
+}
+
+rows! {
+    /// Six outputs, three wide, stride 1: 26 cycles for 18 multiplications and 11 operands.
+    six_three_wide, six, three;
+    [
+        "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "mov v2.16b, v0.16b",
+        "ldr x1, [{next}, #16]", "mov v3.16b, v1.16b", "ldr d18, [{ahead}, #0]", "ldr x2, [{next}, #8]",
+        "mov v4.16b, v0.16b", "ldr x3, [{next}, #40]", "mov v5.16b, v1.16b", "ldr d19, [x0, {channel}]",
+        "ldr x0, [{next}, #24]", "mov v6.16b, v0.16b", "ldr x4, [x1, {channel}]", "mov v7.16b, v1.16b",
+        "ldr d20, [x2, {channel}]", "fmov d21, x4", "ldr x2, [{next}, #32]", "mov v8.16b, v0.16b",
+        "ldr x4, [{next}, #48]", "mov v9.16b, v1.16b", "ldr x1, [x3, {channel}]", "mov v10.16b, v0.16b",
+        "ldr d22, [x0, {channel}]", "ldr x0, [{ahead}, #8]", "mov v11.16b, v1.16b", "mov {row}, {next}",
+        "mov {w}, {ahead}",
+    ]
+    [
+        "\\mul v12.8h, v19.8b, v18.8b", "ldr {next}, [{rows}], #8", "\\mul v13.8h, v20.8b, v18.8b",
+        "ldrb {ends:w}, [{flags}], #1", "ldr d23, [x2, {channel}]", "fmov d24, x1", "\\mul v14.8h, v21.8b, v18.8b",
+        "subs {left}, {left}, #1", "\\mul v15.8h, v22.8b, v18.8b", "add {ahead}, {w}, #24",
+        "add {next}, {next}, {skip}", "csel {ahead}, {ahead}, {w}, ne", "fmov d25, x0",
+        "\\mul v16.8h, v23.8b, v18.8b", "ldr x0, [{next}, #0]", "\\mul v17.8h, v24.8b, v18.8b",
+        "ldr x2, [x4, {channel}]",
+    ]
+    [
+        "\\mul v12.8h, v20.8b, v25.8b", "ldr x1, [{next}, #16]", "ldr d18, [{ahead}, #0]", "fmov d26, x2",
+        "\\mul v13.8h, v21.8b, v25.8b", "ldr x2, [{next}, #8]", "\\mul v14.8h, v22.8b, v25.8b", "ldr x4, [{w}, #16]",
+        "\\mul v15.8h, v23.8b, v25.8b", "ldr x3, [{next}, #40]", "ldr d19, [x0, {channel}]", "fmov d27, x4",
+        "\\mul v16.8h, v24.8b, v25.8b", "ldr x0, [{next}, #24]", "\\mul v17.8h, v26.8b, v25.8b",
+        "ldr x4, [x1, {channel}]",
+    ]
+    [
+        "\\mul v12.8h, v21.8b, v27.8b", "ldr x1, [{row}, #56]", "ldr d20, [x2, {channel}]", "fmov d21, x4",
+        "\\mul v13.8h, v22.8b, v27.8b", "ldr x2, [{next}, #32]", "\\mul v14.8h, v23.8b, v27.8b",
+        "ldr x4, [{next}, #48]", "\\mul v15.8h, v24.8b, v27.8b", "ldr x5, [x1, {channel}]",
+        "\\mul v16.8h, v26.8b, v27.8b", "ldr x1, [x3, {channel}]", "ldr d22, [x0, {channel}]", "fmov d26, x5",
+        "\\mul v17.8h, v26.8b, v27.8b", "ldr x0, [{ahead}, #8]", "mov {row}, {next}", "mov {w}, {ahead}",
+    ]
+}
+
+rows! {
+    /// Seven outputs, five wide, stride 2: 48 cycles for 35 multiplications and 22 operands.
+    seven_five_wide_stride_2, seven, five;
+    [
+        "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "mov v2.16b, v0.16b",
+        "ldr x1, [{next}, #32]", "mov v3.16b, v1.16b", "ldr x2, [{next}, #16]", "mov v4.16b, v0.16b",
+        "ldr d22, [{ahead}, #0]", "ldr x3, [{next}, #80]", "mov v5.16b, v1.16b", "ldr x4, [{next}, #48]",
+        "mov v6.16b, v0.16b", "ldr d30, [x0, {channel}]", "ldr x0, [{next}, #96]", "mov v7.16b, v1.16b",
+        "ldr x5, [x1, {channel}]", "mov v8.16b, v0.16b", "ldr d27, [x2, {channel}]", "fmov d21, x5",
+        "ldr x2, [{next}, #64]", "mov v9.16b, v1.16b", "ldr x5, [x3, {channel}]", "mov v10.16b, v0.16b",
+        "ldr d23, [x4, {channel}]", "ldr x4, [x0, {channel}]", "mov v11.16b, v1.16b", "ldr x0, [{ahead}, #16]",
+        "mov v12.16b, v0.16b", "mov {row}, {next}", "mov v13.16b, v1.16b", "mov {w}, {ahead}",
+    ]
+    [
+        "ldr d25, [x2, {channel}]", "fmov d24, x5", "\\mul v14.8h, v30.8b, v22.8b", "ldr {next}, [{rows}], #8",
+        "\\mul v15.8h, v27.8b, v22.8b", "ldrb {ends:w}, [{flags}], #1", "\\mul v16.8h, v21.8b, v22.8b",
+        "subs {left}, {left}, #1", "fmov d26, x4", "\\mul v17.8h, v23.8b, v22.8b", "add {ahead}, {w}, #40",
+        "\\mul v18.8h, v25.8b, v22.8b", "csel {ahead}, {ahead}, {w}, ne", "\\mul v19.8h, v24.8b, v22.8b",
+        "add {next}, {next}, {skip}", "fmov d29, x0", "\\mul v20.8h, v26.8b, v22.8b", "ldr x4, [{row}, #112]",
+    ]
+    [
+        "\\mul v14.8h, v27.8b, v29.8b", "ldr x2, [{w}, #32]", "\\mul v15.8h, v21.8b, v29.8b", "ldr x0, [{next}, #0]",
+        "ldr d28, [x4, {channel}]", "fmov d22, x2", "\\mul v16.8h, v23.8b, v29.8b", "ldr x2, [{row}, #128]",
+        "\\mul v17.8h, v25.8b, v29.8b", "ldr x4, [{w}, #8]", "\\mul v18.8h, v24.8b, v29.8b", "ldr x5, [{row}, #24]",
+        "ldr d30, [x2, {channel}]", "fmov d27, x4", "\\mul v19.8h, v26.8b, v29.8b", "ldr x2, [{row}, #8]",
+        "\\mul v20.8h, v28.8b, v29.8b", "ldr x4, [x5, {channel}]",
+    ]
+    [
+        "\\mul v14.8h, v21.8b, v22.8b", "ldr x5, [{row}, #56]", "ldr d29, [x2, {channel}]", "fmov d21, x4",
+        "\\mul v15.8h, v23.8b, v22.8b", "ldr x2, [{row}, #40]", "\\mul v16.8h, v25.8b, v22.8b",
+        "ldr x4, [x5, {channel}]", "\\mul v17.8h, v24.8b, v22.8b", "ldr x5, [{row}, #88]", "ldr d25, [x2, {channel}]",
+        "fmov d24, x4", "\\mul v18.8h, v26.8b, v22.8b", "ldr x2, [{row}, #72]", "\\mul v19.8h, v28.8b, v22.8b",
+        "ldr x4, [x5, {channel}]", "\\mul v20.8h, v30.8b, v22.8b", "ldr x5, [{row}, #104]",
+        "ldr d28, [x2, {channel}]", "fmov d26, x4",
+    ]
+    [
+        "\\mul v14.8h, v29.8b, v27.8b", "ldr x1, [{next}, #32]", "\\mul v15.8h, v21.8b, v27.8b",
+        "ldr x4, [x5, {channel}]", "\\mul v16.8h, v25.8b, v27.8b", "ldr x2, [{next}, #16]", "ldr d22, [{ahead}, #0]",
+        "fmov d29, x4", "\\mul v17.8h, v24.8b, v27.8b", "ldr x3, [{next}, #80]", "\\mul v18.8h, v28.8b, v27.8b",
+        "ldr x5, [{w}, #24]", "\\mul v19.8h, v26.8b, v27.8b", "ldr x4, [{next}, #48]", "ldr d30, [x0, {channel}]",
+        "fmov d31, x5", "\\mul v20.8h, v29.8b, v27.8b", "ldr x0, [{next}, #96]",
+    ]
+    [
+        "\\mul v14.8h, v21.8b, v31.8b", "ldr x5, [x1, {channel}]", "\\mul v15.8h, v25.8b, v31.8b",
+        "ldr x1, [{row}, #120]", "ldr d27, [x2, {channel}]", "fmov d21, x5", "\\mul v16.8h, v24.8b, v31.8b",
+        "ldr x2, [{next}, #64]", "\\mul v17.8h, v28.8b, v31.8b", "ldr x6, [x1, {channel}]",
+        "\\mul v18.8h, v26.8b, v31.8b", "ldr x5, [x3, {channel}]", "ldr d23, [x4, {channel}]", "fmov d26, x6",
+        "\\mul v19.8h, v29.8b, v31.8b", "ldr x4, [x0, {channel}]", "\\mul v20.8h, v26.8b, v31.8b",
+        "ldr x0, [{ahead}, #16]", "mov {row}, {next}", "mov {w}, {ahead}",
+    ]
+}
+
+rows! {
+    /// Six outputs, five wide, stride 2: 42 cycles for 30 multiplications and 20 operands.
+    six_five_wide_stride_2, six, five;
+    [
+        "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #16]", "mov v2.16b, v0.16b",
+        "ldr x1, [{next}, #0]", "mov v3.16b, v1.16b", "ldr x2, [{next}, #32]", "mov v4.16b, v0.16b",
+        "ldr d18, [{ahead}, #0]", "ldr x3, [{next}, #64]", "mov v5.16b, v1.16b", "ldr x4, [{next}, #48]",
+        "mov v6.16b, v0.16b", "ldr x5, [x0, {channel}]", "mov v7.16b, v1.16b", "ldr d19, [x1, {channel}]",
+        "fmov d20, x5", "ldr x1, [{next}, #80]", "mov v8.16b, v0.16b", "ldr x5, [{next}, #96]", "mov v9.16b, v1.16b",
+        "ldr d21, [x2, {channel}]", "ldr x2, [x3, {channel}]", "mov v10.16b, v0.16b", "ldr x3, [{ahead}, #16]",
+        "mov v11.16b, v1.16b", "ldr x0, [{ahead}, #32]", "mov {row}, {next}", "mov {w}, {ahead}",
+    ]
+    [
+        "ldr d22, [x4, {channel}]", "fmov d23, x2", "\\mul v12.8h, v19.8b, v18.8b", "ldr {next}, [{rows}], #8",
+        "\\mul v13.8h, v20.8b, v18.8b", "ldrb {ends:w}, [{flags}], #1", "\\mul v14.8h, v21.8b, v18.8b",
+        "subs {left}, {left}, #1", "ldr d19, [x1, {channel}]", "fmov d24, x3", "\\mul v15.8h, v22.8b, v18.8b",
+        "add {ahead}, {w}, #40", "\\mul v16.8h, v23.8b, v18.8b", "csel {ahead}, {ahead}, {w}, ne",
+        "add {next}, {next}, {skip}", "ldr d25, [x5, {channel}]", "fmov d26, x0", "\\mul v17.8h, v19.8b, v18.8b",
+        "ldr x0, [{row}, #112]",
+    ]
+    [
+        "\\mul v12.8h, v20.8b, v24.8b", "ldr x5, [{w}, #8]", "\\mul v13.8h, v21.8b, v24.8b", "ldr x1, [{row}, #24]",
+        "ldr d20, [x0, {channel}]", "fmov d27, x5", "\\mul v14.8h, v22.8b, v24.8b", "ldr x0, [{row}, #8]",
+        "\\mul v15.8h, v23.8b, v24.8b", "ldr x5, [x1, {channel}]", "\\mul v16.8h, v19.8b, v24.8b",
+        "ldr x1, [{row}, #56]", "ldr d18, [x0, {channel}]", "fmov d28, x5", "\\mul v17.8h, v25.8b, v24.8b",
+        "ldr x0, [{row}, #40]",
+    ]
+    [
+        "\\mul v12.8h, v21.8b, v26.8b", "ldr x5, [x1, {channel}]", "\\mul v13.8h, v22.8b, v26.8b",
+        "ldr x1, [{row}, #88]", "ldr d22, [x0, {channel}]", "fmov d21, x5", "\\mul v14.8h, v23.8b, v26.8b",
+        "ldr x5, [{row}, #72]", "\\mul v15.8h, v19.8b, v26.8b", "ldr x3, [x1, {channel}]",
+        "\\mul v16.8h, v25.8b, v26.8b", "ldr x0, [{next}, #16]", "ldr d25, [x5, {channel}]", "fmov d23, x3",
+        "\\mul v17.8h, v20.8b, v26.8b", "ldr x1, [{next}, #0]",
+    ]
+    [
+        "\\mul v12.8h, v18.8b, v27.8b", "ldr x3, [{w}, #24]", "\\mul v13.8h, v28.8b, v27.8b", "ldr x2, [{next}, #32]",
+        "ldr d18, [{ahead}, #0]", "fmov d26, x3", "\\mul v14.8h, v22.8b, v27.8b", "ldr x3, [{next}, #64]",
+        "\\mul v15.8h, v21.8b, v27.8b", "ldr x4, [{next}, #48]", "\\mul v16.8h, v25.8b, v27.8b",
+        "ldr x5, [x0, {channel}]", "\\mul v17.8h, v23.8b, v27.8b", "ldr x0, [{row}, #104]",
+        "ldr d19, [x1, {channel}]", "fmov d20, x5",
+    ]
+    [
+        "\\mul v12.8h, v28.8b, v26.8b", "ldr x1, [{next}, #80]", "\\mul v13.8h, v22.8b, v26.8b",
+        "ldr x6, [x0, {channel}]", "\\mul v14.8h, v21.8b, v26.8b", "ldr x5, [{next}, #96]",
+        "ldr d21, [x2, {channel}]", "fmov d22, x6", "\\mul v15.8h, v25.8b, v26.8b", "ldr x2, [x3, {channel}]",
+        "\\mul v16.8h, v23.8b, v26.8b", "ldr x3, [{ahead}, #16]", "\\mul v17.8h, v22.8b, v26.8b",
+        "ldr x0, [{ahead}, #32]", "mov {row}, {next}", "mov {w}, {ahead}",
+    ]
+}
+
+rows! {
+    /// Seven outputs, three wide, stride 2: 38 cycles for 21 multiplications and 18 operands.
+    seven_three_wide_stride_2, seven, three;
+    [
+        "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "mov v2.16b, v0.16b",
+        "ldr x1, [{next}, #16]", "mov v3.16b, v1.16b", "ldr x2, [{next}, #48]", "mov v4.16b, v0.16b",
+        "ldr x3, [{next}, #80]", "mov v5.16b, v1.16b", "ldr x4, [x0, {channel}]", "mov v6.16b, v0.16b",
+        "ldr d22, [{ahead}, #0]", "fmov d21, x4", "ldr x4, [{next}, #32]", "mov v7.16b, v1.16b",
+        "ldr x0, [{next}, #64]", "mov v8.16b, v0.16b", "ldr d23, [x1, {channel}]", "ldr x1, [{next}, #96]",
+        "mov v9.16b, v1.16b", "ldr x5, [x2, {channel}]", "mov v10.16b, v0.16b", "ldr x2, [x3, {channel}]",
+        "mov v11.16b, v1.16b", "mov {row}, {next}", "mov v12.16b, v0.16b", "mov {w}, {ahead}", "mov v13.16b, v1.16b",
+    ]
+    [
+        "ldr d24, [x4, {channel}]", "fmov d25, x5", "ldr {next}, [{rows}], #8", "subs {left}, {left}, #1",
+        "\\mul v14.8h, v21.8b, v22.8b", "ldrb {ends:w}, [{flags}], #1", "\\mul v15.8h, v23.8b, v22.8b",
+        "add {ahead}, {w}, #24", "ldr d26, [x0, {channel}]", "fmov d27, x2", "add {next}, {next}, {skip}",
+        "csel {ahead}, {ahead}, {w}, ne", "\\mul v16.8h, v24.8b, v22.8b", "ldr x2, [x1, {channel}]",
+        "\\mul v17.8h, v25.8b, v22.8b", "ldr x0, [{next}, #0]", "fmov d28, x2", "\\mul v18.8h, v26.8b, v22.8b",
+        "ldr x1, [{next}, #16]", "ldr x4, [{w}, #16]", "\\mul v19.8h, v27.8b, v22.8b", "ldr x2, [{next}, #48]",
+        "fmov d29, x4", "\\mul v20.8h, v28.8b, v22.8b", "ldr x3, [{next}, #80]", "ldr x4, [x0, {channel}]",
+    ]
+    [
+        "\\mul v14.8h, v23.8b, v29.8b", "ldr x0, [{row}, #112]", "ldr d22, [{ahead}, #0]", "fmov d21, x4",
+        "\\mul v15.8h, v24.8b, v29.8b", "ldr x4, [{row}, #24]", "\\mul v16.8h, v25.8b, v29.8b", "ldr x5, [{w}, #8]",
+        "ldr x6, [{row}, #8]", "mov {w}, {ahead}", "ldr d25, [x0, {channel}]", "fmov d24, x5",
+        "\\mul v17.8h, v26.8b, v29.8b", "ldr x0, [{row}, #56]", "\\mul v18.8h, v27.8b, v29.8b",
+        "ldr x5, [x4, {channel}]", "\\mul v19.8h, v28.8b, v29.8b", "ldr x4, [{row}, #40]", "ldr d28, [x6, {channel}]",
+        "fmov d27, x5", "ldr x5, [x0, {channel}]", "\\mul v20.8h, v25.8b, v29.8b", "ldr x0, [{row}, #88]",
+        "ldr d25, [x4, {channel}]", "fmov d29, x5",
+    ]
+    [
+        "\\mul v14.8h, v28.8b, v24.8b", "ldr x4, [{row}, #72]", "ldr x5, [x0, {channel}]",
+        "\\mul v15.8h, v27.8b, v24.8b", "ldr x0, [{row}, #104]", "ldr d27, [x4, {channel}]", "fmov d28, x5",
+        "\\mul v16.8h, v25.8b, v24.8b", "ldr x4, [{next}, #32]", "\\mul v17.8h, v29.8b, v24.8b",
+        "ldr x5, [x0, {channel}]", "ldr x0, [{next}, #64]", "mov {row}, {next}", "ldr d23, [x1, {channel}]",
+        "fmov d29, x5", "\\mul v18.8h, v27.8b, v24.8b", "ldr x1, [{next}, #96]", "\\mul v19.8h, v28.8b, v24.8b",
+        "ldr x5, [x2, {channel}]", "\\mul v20.8h, v29.8b, v24.8b", "ldr x2, [x3, {channel}]",
+    ]
+}
+
+rows! {
+    /// Six outputs, three wide, stride 2: 33 cycles for 18 multiplications and 16 operands.
+    six_three_wide_stride_2, six, three;
+    [
+        "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "mov v2.16b, v0.16b",
+        "ldr x1, [{next}, #16]", "mov v3.16b, v1.16b", "ldr x2, [{next}, #48]", "mov v4.16b, v0.16b",
+        "ldr x3, [{ahead}, #0]", "mov v5.16b, v1.16b", "fmov d18, x3", "ldr x3, [{next}, #80]", "mov v6.16b, v0.16b",
+        "ldr d19, [x0, {channel}]", "ldr x0, [{next}, #32]", "mov v7.16b, v1.16b", "ldr x4, [{next}, #64]",
+        "mov v8.16b, v0.16b", "ldr d20, [x1, {channel}]", "ldr x1, [x2, {channel}]", "mov v9.16b, v1.16b",
+        "ldr x2, [x3, {channel}]", "mov v10.16b, v0.16b", "mov {row}, {next}", "mov v11.16b, v1.16b",
+        "mov {w}, {ahead}",
+    ]
+    [
+        "ldr {next}, [{rows}], #8", "subs {left}, {left}, #1", "ldr d21, [x0, {channel}]", "fmov d22, x1",
+        "\\mul v12.8h, v19.8b, v18.8b", "ldrb {ends:w}, [{flags}], #1", "\\mul v13.8h, v20.8b, v18.8b",
+        "add {ahead}, {w}, #24", "add {next}, {next}, {skip}", "csel {ahead}, {ahead}, {w}, ne",
+        "ldr d19, [x4, {channel}]", "fmov d23, x2", "\\mul v14.8h, v21.8b, v18.8b", "ldr x0, [{next}, #0]",
+        "\\mul v15.8h, v22.8b, v18.8b", "ldr x2, [{w}, #16]", "ldr x1, [{next}, #16]", "fmov d24, x2",
+        "\\mul v16.8h, v19.8b, v18.8b", "ldr x2, [{next}, #48]", "\\mul v17.8h, v23.8b, v18.8b",
+        "ldr x3, [{ahead}, #0]",
+    ]
+    [
+        "\\mul v12.8h, v20.8b, v24.8b", "ldr x4, [{row}, #96]", "fmov d18, x3", "ldr x3, [{row}, #24]",
+        "\\mul v13.8h, v21.8b, v24.8b", "ldr x5, [{w}, #8]", "\\mul v14.8h, v22.8b, v24.8b", "ldr x6, [{row}, #8]",
+        "ldr d22, [x4, {channel}]", "fmov d21, x5", "ldr x4, [x3, {channel}]", "mov {w}, {ahead}",
+        "\\mul v15.8h, v19.8b, v24.8b", "ldr x3, [{row}, #56]", "ldr d19, [x6, {channel}]", "fmov d20, x4",
+        "\\mul v16.8h, v23.8b, v24.8b", "ldr x4, [{row}, #40]", "ldr x6, [x3, {channel}]",
+        "\\mul v17.8h, v22.8b, v24.8b", "ldr x5, [{row}, #72]", "ldr d22, [x4, {channel}]", "fmov d24, x6",
+    ]
+    [
+        "\\mul v12.8h, v19.8b, v21.8b", "ldr x3, [{next}, #80]", "ldr x4, [x5, {channel}]",
+        "\\mul v13.8h, v20.8b, v21.8b", "ldr x5, [{row}, #88]", "ldr d19, [x0, {channel}]", "fmov d23, x4",
+        "\\mul v14.8h, v22.8b, v21.8b", "ldr x0, [{next}, #32]", "\\mul v15.8h, v24.8b, v21.8b",
+        "ldr x6, [x5, {channel}]", "ldr x4, [{next}, #64]", "mov {row}, {next}", "ldr d20, [x1, {channel}]",
+        "fmov d24, x6", "\\mul v16.8h, v23.8b, v21.8b", "ldr x1, [x2, {channel}]", "\\mul v17.8h, v24.8b, v21.8b",
+        "ldr x2, [x3, {channel}]",
+    ]
+}
