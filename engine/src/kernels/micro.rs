@@ -326,6 +326,9 @@ pub struct I8DepthwiseArgs {
     /// Packed weights, -127..=127, in blocks of `nr` channels: `[bias i32; nr]`, then for each group of `kr` taps (zeros for those
     /// beyond the last) `[[w i8; kr]; nr]`. Readable for [`SLACK`] bytes past their end.
     pub w: *const i8,
+    /// For each block of channels and row of the window, whether the products of that row add up in 16 bits, whatever the
+    /// activations: the magnitudes of each channel's weights sum to 255 at most.
+    pub narrow: *const bool,
     /// For each block of channels and row of the window, where sums of products leave 16 bits, whatever the activations: bit `i`
     /// is set if the sums since the last such tap must be widened behind the row's tap `i`, counted as [`run_order`] does. Set
     /// for the last tap; valid for windows up to eight wide.

@@ -527,6 +527,7 @@ fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String>
         .collect();
     let requant = random.requant(channels);
     let packed = pack::i8_depthwise(kernel.tile, &weights, &bias, taps);
+    let narrow = pack::narrow_rows(&weights, window.kernel, channels, kernel.tile.nr);
     let run_ends = pack::run_ends(&weights, window.kernel, window.step, channels, kernel.tile.nr);
     let tables = window.tables();
     let stride = channels + 3;
@@ -536,6 +537,7 @@ fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String>
         channels,
         taps: window.taps(&tables),
         w: packed.panel(0).as_ptr(),
+        narrow: narrow.as_ptr(),
         run_ends: run_ends.as_ptr(),
         c: c.as_mut_ptr(),
         c_stride: stride,

@@ -327,6 +327,26 @@ pub(crate) fn i8_depthwise(tile: Tile, weights: &[i8], bias: &[i32], taps: usize
     packed
 }
 
+/// For depthwise weights `[rows, columns, channels]` and blocks of `nr` channels, per block and row of the window, whether the
+/// magnitudes of each channel's weights in that row sum to 255 at most.
+pub(crate) fn narrow_rows(
+    weights: &[i8],
+    kernel: [usize; 2],
+    channels: usize,
+    nr: usize,
+) -> Vec<bool> {
+    let fits = |block: usize, row: usize| {
+        (block * nr..channels.min((block + 1) * nr)).all(|channel| {
+            let weight = |x: usize| weights[(row * kernel[1] + x) * channels + channel];
+            (0..kernel[1]).map(|x| u32::from(weight(x).unsigned_abs())).sum::<u32>() <= 255
+        })
+    };
+    (0..channels.div_ceil(nr))
+        .flat_map(|block| (0..kernel[0]).map(move |row| (block, row)))
+        .map(|(block, row)| fits(block, row))
+        .collect()
+}
+
 /// For depthwise weights `[rows, columns, channels]` and blocks of `nr` channels, where sums of products leave 16 bits, as
 /// [`super::micro::I8DepthwiseArgs::run_ends`] says: behind taps whose successor would take the magnitudes of some channel's weights beyond
 /// 255, for 255 * 128 fits.

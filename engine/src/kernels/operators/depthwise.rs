@@ -284,6 +284,8 @@ pub struct I8DepthwiseConv {
     rows: Rows,
     kernel: &'static I8Depthwise,
     packed: Panels<i8>,
+    /// As [`I8DepthwiseArgs::narrow`].
+    narrow: Vec<bool>,
     /// As [`I8DepthwiseArgs::run_ends`].
     run_ends: Vec<u8>,
     requant: RequantParams,
@@ -314,9 +316,10 @@ impl I8DepthwiseConv {
         let packed = pack::i8_depthwise(kernel.tile, weights, &folded, shape.taps());
         let padding = vec![input_zero_point; shape.in_c + SLACK];
         let rows = Rows::new(shape);
+        let narrow = pack::narrow_rows(weights, shape.window.kernel, shape.in_c, kernel.tile.nr);
         let run_ends =
             pack::run_ends(weights, shape.window.kernel, rows.step, shape.in_c, kernel.tile.nr);
-        Self { rows, kernel, packed, run_ends, requant, padding }
+        Self { rows, kernel, packed, narrow, run_ends, requant, padding }
     }
 }
 
@@ -338,6 +341,7 @@ impl Operator for I8DepthwiseConv {
                 channels: shape.in_c,
                 taps,
                 w: self.packed.panel(0).as_ptr(),
+                narrow: self.narrow.as_ptr(),
                 run_ends: self.run_ends.as_ptr(),
                 c: output.as_mut_ptr(),
                 c_stride: shape.in_c,
