@@ -1,5 +1,7 @@
 //! Operators on two operands with NumPy broadcasting.
 
+#[cfg(target_arch = "aarch64")]
+use super::add_neon;
 use super::{Operator, Scratch, SharedRows, elements, elements_mut};
 use crate::Pool;
 use crate::graph::BinaryOp;
@@ -90,6 +92,8 @@ pub struct Operands {
     /// Extent of the result's last axis.
     channels: usize,
     vectorizer: Vectorizer,
+    #[cfg(target_arch = "aarch64")]
+    neon: bool,
 }
 
 impl Operands {
@@ -102,13 +106,19 @@ impl Operands {
             count: result.iter().product(),
             channels: result.last().copied().unwrap_or(1).max(1),
             vectorizer: Vectorizer::new(cpu),
+            #[cfg(target_arch = "aarch64")]
+            neon: cpu.has(crate::kernels::isa::Isa::Neon),
         }
     }
 
     /// A parameter per channel, repeated so that loops over it are long enough to pay.
     fn repeated<P: Copy>(&self, per_channel: &[P]) -> Vec<P> {
-        let times = (LONG / per_channel.len().max(1)).max(1);
-        per_channel.repeat(times)
+        let channels = per_channel.len().max(1);
+        // Whole vectors of any length, unless that takes too many.
+        let unit = 32 >> channels.trailing_zeros().min(5);
+        let times = LONG / channels;
+        let whole = if times < unit { times } else { times / unit * unit };
+        per_channel.repeat(whole.max(1))
     }
 
     fn side_by_side(&self) -> bool {
@@ -125,16 +135,16 @@ impl Operands {
         Scratch::bytes_per_task(threads, self.task_bytes::<T>())
     }
 
-    /// Computes every element from those of both operands and its channel's parameter. `parameters` are none, which
-    /// gives `default`, or come from [`Operands::repeated`].
-    fn run<T: bytemuck::Pod + Send + Sync, P: Copy + Sync>(
+    /// Calls `row(results, operands, other operands, parameters)` with all results, in parts. `parameters` are none, or come
+    /// from [`Operands::repeated`]: as many as results then, or more.
+    fn run<T: bytemuck::Pod + Send + Sync, P: Sync>(
         &self,
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
         mut scratch: Scratch<'_>,
         pool: &dyn Pool,
-        (parameters, default): (&[P], P),
-        function: impl Fn(T, T, P) -> T + Copy + Sync,
+        parameters: &[P],
+        row: impl Fn(&mut [T], &[T], &[T], &[P]) + Sync,
     ) {
         let a = elements::<T>(inputs[0], self.counts.0);
         let b = elements::<T>(inputs[1], self.counts.1);
@@ -142,26 +152,20 @@ impl Operands {
         let output = SharedRows::new(elements_mut(outputs[0], self.count), channels);
         let parts = scratch.per_task(pool, self.task_bytes::<T>());
         parts.split(pool, self.count / channels, LEAST / channels, |first, end, scratch| {
-            // A copy whose parameters no store can change: loops over it become vector code.
-            let function = function;
             // SAFETY: each row belongs to one task.
             let output = unsafe { output.rows(first, end) };
             let scratch = bytemuck::cast_slice_mut::<u8, T>(scratch);
             let (scratch_a, scratch_b) = scratch.split_at_mut(scratch.len() / 2);
-            let row = match (self.side_by_side(), parameters.len()) {
+            let length = match (self.side_by_side(), parameters.len()) {
                 (false, _) => channels,
                 (true, 0) => output.len().max(1),
                 (true, count) => count,
             };
-            for (index, y) in output.chunks_mut(row).enumerate() {
-                let flat = first * channels + index * row;
+            for (index, y) in output.chunks_mut(length).enumerate() {
+                let flat = first * channels + index * length;
                 let a = self.a.row(a, flat, y.len(), scratch_a);
                 let b = self.b.row(b, flat, y.len(), scratch_b);
-                if parameters.is_empty() {
-                    self.vectorizer.map_2(y, a, b, move |a, b| function(a, b, default));
-                } else {
-                    self.vectorizer.map_3(y, a, b, parameters, function);
-                }
+                row(y, a, b, parameters);
             }
         });
     }
@@ -195,21 +199,23 @@ impl F32Binary {
         outputs: &mut [&mut [u8]],
         scratch: Scratch<'_>,
         pool: &dyn Pool,
-        function: impl Fn(f32, f32) -> f32 + Sync,
+        function: impl Fn(f32, f32) -> f32 + Copy + Sync,
     ) {
-        let (min, max) = self.bounds;
-        let slopes = (&self.slopes[..], 1.0);
-        if (min, max) == (f32::NEG_INFINITY, f32::INFINITY) {
-            self.operands.run(inputs, outputs, scratch, pool, slopes, |a, b, slope| {
-                let x = function(a, b);
-                if x < 0.0 { x * slope } else { x }
-            });
-        } else {
-            let none = (&[][..], ());
-            self.operands.run(inputs, outputs, scratch, pool, none, |a, b, ()| {
-                clamp_f32(function(a, b), min, max)
-            });
-        }
+        let ((min, max), vectorizer) = (self.bounds, self.operands.vectorizer);
+        let bounded = (min, max) != (f32::NEG_INFINITY, f32::INFINITY);
+        // Parameters are moved into loops: behind a reference a store might change them, which keeps loops scalar.
+        self.operands.run(inputs, outputs, scratch, pool, &self.slopes, |y, a, b, slopes| {
+            if !slopes.is_empty() {
+                vectorizer.map_3(y, a, b, slopes, move |a, b, slope| {
+                    let x = function(a, b);
+                    if x < 0.0 { x * slope } else { x }
+                });
+            } else if bounded {
+                vectorizer.map_2(y, a, b, move |a, b| clamp_f32(function(a, b), min, max));
+            } else {
+                vectorizer.map_2(y, a, b, function);
+            }
+        });
     }
 }
 
@@ -241,63 +247,97 @@ impl Operator for F32Binary {
 }
 
 /// Sum or difference of 8-bit operands, with PReLU if there are slopes. The accumulator is
-/// `acc = (a - za) * ma + (b - zb) * mb`, with integer multipliers of at most 2^21 in magnitude so that it has at most 30
-/// bits and a sign; then `q = clamp(z + (acc + 2^(shift - 1)) >> shift)`.
+/// `acc = (a - za) * ma + (b - zb) * mb`, with integer multipliers of 15 bits and a sign; then
+/// `q = clamp(z + (acc + 2^(shift - 1)) >> shift)`, where the shifted accumulator saturates in 16 bits.
 ///
-/// PReLU first rounds `acc` to 16 bits and a sign, then multiplies by a slope of at most 14 bits and a sign, `positive` or
-/// that of the channel. All products fit 32 bits, which is what vectors are good at.
+/// PReLU first rounds `acc` to 16 bits, then multiplies by a slope of 14 bits and a sign, `positive` or that of the channel.
+/// All factors have 16 bits, whose products vectors compute in half the time that those of 32 bits take.
 #[derive(Debug)]
 pub struct I8Add {
     operands: Operands,
-    multipliers: (i32, i32),
-    /// Both products at the zero points, subtracted.
-    offset: i32,
-    shift: u32,
-    prelu: Option<I8AddPrelu>,
-    zero_point: i32,
-    bounds: (i32, i32),
+    sum: I8Sum,
+    /// Slopes, one per channel, repeated; none without PReLU.
+    slopes: Vec<i16>,
 }
 
-#[derive(Debug)]
-struct I8AddPrelu {
-    /// Right shift of the accumulator before the multiplication.
-    before: u32,
-    /// Right shift of the product.
-    after: u32,
-    positive: i32,
-    /// One per channel, repeated.
-    negative: Vec<i32>,
+/// The integers of an [`I8Add`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct I8Sum {
+    pub(super) multipliers: (i16, i16),
+    pub(super) zero_points: (i8, i8),
+    /// Right shift of the accumulator.
+    pub(super) shift: u32,
+    /// The slope of accumulators that are not negative, and the right shift of products with slopes.
+    pub(super) positive: i16,
+    pub(super) after: u32,
+    /// Of the result.
+    pub(super) zero_point: i16,
+    pub(super) bounds: (i8, i8),
 }
 
-impl I8AddPrelu {
-    /// Bits of the accumulator and of slopes.
-    const ACC_BITS: u32 = 16;
+impl I8Sum {
+    /// Bits of slopes.
     const SLOPE_BITS: u32 = 14;
+    /// Largest right shift of a product, which has as many bits.
+    const MOST_SHIFT: u32 = 30;
 
-    /// For accumulators of which `2^shift` are a step of the result.
-    fn new(operands: &Operands, slopes: &[f32], shift: u32) -> Self {
-        let before = shift.min(30 - Self::ACC_BITS);
+    /// Divides the shift between the accumulator and its product with a slope; gives the slopes as integers.
+    fn with_slopes(&mut self, slopes: &[f32]) -> Vec<i16> {
         let largest = slopes.iter().fold(1.0, |largest: f32, slope| largest.max(slope.abs()));
         // Slopes beyond 2^10 would leave none of the others any bits; they saturate.
         let headroom = (f64::from(largest).log2().ceil() as u32).min(10);
         let fraction = Self::SLOPE_BITS - headroom;
         let limit = f64::from(1 << Self::SLOPE_BITS);
         let integer = |slope: &f32| {
-            (f64::from(*slope) * f64::from(1 << fraction)).round().clamp(-limit, limit) as i32
+            (f64::from(*slope) * f64::from(1 << fraction)).round().clamp(-limit, limit) as i16
         };
-        Self {
-            before,
-            after: shift - before + fraction,
-            positive: 1 << fraction,
-            negative: operands.repeated(&slopes.iter().map(integer).collect::<Vec<_>>()),
-        }
+        let magnitudes =
+            [self.multipliers.0, self.multipliers.1].map(|m| u32::from(m.unsigned_abs()));
+        let bits = u32::BITS - (255 * (magnitudes[0] + magnitudes[1])).leading_zeros();
+        // The largest accumulator fits 15 bits and a sign, unless results saturate long before.
+        let all = self.shift + fraction;
+        let before = bits.saturating_sub(15).max(all.saturating_sub(Self::MOST_SHIFT)).min(all);
+        (self.shift, self.after, self.positive) = (before, all - before, 1 << fraction);
+        slopes.iter().map(integer).collect()
+    }
+
+    /// The accumulator of a sum, shifted.
+    #[inline(always)]
+    fn accumulate(&self, a: i8, b: i8) -> i16 {
+        let a = i32::from(a) - i32::from(self.zero_points.0);
+        let b = i32::from(b) - i32::from(self.zero_points.1);
+        let acc = a * i32::from(self.multipliers.0) + b * i32::from(self.multipliers.1);
+        rounding_shift(acc, self.shift)
+    }
+
+    /// The result of what is left of an accumulator.
+    #[inline(always)]
+    fn finish(&self, x: i16) -> i8 {
+        let q = x.saturating_add(self.zero_point).clamp(-128, 127) as i8;
+        q.max(self.bounds.0).min(self.bounds.1)
+    }
+
+    /// A sum without PReLU.
+    #[inline(always)]
+    fn plain(&self, a: i8, b: i8) -> i8 {
+        self.finish(self.accumulate(a, b))
+    }
+
+    /// A sum with PReLU.
+    #[inline(always)]
+    fn sloped(&self, a: i8, b: i8, negative: i16) -> i8 {
+        let acc = self.accumulate(a, b);
+        let slope = if acc < 0 { negative } else { self.positive };
+        self.finish(rounding_shift(i32::from(acc) * i32::from(slope), self.after))
     }
 }
 
-/// Division by `2^shift`, to the nearest, halves up.
+/// Division by `2^shift`, to the nearest, halves up, saturated to 16 bits.
 #[inline(always)]
-fn rounding_shift(x: i32, shift: u32) -> i32 {
-    x.wrapping_add((1 << shift) >> 1) >> shift
+fn rounding_shift(x: i32, shift: u32) -> i16 {
+    let x = x.wrapping_add((1 << shift) >> 1) >> shift;
+    // Bounds that are no variables, as those of the instructions that narrow.
+    x.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
 }
 
 /// As `clamp`, but never panics, which would keep a loop from being vectorized.
@@ -312,26 +352,44 @@ impl I8Add {
     pub fn new(
         operands: Operands,
         [a, b, result]: [(f32, i8); 3],
-        sign: i32,
+        sign: i16,
         slopes: Option<&[f32]>,
         bounds: (i8, i8),
     ) -> Self {
         let real = (f64::from(a.0) / f64::from(result.0), f64::from(b.0) / f64::from(result.0));
-        // The larger multiplier has 21 bits unless that takes a shift beyond 30.
+        // The larger multiplier has 15 bits unless that takes a shift beyond 24, where a step of the operand is nothing.
         let (_, exponent) = libm::frexp(real.0.max(real.1));
-        let shift = (21 - exponent).clamp(1, 30) as u32;
+        let shift = (15 - exponent).clamp(1, 24) as u32;
         let scale = f64::from(1_u32 << shift);
-        let integer = |real: f64| (real * scale).round().min(f64::from(1 << 21)) as i32;
-        let multipliers = (integer(real.0), sign * integer(real.1));
-        let prelu = slopes.map(|slopes| I8AddPrelu::new(&operands, slopes, shift));
-        Self {
-            operands,
-            multipliers,
-            offset: -i32::from(a.1) * multipliers.0 - i32::from(b.1) * multipliers.1,
+        let integer = |real: f64| (real * scale).round().min(f64::from(i16::MAX)) as i16;
+        let mut sum = I8Sum {
+            multipliers: (integer(real.0), sign * integer(real.1)),
+            zero_points: (a.1, b.1),
             shift,
-            prelu,
-            zero_point: i32::from(result.1),
-            bounds: (i32::from(bounds.0), i32::from(bounds.1)),
+            positive: 1,
+            after: 0,
+            zero_point: i16::from(result.1),
+            bounds,
+        };
+        let slopes = slopes.map(|slopes| operands.repeated(&sum.with_slopes(slopes)));
+        Self { operands, sum, slopes: slopes.unwrap_or_default() }
+    }
+
+    fn row(&self, y: &mut [i8], a: &[i8], b: &[i8], slopes: &[i16]) {
+        #[allow(unused_mut, reason = "other processors compute all sums alike")]
+        let mut done = 0;
+        #[cfg(target_arch = "aarch64")]
+        if self.operands.neon {
+            // SAFETY: the CPU has NEON.
+            unsafe { add_neon::add(y, a, b, slopes, &self.sum) };
+            done = y.len() / add_neon::LANES * add_neon::LANES;
+        }
+        let (y, a, b, sum) = (&mut y[done..], &a[done..], &b[done..], self.sum);
+        if slopes.is_empty() {
+            self.operands.vectorizer.map_2(y, a, b, move |a, b| sum.plain(a, b));
+        } else {
+            let sloped = move |a, b, slope| sum.sloped(a, b, slope);
+            self.operands.vectorizer.map_3(y, a, b, &slopes[done..], sloped);
         }
     }
 }
@@ -344,40 +402,17 @@ impl Operator for I8Add {
         scratch: Scratch<'_>,
         pool: &dyn Pool,
     ) {
-        let (ma, mb) = self.multipliers;
-        let (min, max) = self.bounds;
-        let (offset, zero, shift) = (self.offset, self.zero_point, self.shift);
-        let sum = move |a: i8, b: i8| {
-            offset.wrapping_add(i32::from(a) * ma).wrapping_add(i32::from(b) * mb)
-        };
-        let Some(prelu) = &self.prelu else {
-            self.operands.run(inputs, outputs, scratch, pool, (&[][..], ()), move |a, b, ()| {
-                bounded(rounding_shift(sum(a, b), shift) + zero, min, max) as i8
-            });
-            return;
-        };
-        let &I8AddPrelu { before, after, positive, ref negative } = prelu;
-        let limit = 1 << I8AddPrelu::ACC_BITS;
-        self.operands.run(
-            inputs,
-            outputs,
-            scratch,
-            pool,
-            (&negative[..], 0),
-            move |a, b, negative| {
-                let acc = bounded(rounding_shift(sum(a, b), before), -limit, limit);
-                let product = acc * if acc < 0 { negative } else { positive };
-                bounded(rounding_shift(product, after) + zero, min, max) as i8
-            },
-        );
-    }
-
-    fn weight_bytes(&self) -> usize {
-        self.prelu.as_ref().map_or(0, |prelu| 4 * prelu.negative.len())
+        self.operands.run(inputs, outputs, scratch, pool, &self.slopes, |y, a, b, slopes| {
+            self.row(y, a, b, slopes);
+        });
     }
 
     fn scratch_bytes(&self, threads: usize) -> usize {
         self.operands.scratch_bytes::<i8>(threads)
+    }
+
+    fn weight_bytes(&self) -> usize {
+        size_of_val(&self.slopes[..])
     }
 }
 
@@ -413,9 +448,14 @@ impl Operator for I8Mul {
     ) {
         let (za, zb, z) = self.zero_points;
         let (min, max) = self.bounds;
-        self.operands.run(inputs, outputs, scratch, pool, (&[][..], ()), |a: i8, b: i8, ()| {
+        let factor = self.factor;
+        let multiply = move |a: i8, b: i8| {
             let product = (i32::from(a) - za) * (i32::from(b) - zb);
-            bounded(self.factor.apply(product).saturating_add(z), min, max) as i8
+            bounded(factor.apply(product).saturating_add(z), min, max) as i8
+        };
+        let none: &[()] = &[];
+        self.operands.run(inputs, outputs, scratch, pool, none, |y, a, b, _| {
+            self.operands.vectorizer.map_2(y, a, b, multiply);
         });
     }
 
@@ -455,7 +495,7 @@ mod tests {
         let slope = |c: usize| [0.25, -0.5, 1.5, 0.0, 3.0][c % 5] + c as f32 * 1e-3;
         let slopes: Vec<f32> = (0..CHANNELS).map(slope).collect();
         let encodings = [(0.03, -5), (0.011, 17), (0.05, -20)];
-        for sign in [1, -1] {
+        for sign in [1_i16, -1] {
             let add = I8Add::new(
                 operands(&CpuFeatures::detect()),
                 encodings,

@@ -4,6 +4,8 @@
 //! Inputs are readable for [`SLACK`](super::micro::SLACK) bytes past their elements, every buffer is 64-byte aligned
 //! ([`Buffer`]), and results do not depend on the number of threads.
 
+#[cfg(target_arch = "aarch64")]
+mod add_neon;
 mod bin_conv;
 mod binary;
 mod buffer;
