@@ -29,27 +29,26 @@ impl<A: Copy, C, F> Fold<A, C, F> {
     where
         C: Fn(A, T) -> A,
     {
-        let elements = &elements[..L];
-        for (acc, &x) in acc.iter_mut().zip(elements) {
-            *acc = (self.combine)(*acc, x);
+        let elements = &elements.as_chunks::<L>().0[0];
+        // Indices and constant lengths keep `acc` in registers, which iterators do not.
+        for i in 0..L {
+            acc[i] = (self.combine)(acc[i], elements[i]);
         }
     }
 
-    /// Writes as many results as `y` has.
+    /// Writes as many results as `y` has, at most `L`.
     #[inline(always)]
     pub(super) fn store<T: Copy, const L: usize>(&self, acc: [A; L], elements: usize, y: &mut [T])
     where
         F: Fn(A, usize) -> T,
     {
-        // A loop of constant length keeps `acc` in registers.
-        if let Ok(y) = <&mut [T; L]>::try_from(&mut *y) {
-            for (y, acc) in y.iter_mut().zip(acc) {
-                *y = (self.finish)(acc, elements);
-            }
-        } else {
-            for (y, acc) in y.iter_mut().zip(acc) {
-                *y = (self.finish)(acc, elements);
-            }
+        let mut all = [(self.finish)(acc[0], elements); L];
+        for i in 1..L {
+            all[i] = (self.finish)(acc[i], elements);
+        }
+        match y.first_chunk_mut::<L>() {
+            Some(y) => *y = all,
+            None => y.copy_from_slice(&all[..y.len()]),
         }
     }
 }

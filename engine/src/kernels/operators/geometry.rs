@@ -160,16 +160,21 @@ impl Pixels<'_> {
         }
     }
 
-    /// First pixels of the input rows that the window sees, `None` for padding.
-    #[inline]
-    pub(super) fn rows(&self) -> impl Iterator<Item = Option<usize>> {
+    /// First input pixel of the image.
+    #[inline(always)]
+    pub(super) fn base(&self) -> usize {
+        self.base
+    }
+
+    /// First pixels, from [`Pixels::base`], of the input rows that the window sees, [`PADDING`] for those outside.
+    #[inline(always)]
+    pub(super) fn rows(&self) -> &[u32] {
         let height = self.geometry.shape.window.kernel[0];
-        let rows = &self.geometry.rows[self.y * height..][..height];
-        rows.iter().map(|&row| (row != PADDING).then(|| self.base + row as usize))
+        &self.geometry.rows[self.y * height..][..height]
     }
 
     /// The columns that it sees, [`PADDING`] for those outside.
-    #[inline]
+    #[inline(always)]
     pub(super) fn columns(&self) -> &[u32] {
         let width = self.geometry.shape.window.kernel[1];
         &self.geometry.columns[self.x * width..][..width]

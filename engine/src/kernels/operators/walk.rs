@@ -168,14 +168,13 @@ impl Walk {
                     }
                     let mut entries = pointers[row..].iter_mut().step_by(mr);
                     for _ in 0..self.planes {
-                        for base in pixels.rows() {
-                            let base = base.map(|base| start.wrapping_add(base * self.pixel));
+                        for &first in pixels.rows() {
+                            let base = pixels.base() + first as usize;
+                            let base = start.wrapping_add(base.wrapping_mul(self.pixel));
                             for (&column, entry) in pixels.columns().iter().zip(&mut entries) {
-                                *entry = match base {
-                                    Some(base) if column != PADDING => {
-                                        base.wrapping_add(column as usize * self.pixel)
-                                    }
-                                    _ => padding.as_ptr(),
+                                *entry = match first != PADDING && column != PADDING {
+                                    true => base.wrapping_add(column as usize * self.pixel),
+                                    false => padding.as_ptr(),
                                 };
                             }
                         }
