@@ -272,6 +272,7 @@ impl<T> Taps<T> {
     ///
     /// # Safety
     /// There are so many pixels.
+    #[cfg(target_arch = "arm")]
     pub(crate) unsafe fn per_pixel(&self, pixels: usize) -> Vec<*const T> {
         let mut all = Vec::with_capacity(pixels * self.count());
         for pixel in 0..pixels {

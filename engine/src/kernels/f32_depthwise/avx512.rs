@@ -37,7 +37,7 @@ unsafe fn depthwise<const VECTORS: usize>(args: &F32DepthwiseArgs) {
     // followed by at least fifteen readable ones (SLACK), `w` whole blocks, `c` `pixels` rows of `channels` elements.
     // Of a vector that would begin behind the last channel nothing is read but weights.
     unsafe {
-        let taps = args.taps.per_pixel(args.pixels);
+        let [height, width] = args.taps.kernel;
         for channel in (0..args.channels).step_by(nr) {
             let w = args.w.add(channel * (args.taps.count() + 1));
             let vectors = (args.channels - channel).div_ceil(LANES).min(VECTORS);
@@ -48,13 +48,16 @@ unsafe fn depthwise<const VECTORS: usize>(args: &F32DepthwiseArgs) {
                     std::array::from_fn(|v| _mm512_loadu_ps(w.add(LANES * v)))
                 };
                 let mut acc = [load(w); PIXELS];
-                for tap in 0..args.taps.count() {
-                    let weights = load(w.add((tap + 1) * nr));
-                    for (acc, at) in acc.iter_mut().zip(at) {
-                        let row = (*taps.as_ptr().add(at * args.taps.count() + tap)).add(channel);
-                        for v in 0..vectors {
-                            let x = _mm512_loadu_ps(row.add(LANES * v));
-                            acc[v] = _mm512_fmadd_ps(x, weights[v], acc[v]);
+                for y in 0..height {
+                    let rows = at.map(|at| args.taps.row(at, y));
+                    for tap in 0..width {
+                        let weights = load(w.add((y * width + tap + 1) * nr));
+                        for (acc, row) in acc.iter_mut().zip(rows) {
+                            let pixel = (*row.add(tap)).add(channel);
+                            for v in 0..vectors {
+                                let x = _mm512_loadu_ps(pixel.add(LANES * v));
+                                acc[v] = _mm512_fmadd_ps(x, weights[v], acc[v]);
+                            }
                         }
                     }
                 }

@@ -18,14 +18,17 @@ const NR: usize = 8;
 unsafe fn depthwise_8(args: &F32DepthwiseArgs) {
     // SAFETY: the caller vouches for `args`; every index is below the extents that its fields state.
     unsafe {
-        let taps = args.taps.per_pixel(args.pixels);
+        let [height, width] = args.taps.kernel;
         for pixel in 0..args.pixels {
-            let rows = taps.as_ptr().add(pixel * args.taps.count());
             for channel in 0..args.channels {
                 let w = args.w.add(channel / NR * NR * (args.taps.count() + 1) + channel % NR);
                 let mut x = *w;
-                for tap in 0..args.taps.count() {
-                    x = (*(*rows.add(tap)).add(channel)).mul_add(*w.add((tap + 1) * NR), x);
+                for y in 0..height {
+                    let row = args.taps.row(pixel, y);
+                    for tap in 0..width {
+                        let weight = *w.add((y * width + tap + 1) * NR);
+                        x = (*(*row.add(tap)).add(channel)).mul_add(weight, x);
+                    }
                 }
                 let negative = !args.slopes.is_null() && x < 0.0;
                 let x = if negative { x * *args.slopes.add(channel) } else { x };

@@ -36,22 +36,32 @@ unsafe fn depthwise_32(args: &I8DepthwiseArgs) {
     // SAFETY: the caller vouches for `args` and for the features: the taps have `channels` elements
     // followed by at least 31 readable ones (SLACK), `w` whole blocks, the arrays of `requant` cover whole blocks.
     unsafe {
-        let taps = args.taps.per_pixel(args.pixels);
+        let [height, width] = args.taps.kernel;
         for channel in (0..args.channels).step_by(NR) {
             let block = args.w.add(channel / NR * block_bytes);
             let weights = block.add(4 * NR);
             let start = start(block, groups);
             for pixel in 0..args.pixels {
-                let rows = taps.as_ptr().add(pixel * args.taps.count());
-                let mut acc = start;
-                for group in 0..groups {
-                    let tap = |t: usize| {
-                        // Weights of taps that are not there are zero.
-                        let row = *rows.add((group * TAPS + t).min(args.taps.count() - 1));
-                        _mm256_loadu_si256(row.add(channel).cast())
-                    };
-                    let a = interleave([tap(0), tap(1), tap(2), tap(3)]);
-                    multiply(&mut acc, a, weights.add(group * TAPS * NR));
+                let (mut acc, mut w) = (start, weights);
+                let mut pixels = [std::ptr::null(); TAPS];
+                let mut filled = 0;
+                for y in 0..height {
+                    let row = args.taps.row(pixel, y);
+                    for x in 0..width {
+                        pixels[filled] = *row.add(x);
+                        filled += 1;
+                        let last = (y, x) == (height - 1, width - 1);
+                        if last {
+                            // Weights of taps that are not there are zero.
+                            let tap = pixels[filled - 1];
+                            pixels[filled..].fill(tap);
+                        }
+                        if last || filled == TAPS {
+                            let load = |row: *const i8| _mm256_loadu_si256(row.add(channel).cast());
+                            multiply(&mut acc, interleave(pixels.map(load)), w);
+                            (w, filled) = (w.add(TAPS * NR), 0);
+                        }
+                    }
                 }
                 finish(args, channel, acc, args.c.add(pixel * args.c_stride + channel));
             }

@@ -19,16 +19,19 @@ const NR: usize = 8;
 unsafe fn depthwise_8(args: &I8DepthwiseArgs) {
     // SAFETY: the caller vouches for `args`; every index is below the extents that its fields state.
     unsafe {
-        let taps = args.taps.per_pixel(args.pixels);
+        let [height, width] = args.taps.kernel;
         for pixel in 0..args.pixels {
-            let rows = taps.as_ptr().add(pixel * args.taps.count());
             for channel in 0..args.channels {
                 let block = args.w.add(channel / NR * NR * (args.taps.count() + 4));
                 let mut acc = *block.cast::<i32>().add(channel % NR);
                 let w = block.add(4 * NR + channel % NR);
-                for tap in 0..args.taps.count() {
-                    let a = i32::from(*(*rows.add(tap)).add(channel));
-                    acc = acc.wrapping_add(a * i32::from(*w.add(tap * NR)));
+                for y in 0..height {
+                    let row = args.taps.row(pixel, y);
+                    for tap in 0..width {
+                        let a = i32::from(*(*row.add(tap)).add(channel));
+                        let weight = i32::from(*w.add((y * width + tap) * NR));
+                        acc = acc.wrapping_add(a * weight);
+                    }
                 }
                 *args.c.add(pixel * args.c_stride + channel) =
                     requantize_one(&args.requant, channel, acc);
