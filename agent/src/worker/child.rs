@@ -80,7 +80,7 @@ impl State<'_> {
             return Err("its file has changed since the upload; upload it again".to_owned());
         }
         let model = self.loader.load(&bytes)?;
-        let resources = model.resources();
+        let resources = model.resources(self.pool.threads());
         let inputs = inputs::random(model.inputs(), self.seed);
         self.variants.push(Loading { model, inputs });
         Ok(Loaded {

@@ -19,7 +19,7 @@ pub struct Port {
 /// What a model takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
-    /// Memory of the activations.
+    /// Memory of the activations, and what operators need beside it while they run.
     pub arena_bytes: u64,
     /// Memory of the packed weights.
     pub weight_bytes: u64,
@@ -57,8 +57,8 @@ pub trait Model {
     fn inputs(&self) -> &[Port];
     /// Outputs in the model's order.
     fn outputs(&self) -> &[Port];
-    /// What it takes.
-    fn resources(&self) -> Resources;
+    /// What it takes on so many threads.
+    fn resources(&self, threads: usize) -> Resources;
     /// Layers in the order of execution.
     fn layers(&self) -> Vec<LayerInfo>;
     /// Runs once; `observe` is told when each layer begins and ends.
@@ -114,10 +114,10 @@ impl Model for Planned {
         &self.outputs
     }
 
-    fn resources(&self) -> Resources {
+    fn resources(&self, threads: usize) -> Resources {
         let plan = self.session.plan();
         Resources {
-            arena_bytes: plan.arena_bytes() as u64,
+            arena_bytes: (plan.arena_bytes() + plan.scratch_bytes(threads)) as u64,
             weight_bytes: plan.weight_bytes() as u64,
             kernels: plan.kernels().into_iter().map(str::to_owned).collect(),
         }

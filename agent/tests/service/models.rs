@@ -34,7 +34,7 @@ impl Model for Named {
         &self.ports
     }
 
-    fn resources(&self) -> Resources {
+    fn resources(&self, _threads: usize) -> Resources {
         Resources { arena_bytes: 32, weight_bytes: 0, kernels: vec!["none".to_owned()] }
     }
 
