@@ -1,5 +1,4 @@
 //! Running a plan allocates nothing after the first run: neither the session, nor operators, nor tasks on other threads.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod support;
 
