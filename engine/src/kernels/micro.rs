@@ -267,23 +267,6 @@ impl<T> Taps<T> {
         // SAFETY: the caller vouches for both.
         unsafe { (*self.rows.add(y)).add(pixel * self.step) }
     }
-
-    /// Pointers to the taps of each pixel in order, for kernels that compute one at a time.
-    ///
-    /// # Safety
-    /// There are so many pixels.
-    #[cfg(target_arch = "arm")]
-    pub(crate) unsafe fn per_pixel(&self, pixels: usize) -> Vec<*const T> {
-        let mut all = Vec::with_capacity(pixels * self.count());
-        for pixel in 0..pixels {
-            for y in 0..self.kernel[0] {
-                // SAFETY: the caller vouches for the pixel.
-                let row = unsafe { std::slice::from_raw_parts(self.row(pixel, y), self.kernel[1]) };
-                all.extend_from_slice(row);
-            }
-        }
-        all
-    }
 }
 
 /// Arguments of [`F32Depthwise`]: for each of `pixels` outputs and each channel,

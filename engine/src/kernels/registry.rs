@@ -5,7 +5,7 @@ use super::micro::{BinGemm, F32Depthwise, F32Gemm, I8Depthwise, I8Gemm, MicroKer
 use super::{bin_gemm, f32_depthwise, f32_gemm, i4_gemm, i8_depthwise, i8_gemm};
 
 /// Changes whenever a kernel computes something else or at another speed than before under the same name.
-const REVISION: u32 = 16;
+const REVISION: u32 = 17;
 
 /// fp32 matrix-product tiles.
 pub fn f32_gemm() -> &'static [&'static F32Gemm] {

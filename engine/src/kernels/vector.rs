@@ -81,6 +81,7 @@ impl Vector for f32 {
 }
 
 /// Implements [`Vector`] on intrinsics.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! vector {
     ($vector:ty, $lanes:literal, $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident,
      |$x:ident, $scaled:ident| $prelu:expr, |$y:ident, $min:ident, $max:ident| $clamp:expr) => {

@@ -7,10 +7,10 @@
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
-#[cfg(target_arch = "arm")]
-mod neon_v7;
 #[cfg(target_arch = "aarch64")]
 mod neon_row;
+#[cfg(target_arch = "arm")]
+mod neon_v7;
 mod portable;
 
 use super::micro::I8Gemm;
