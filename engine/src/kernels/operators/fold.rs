@@ -43,13 +43,14 @@ impl<A: Copy, C, F> Fold<A, C, F> {
     where
         F: Fn(A, usize) -> T,
     {
-        let mut all = [(self.finish)(acc[0], elements); L];
-        for i in 1..L {
-            all[i] = (self.finish)(acc[i], elements);
-        }
-        match y.first_chunk_mut::<L>() {
-            Some(y) => *y = all,
-            None => y.copy_from_slice(&all[..y.len()]),
+        if let Some(y) = y.first_chunk_mut::<L>() {
+            for i in 0..L {
+                y[i] = (self.finish)(acc[i], elements);
+            }
+        } else {
+            for i in 0..y.len().min(L) {
+                y[i] = (self.finish)(acc[i], elements);
+            }
         }
     }
 }

@@ -24,9 +24,8 @@ impl Windows {
         Self { geometry: Geometry::new(shape), vectorizer: Vectorizer::new(cpu) }
     }
 
-    /// Folds the elements of each window and channel that are inside the input, `L` channels at a time if there are whole times
-    /// as many, else `HALF`.
-    fn fold<T: bytemuck::Pod + Send + Sync, A: Copy + Sync, const L: usize, const HALF: usize>(
+    /// Folds the elements of each window and channel that are inside the input, `L` channels at a time.
+    fn fold<T: bytemuck::Pod + Send + Sync, A: Copy + Sync, const L: usize>(
         &self,
         input: &[u8],
         output: &mut [u8],
@@ -40,14 +39,8 @@ impl Windows {
         let least = LEAST.div_ceil((channels * shape.taps()).max(1));
         for_rows(pool, output, channels, least, |first, output| {
             let geometry = &self.geometry;
-            if channels.is_multiple_of(L) {
-                let pixels = Pixels::<'_, T, A, _, _, L> { geometry, first, input, output, fold };
-                self.vectorizer.run(pixels);
-            } else {
-                let pixels =
-                    Pixels::<'_, T, A, _, _, HALF> { geometry, first, input, output, fold };
-                self.vectorizer.run(pixels);
-            }
+            let pixels = Pixels::<'_, T, A, _, _, L> { geometry, first, input, output, fold };
+            self.vectorizer.run(pixels);
         });
     }
 }
@@ -123,8 +116,7 @@ impl Operator for F32MaxPool {
             combine: |y, x: f32| if x > y { x } else { y },
             finish: |y: f32, _| y.max(min).min(max),
         };
-        self.windows
-            .fold::<f32, _, LANES_F32, { LANES_F32 / 2 }>(inputs[0], outputs[0], pool, fold);
+        self.windows.fold::<f32, _, LANES_F32>(inputs[0], outputs[0], pool, fold);
     }
 }
 
@@ -156,7 +148,7 @@ impl Operator for I8MaxPool {
             combine: |y: i8, x: i8| y.max(x),
             finish: |y: i8, _| y.max(min).min(max),
         };
-        self.windows.fold::<i8, _, LANES_I8, { LANES_I8 / 2 }>(inputs[0], outputs[0], pool, fold);
+        self.windows.fold::<i8, _, LANES_I8>(inputs[0], outputs[0], pool, fold);
     }
 }
 
@@ -185,8 +177,7 @@ impl Operator for BinMaxPool {
         pool: &dyn Pool,
     ) {
         let fold = Fold { start: 0, combine: |y: u64, x: u64| y | x, finish: |y, _| y };
-        self.windows
-            .fold::<u64, _, LANES_U64, { LANES_U64 / 4 }>(inputs[0], outputs[0], pool, fold);
+        self.windows.fold::<u64, _, LANES_U64>(inputs[0], outputs[0], pool, fold);
     }
 }
 
@@ -218,8 +209,7 @@ impl Operator for F32AveragePool {
             combine: |y: f32, x: f32| y + x,
             finish: |y: f32, inside: usize| (y / inside.max(1) as f32).max(min).min(max),
         };
-        self.windows
-            .fold::<f32, _, LANES_F32, { LANES_F32 / 2 }>(inputs[0], outputs[0], pool, fold);
+        self.windows.fold::<f32, _, LANES_F32>(inputs[0], outputs[0], pool, fold);
     }
 }
 
@@ -272,6 +262,6 @@ impl Operator for I8AveragePool {
                 q.max(min).min(max) as i8
             },
         };
-        self.windows.fold::<i8, _, LANES_I8, { LANES_I8 / 2 }>(inputs[0], outputs[0], pool, fold);
+        self.windows.fold::<i8, _, LANES_I8>(inputs[0], outputs[0], pool, fold);
     }
 }
