@@ -365,11 +365,11 @@ proptest! {
         let op = if difference { BinaryOp::Sub } else { BinaryOp::Add };
         let mut case = Case::new(Op::Binary { op, activation }, &shape, &a, ea, result);
         case.operands.push((other.clone(), b.clone(), eb));
-        // Multipliers with so many bits behind the point that the larger has 21.
+        // Multipliers with so many bits behind the point that the larger has 15.
         let ratios = [ea.0, eb.0].map(|scale| f64::from(scale) / f64::from(result.0));
         let whole = ratios[0].max(ratios[1]).log2().floor() as i32 + 1;
-        let shift = (21 - whole).clamp(1, 30);
-        let multiplier = |ratio: f64| (ratio * 2_f64.powi(shift)).round().min(2_f64.powi(21)) as i64;
+        let shift = (15 - whole).clamp(1, 24);
+        let multiplier = |ratio: f64| (ratio * 2_f64.powi(shift)).round().min(32767.0) as i64;
         let [ma, mb] = ratios.map(multiplier);
         let mb = if difference { -mb } else { mb };
         let (low, high) = bounds(activation, result);
