@@ -4,7 +4,7 @@
 //! * [`blobs`] keeps uploaded variants by their digest; [`lease`] gives the board to one client at a time.
 //! * [`worker`] runs models in a process of its own with limits, so that no model can end the agent.
 //! * [`measure`] decides what to sample, when to stop, and which samples do not count.
-//! * [`bench`] times layers and models on this machine, for people.
+//! * [`mod@bench`] times layers and models on this machine, for people.
 //! * [`service`] is the gRPC side, and the only place that knows wire types; [`commands`] is the command line.
 
 pub mod bench;

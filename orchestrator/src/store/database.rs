@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,6 +20,8 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// How long to wait for another program's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait before opening a store again that another program is creating.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// An open store. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -52,14 +54,29 @@ impl Store {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent).map_err(|error| StoreError::from_io(parent, error))?;
         }
-        let options = if is_read_only(&path) { reading(&path) } else { writing(&path) };
+        let started = Instant::now();
+        loop {
+            match Self::connect(&path).await {
+                // Programs that create a database at the same time can keep each other from switching it to write-ahead
+                // logging, which SQLite says at once rather than wait for what will not end.
+                Err(StoreError::Busy { .. }) if started.elapsed() < BUSY_TIMEOUT => {
+                    tokio::time::sleep(RETRY).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Opens the store once.
+    async fn connect(path: &Arc<Path>) -> Result<Self, StoreError> {
+        let options = if is_read_only(path) { reading(path) } else { writing(path) };
         let pool = SqlitePoolOptions::new()
             .max_connections(4)
             .acquire_timeout(BUSY_TIMEOUT + Duration::from_secs(5))
             .connect_with(options)
             .await
-            .map_err(|error| StoreError::from_sqlx(&path, error))?;
-        let store = Self { pool, path };
+            .map_err(|error| StoreError::from_sqlx(path, error))?;
+        let store = Self { pool, path: path.clone() };
         store.migrate().await?;
         Ok(store)
     }

@@ -55,6 +55,20 @@ async fn begin(store: &Store) -> i64 {
     store.begin_measurement(&new).await.unwrap()
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_may_create_one_store_at_the_same_time() {
+    for _ in 0..25 {
+        let home = TempDir::new().unwrap();
+        let open = || {
+            let home = home.path().to_owned();
+            tokio::spawn(async move { Store::open(&home).await.map(drop) })
+        };
+        for opened in [open(), open(), open(), open(), open(), open()] {
+            opened.await.unwrap().unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn samples_become_a_row_and_voided_ones_do_not_count() {
     let home = TempDir::new().unwrap();
