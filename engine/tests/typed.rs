@@ -45,11 +45,13 @@ impl Sequence {
     }
 }
 
+/// Shape, elements, scale and zero point.
+type Operand = (Vec<usize>, Vec<i8>, (f32, i8));
+
 /// Operands on 8 bits with their encodings, and what an operator also needs.
 struct Case {
     op: Op,
-    /// Shape, elements, scale and zero point.
-    operands: Vec<(Vec<usize>, Vec<i8>, (f32, i8))>,
+    operands: Vec<Operand>,
     constants: Vec<(Vec<usize>, Constant)>,
     /// Shapes of the results, where they do not follow from the operands.
     declared: Vec<Vec<usize>>,

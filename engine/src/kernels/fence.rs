@@ -221,6 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::useless_vec, reason = "blocks of the allocator are what is tested")]
     fn blocks_touch_the_fence_of_their_side() {
         for side in [Side::Before, Side::Behind] {
             let (start, end, aligned) = fenced(side, || {

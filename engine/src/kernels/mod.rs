@@ -9,7 +9,8 @@
 mod bin_gemm;
 mod f32_depthwise;
 mod f32_gemm;
-#[cfg(all(test, unix, not(miri)))]
+#[cfg(test)]
+#[cfg(all(unix, not(miri)))]
 pub(crate) mod fence;
 mod fp16;
 mod i4_gemm;

@@ -375,9 +375,9 @@ fn bin_gemm(kernel: &BinGemm, random: &mut Random, ternary: bool) -> Result<(), 
         for j in 0..cols {
             let mut differing = 0;
             for tap in 0..taps {
-                for k in 0..words {
+                for (k, bits) in a[tap * rows + r].iter().enumerate().take(words) {
                     let at = (j * taps + tap) * words + k;
-                    let differ = a[tap * rows + r][k] ^ weights[at];
+                    let differ = bits ^ weights[at];
                     differing += match ternary {
                         true => 2 * (differ & masks[at]).count_ones(),
                         false => differ.count_ones(),

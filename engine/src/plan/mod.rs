@@ -4,7 +4,8 @@
 
 mod arena;
 mod error;
-#[cfg(all(test, unix, not(miri)))]
+#[cfg(test)]
+#[cfg(all(unix, not(miri)))]
 mod fenced;
 mod lower;
 #[allow(clippy::module_inception, reason = "the module is named after its type")]

@@ -320,7 +320,7 @@ fn constant(name: &str, operand: C) -> Option<TensorProto> {
     let mut tensor = TensorProto { name: name.into(), data_type: FLOAT, ..Default::default() };
     match operand {
         C::Waves(shape) => {
-            (tensor.dims, tensor.float_data) = (shape.to_vec(), waves(shape).collect())
+            (tensor.dims, tensor.float_data) = (shape.to_vec(), waves(shape).collect());
         }
         C::Positive(shape) => {
             tensor.dims = shape.to_vec();

@@ -42,7 +42,7 @@ const fn tables() -> [[u8; 16]; 16] {
     let mut tables = [[0; 16]; 16];
     let mut index = 0;
     while index < 256 {
-        tables[index / 16][index % 16] = (index / 16 ^ index % 16).count_ones() as u8;
+        tables[index / 16][index % 16] = ((index / 16) ^ (index % 16)).count_ones() as u8;
         index += 1;
     }
     tables

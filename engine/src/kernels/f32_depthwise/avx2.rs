@@ -81,7 +81,7 @@ impl<const W: usize, const S: usize> Row for Shared<W, S> {
                 if column < (P - 1) * S + W {
                     let a = _mm256_loadu_ps((*row.add(column)).add(channel));
                     for x in 0..W {
-                        if column >= x && (column - x) % S == 0 && (column - x) / S < P {
+                        if column >= x && (column - x).is_multiple_of(S) && (column - x) / S < P {
                             let acc = &mut acc[(column - x) / S];
                             *acc = _mm256_fmadd_ps(a, weights[x], *acc);
                         }

@@ -140,7 +140,7 @@ impl<const W: usize, const S: usize> Multiply for Shared<W, S> {
                 if column < (P - 1) * S + W {
                     let a = rows.pixel(column);
                     for x in 0..W {
-                        if column >= x && (column - x) % S == 0 && (column - x) / S < P {
+                        if column >= x && (column - x).is_multiple_of(S) && (column - x) / S < P {
                             multiply_add(&mut acc[(column - x) / S], a, weights[x]);
                         }
                     }

@@ -115,6 +115,7 @@ unsafe fn widen<const R: usize>(
 /// `wide` has R rows with so many pairs, `w` NR pairs of weights for each.
 #[inline]
 #[target_feature(enable = "avx2")]
+#[expect(clippy::needless_range_loop, reason = "iterators over vectors may stay calls here")]
 unsafe fn multiply<const R: usize>(
     mut acc: [[__m256i; R]; 2],
     wide: *const [i16; CHUNK],

@@ -426,7 +426,7 @@ pub(super) fn reduce(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(),
         "ReduceL1" => chain.unary(UnaryOp::Abs, x)?,
         "ReduceL2" | "ReduceSumSquare" => chain.binary(BinaryOp::Mul, x, x)?,
         "ReduceLogSumExp" => {
-            return log_sum_exp(importer, x, axes, (keep_dims, channels_last), output);
+            return log_sum_exp(importer, x, &axes, (keep_dims, channels_last), output);
         }
         "ReduceProd" => {
             let y = multiplied(importer, x, &axes, keep_dims, output)?;
@@ -450,11 +450,11 @@ pub(super) fn reduce(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(),
 fn log_sum_exp(
     importer: &mut Importer<'_>,
     x: ValueId,
-    axes: Vec<usize>,
+    axes: &[usize],
     (keep_dims, channels_last): (bool, bool),
     output: &str,
 ) -> Result<(), Fault> {
-    let reduce = |op| Op::Reduce { op, axes: axes.clone(), keep_dims: true };
+    let reduce = |op| Op::Reduce { op, axes: axes.to_vec(), keep_dims: true };
     let largest = importer.push(reduce(ReduceOp::Max), vec![x], None, output)?;
     let mut chain = Chain::new(importer, output);
     let below = chain.binary(BinaryOp::Sub, x, largest)?;
