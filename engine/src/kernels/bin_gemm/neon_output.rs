@@ -113,6 +113,7 @@ impl Plain {
 #[inline]
 #[target_feature(enable = "neon")]
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "one block of assembly")]
 pub(super) unsafe fn store_8x8(args: &BinGemmArgs, column: usize, counts: [uint16x8_t; 8], to: *mut i8) {
     let Requant { multiplier, right, zero_point, min, max, .. } = args.requant;
     let [c0, c1, c2, c3, c4, c5, c6, c7] = counts;
