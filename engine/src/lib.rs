@@ -13,7 +13,7 @@
 //! * [`kernels`] is the only place with `unsafe` (but for following FlatBuffers offsets that the verifier has
 //!   checked, in the schema of [`model::tflite`]); every kernel stands in one registry.
 //! * [`oracle`] runs an fp32 graph as its definition reads: everything faster is tested against it.
-//! * [`bench`] lists the layers that benchmarks time.
+//! * [`mod@bench`] lists the layers that benchmarks time.
 //! * [`vision`] is the glue between vision models: letterbox, decoding, crops, landmarks, features.
 //! * Integer results are bit-identical on every ISA; fp32 kernels accumulate with fused multiply-add in one
 //!   defined order, so they agree bit for bit as well.

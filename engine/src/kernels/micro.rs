@@ -314,7 +314,7 @@ pub struct I8DepthwiseArgs {
     /// activations: the magnitudes of each channel's weights sum to 255 at most.
     pub narrow: *const bool,
     /// For each block of channels and row of the window, where sums of products leave 16 bits, whatever the activations: bit `i`
-    /// is set if the sums since the last such tap must be widened behind the row's tap `i`, counted as [`run_order`] does. Set
+    /// is set if the sums since the last such tap must be widened behind the row's tap `i`, counted as `run_order` does. Set
     /// for the last tap; valid for windows up to eight wide.
     pub run_ends: *const u8,
     /// First output pixel.
