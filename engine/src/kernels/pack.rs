@@ -159,6 +159,13 @@ impl NarrowGroups {
     }
 }
 
+/// Biases or slopes for whole panels: `count` of them, zeros behind the last.
+pub(crate) fn padded(values: &[f32], count: usize) -> Vec<f32> {
+    let mut values = values.to_vec();
+    values.resize(count, 0.0);
+    values
+}
+
 /// 4-bit weights `[columns, taps, channels]`, each -7..=7, and 32-bit biases `[columns]`: biases, then per tap and group of
 /// `kr` channels `[[w; kr / 2]; nr]` bytes, whose low nibbles are the first half of the group and high nibbles the second,
 /// or see [`Tile::PAIRED_CHANNELS`].

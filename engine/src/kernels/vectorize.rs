@@ -102,33 +102,23 @@ macro_rules! define_map {
                 $($x: &[$t],)+
                 f: impl Fn($($t),+) -> Y,
             ) {
-                #[inline(always)]
-                fn body<Y, $($t: Copy),+>(y: &mut [Y], $($x: &[$t],)+ f: impl Fn($($t),+) -> Y) {
-                    let count = y.len();
-                    $(let $x = &$x[..count];)+
-                    for i in 0..count {
-                        y[i] = f($($x[i]),+);
+                struct Map<'a, Y, $($t,)+ F> {
+                    y: &'a mut [Y],
+                    $($x: &'a [$t],)+
+                    f: F,
+                }
+                impl<Y, $($t: Copy,)+ F: Fn($($t),+) -> Y> Loop for Map<'_, Y, $($t,)+ F> {
+                    #[inline(always)]
+                    fn run(self) {
+                        let Self { y, $($x,)+ f } = self;
+                        let count = y.len();
+                        $(let $x = &$x[..count];)+
+                        for i in 0..count {
+                            y[i] = f($($x[i]),+);
+                        }
                     }
                 }
-                #[cfg(target_arch = "x86_64")]
-                #[target_feature(enable = "avx2")]
-                fn avx2<Y, $($t: Copy),+>(y: &mut [Y], $($x: &[$t],)+ f: impl Fn($($t),+) -> Y) {
-                    body(y, $($x,)+ f);
-                }
-                #[cfg(target_arch = "x86_64")]
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-                fn avx512<Y, $($t: Copy),+>(y: &mut [Y], $($x: &[$t],)+ f: impl Fn($($t),+) -> Y) {
-                    body(y, $($x,)+ f);
-                }
-                match self.0 {
-                    // SAFETY: `new` was told by `CpuFeatures` that the CPU has these instructions.
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 => unsafe { avx512(y, $($x,)+ f) },
-                    // SAFETY: likewise.
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx2 => unsafe { avx2(y, $($x,)+ f) },
-                    _ => body(y, $($x,)+ f),
-                }
+                self.run(Map { y, $($x,)+ f });
             }
         }
     };

@@ -375,15 +375,25 @@ impl I8Add {
         Self { operands, sum, slopes: slopes.unwrap_or_default() }
     }
 
-    fn row(&self, y: &mut [i8], a: &[i8], b: &[i8], slopes: &[i16]) {
-        #[allow(unused_mut, reason = "other processors compute all sums alike")]
-        let mut done = 0;
-        #[cfg(target_arch = "aarch64")]
-        if self.operands.neon {
-            // SAFETY: the CPU has NEON.
-            unsafe { add_neon::add(y, a, b, slopes, &self.sum) };
-            done = y.len() / add_neon::LANES * add_neon::LANES;
+    /// Computes as many results of a row as vector instructions of their own do, and says how many.
+    #[cfg(target_arch = "aarch64")]
+    fn row_of_vectors(&self, y: &mut [i8], a: &[i8], b: &[i8], slopes: &[i16]) -> usize {
+        if !self.operands.neon {
+            return 0;
         }
+        // SAFETY: the CPU has NEON.
+        unsafe { add_neon::add(y, a, b, slopes, &self.sum) };
+        y.len() / add_neon::LANES * add_neon::LANES
+    }
+
+    /// None, where the compiler's vectors do.
+    #[cfg(not(target_arch = "aarch64"))]
+    fn row_of_vectors(&self, _: &mut [i8], _: &[i8], _: &[i8], _: &[i16]) -> usize {
+        0
+    }
+
+    fn row(&self, y: &mut [i8], a: &[i8], b: &[i8], slopes: &[i16]) {
+        let done = self.row_of_vectors(y, a, b, slopes);
         let (y, a, b, sum) = (&mut y[done..], &a[done..], &b[done..], self.sum);
         if slopes.is_empty() {
             self.operands.vectorizer.map_2(y, a, b, move |a, b| sum.plain(a, b));

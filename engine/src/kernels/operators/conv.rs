@@ -7,7 +7,7 @@ use half::f16;
 use super::geometry::ConvShape;
 use super::shallow::Shallow;
 use super::walk::Walk;
-use super::widen::{HalfPanels, widened};
+use super::widen::{FloatPanels, HalfPanels, widened};
 use super::winograd::F32Winograd;
 use super::{Operator, Scratch, SharedRows, elements, elements_mut};
 use crate::kernels::fp16;
@@ -97,13 +97,6 @@ impl Chunks {
     }
 }
 
-/// Packed weights at their stored width.
-#[derive(Debug)]
-enum FloatPanels {
-    F32(Panels<f32>),
-    F16(HalfPanels),
-}
-
 impl F32Conv {
     /// Weights `[out_c, taps, in_c]`, biases and PReLU slopes `[out_c]`; results are kept within `bounds`. With `half`
     /// inputs, outputs and weights are stored as fp16.
@@ -127,11 +120,7 @@ impl F32Conv {
         let kernel = registry::select(registry::f32_gemm(), cpu, work);
         let panels = pack::f32_gemm(kernel.tile, &weights, bias, shape.taps(), shape.in_c);
         let columns = shape.out_c.next_multiple_of(kernel.tile.nr);
-        let slopes = slopes.map(|slopes| {
-            let mut slopes = slopes.to_vec();
-            slopes.resize(columns, 0.0);
-            slopes
-        });
+        let slopes = slopes.map(|slopes| pack::padded(slopes, columns));
         let count = columns / kernel.tile.nr;
         let weights = if half {
             let all: Vec<f32> = (0..count).flat_map(|panel| panels.panel(panel)).copied().collect();
@@ -156,10 +145,7 @@ impl F32Conv {
             None => input,
             Some(shallow) => shallow.pad(input, 0.0, &mut scratch),
         };
-        let wide: &[f32] = match &self.weights {
-            FloatPanels::F32(_) => &[],
-            FloatPanels::F16(panels) => panels.widened(&mut scratch),
-        };
+        let wide = self.weights.widened(&mut scratch);
         self.tiles(&self.walk, input, wide, output, scratch, pool);
     }
 
@@ -172,10 +158,7 @@ impl F32Conv {
         mut scratch: Scratch<'_>,
         pool: &dyn Pool,
     ) {
-        let wide: &[f32] = match &self.weights {
-            FloatPanels::F32(_) => &[],
-            FloatPanels::F16(panels) => panels.widened(&mut scratch),
-        };
+        let wide = self.weights.widened(&mut scratch);
         let (pixels, in_c) = (self.walk.shape().out_pixels(), self.walk.depth);
         let output = SharedRows::new(output, self.walk.shape().out_c);
         let parts = scratch.per_task(pool, chunks.bytes());
@@ -208,10 +191,7 @@ impl F32Conv {
         pool: &dyn Pool,
     ) {
         walk.run(input, &self.padding, output, scratch, pool, |job| {
-            let w = match &self.weights {
-                FloatPanels::F32(panels) => panels.panel(job.panel),
-                FloatPanels::F16(panels) => &wide[job.panel * panels.stride()..],
-            };
+            let w = self.weights.panel(job.panel, wide);
             let first = job.panel * self.kernel.tile.nr;
             let args = F32GemmArgs {
                 rows: job.pixels.len(),
@@ -272,15 +252,8 @@ impl Operator for F32Conv {
         {
             return panels.widened_bytes() + Scratch::bytes_per_task(threads, chunks.bytes());
         }
-        let half = match &self.weights {
-            FloatPanels::F32(_) => 0,
-            FloatPanels::F16(panels) => {
-                panels.widened_bytes()
-                    + Scratch::bytes_for::<f32>(self.in_count)
-                    + Scratch::bytes_for::<f32>(shape.out_pixels() * shape.out_c)
-            }
-        };
-        half + Shallow::scratch_bytes::<f32>(self.shallow.as_ref())
+        self.weights.layer_bytes(self.in_count, shape.out_pixels() * shape.out_c)
+            + Shallow::scratch_bytes::<f32>(self.shallow.as_ref())
             + self.walk.scratch_bytes::<f32>(threads)
     }
 
@@ -289,10 +262,7 @@ impl Operator for F32Conv {
     }
 
     fn weight_bytes(&self) -> usize {
-        match &self.weights {
-            FloatPanels::F32(panels) => panels.bytes(),
-            FloatPanels::F16(panels) => panels.bytes(),
-        }
+        self.weights.bytes()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::geometry::{ConvShape, Geometry};
 use super::scratch::pointers;
-use super::widen::{HalfPanels, widened};
+use super::widen::{FloatPanels, HalfPanels, widened};
 use super::{Operator, Scratch, SharedRows, elements, elements_mut};
 use crate::Pool;
 use crate::kernels::fp16;
@@ -143,19 +143,13 @@ impl<'a, T> Tables<'a, T> {
 pub struct F32DepthwiseConv {
     rows: Rows,
     kernel: &'static F32Depthwise,
-    weights: Weights,
+    weights: FloatPanels,
     slopes: Option<Vec<f32>>,
     bounds: (f32, f32),
     /// A pixel of zeros.
     padding: Vec<f32>,
     /// Whether padding changes no sum.
     neutral_padding: bool,
-}
-
-#[derive(Debug)]
-enum Weights {
-    F32(Panels<f32>),
-    F16(HalfPanels),
 }
 
 impl F32DepthwiseConv {
@@ -177,18 +171,15 @@ impl F32DepthwiseConv {
         let bias: Vec<f32> = bias.iter().map(|&bias| bias + 0.0).collect();
         let neutral_padding = !half && weights.iter().all(|weight| weight.is_finite());
         let packed = pack::f32_depthwise(kernel.tile, weights, &bias, shape.taps());
-        let slopes = slopes.map(|slopes| {
-            let mut slopes = slopes.to_vec();
-            slopes.resize(shape.in_c.next_multiple_of(kernel.tile.nr), 0.0);
-            slopes
-        });
+        let columns = shape.in_c.next_multiple_of(kernel.tile.nr);
+        let slopes = slopes.map(|slopes| pack::padded(slopes, columns));
         let weights = if half {
             let nr = kernel.tile.nr;
             let stride = nr * (1 + shape.taps());
             let blocks = &packed.panel(0)[..stride * shape.in_c.div_ceil(nr)];
-            Weights::F16(HalfPanels::new(blocks, nr, stride))
+            FloatPanels::F16(HalfPanels::new(blocks, nr, stride))
         } else {
-            Weights::F32(packed)
+            FloatPanels::F32(packed)
         };
         let padding = vec![0.0; shape.in_c + SLACK / 4];
         let rows = Rows::new(shape);
@@ -238,12 +229,12 @@ impl Operator for F32DepthwiseConv {
         let in_count = shape.in_pixels() * shape.in_c;
         let out_count = shape.out_pixels() * shape.in_c;
         match &self.weights {
-            Weights::F32(packed) => {
+            FloatPanels::F32(packed) => {
                 let input = elements(inputs[0], in_count + SLACK / 4);
                 let output = elements_mut(outputs[0], out_count);
                 self.run_f32(input, packed.panel(0), output, scratch, pool);
             }
-            Weights::F16(weights) => {
+            FloatPanels::F16(weights) => {
                 let input = widened(elements(inputs[0], in_count), &mut scratch);
                 let weights = weights.widened(&mut scratch);
                 let output = &mut scratch.take::<f32>(out_count)[..out_count];
@@ -255,15 +246,8 @@ impl Operator for F32DepthwiseConv {
 
     fn scratch_bytes(&self, threads: usize) -> usize {
         let shape = self.rows.geometry.shape();
-        let half = match &self.weights {
-            Weights::F32(_) => 0,
-            Weights::F16(weights) => {
-                weights.widened_bytes()
-                    + Scratch::bytes_for::<f32>(shape.in_pixels() * shape.in_c)
-                    + Scratch::bytes_for::<f32>(shape.out_pixels() * shape.in_c)
-            }
-        };
-        half + self.rows.scratch_bytes(threads)
+        let (input, output) = (shape.in_pixels() * shape.in_c, shape.out_pixels() * shape.in_c);
+        self.weights.layer_bytes(input, output) + self.rows.scratch_bytes(threads)
     }
 
     fn kernel(&self) -> &'static str {
@@ -271,10 +255,7 @@ impl Operator for F32DepthwiseConv {
     }
 
     fn weight_bytes(&self) -> usize {
-        match &self.weights {
-            Weights::F32(packed) => packed.bytes(),
-            Weights::F16(weights) => weights.bytes(),
-        }
+        self.weights.bytes()
     }
 }
 

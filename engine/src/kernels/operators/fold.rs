@@ -22,7 +22,6 @@ pub(super) struct Fold<A, C, F> {
     pub(super) finish: F,
 }
 
-#[allow(clippy::needless_range_loop, reason = "iterators keep accumulators out of registers")]
 impl<A: Copy, C, F> Fold<A, C, F> {
     /// Adds an element to each of `acc`, of which `elements` has as many or more.
     #[inline(always)]

@@ -95,6 +95,10 @@ fn elements_mut<T: bytemuck::Pod>(bytes: &mut [u8], count: usize) -> &mut [T] {
     bytemuck::cast_slice_mut(&mut bytes[..count * size_of::<T>()])
 }
 
+/// Fewest products of a dense layer worth a task: some ten microseconds on the slowest core, which is more than it takes to
+/// start one.
+const LEAST_PRODUCTS: usize = 1 << 15;
+
 /// Consecutive ranges of items, one per task.
 struct Ranges {
     count: usize,
@@ -158,20 +162,20 @@ impl<'a, T> SharedRows<'a, T> {
 }
 
 /// Elements that tasks write independently, at places of their own.
-struct SharedElements<'a> {
-    start: *mut f32,
-    borrow: std::marker::PhantomData<&'a mut [f32]>,
+struct SharedElements<'a, T> {
+    start: *mut T,
+    borrow: std::marker::PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: it only hands out pointers; who writes through them vouches that every element is written by one task.
-unsafe impl Sync for SharedElements<'_> {}
+unsafe impl<T: Send> Sync for SharedElements<'_, T> {}
 
-impl<'a> SharedElements<'a> {
-    fn of(elements: &'a mut [f32]) -> Self {
+impl<'a, T> SharedElements<'a, T> {
+    fn of(elements: &'a mut [T]) -> Self {
         Self { start: elements.as_mut_ptr(), borrow: std::marker::PhantomData }
     }
 
-    fn at(&self, element: usize) -> *mut f32 {
+    fn at(&self, element: usize) -> *mut T {
         self.start.wrapping_add(element)
     }
 }

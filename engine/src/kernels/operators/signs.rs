@@ -240,13 +240,8 @@ mod tests {
             let words = channels.div_ceil(64);
             let mut output = vec![!0_u64; rows * words];
             let signs = I8Signs::new(&CpuFeatures::detect(), &thresholds, rows);
-            let mut none = Buffer::new(0);
-            signs.run(
-                &[input.bytes()],
-                &mut [bytemuck::cast_slice_mut(&mut output)],
-                Scratch::new(&mut none),
-                &Serial,
-            );
+            let bits = bytemuck::cast_slice_mut(&mut output);
+            signs.run_alone(&[input.bytes()], &mut [bits], &Serial);
             for bit in 0..rows * words * 64 {
                 let (row, c) = (bit / (64 * words), bit % (64 * words));
                 let wanted = c < channels

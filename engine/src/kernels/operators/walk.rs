@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::geometry::{ConvShape, Geometry, PADDING};
 use super::scratch::{self, Scratch};
+use super::{LEAST_PRODUCTS, SharedElements};
 use crate::Pool;
 use crate::kernels::micro::Tile;
 
@@ -12,8 +13,6 @@ const BLOCK_ROWS: usize = 64;
 /// Bytes of input for a block, about as many as the smallest cache has: where there are more, a call for every tile costs
 /// more than it saves.
 const BLOCK_BYTES: usize = 32 << 10;
-/// Fewest products worth a task: some ten microseconds on the slowest core, which is more than it takes to start one.
-const LEAST_PRODUCTS: usize = 1 << 15;
 
 /// The loop over tiles that all families share.
 #[derive(Debug)]
@@ -41,18 +40,6 @@ pub(super) struct Job<'a, I, O> {
     pub(super) c: *mut O,
     /// Room for a pointer to corrections per row of tiles.
     pub(super) corrections: &'a mut [*const i32],
-}
-
-/// A result that several tasks write in disjoint tiles.
-struct Output<O>(*mut O);
-
-// SAFETY: every element is written by exactly one task.
-unsafe impl<O: Send> Sync for Output<O> {}
-
-impl<O> Output<O> {
-    fn at(&self, element: usize) -> *mut O {
-        self.0.wrapping_add(element)
-    }
 }
 
 impl Walk {
@@ -99,7 +86,7 @@ impl Walk {
         let shape = self.shape();
         assert!(input.len() >= shape.in_pixels() * self.pixel && padding.len() >= self.depth);
         assert_eq!(output.len(), shape.out_pixels() * shape.out_c);
-        let output = Output(output.as_mut_ptr());
+        let output = SharedElements::of(output);
         let Tile { mr, nr, .. } = self.tile;
         let (tiles, panels) = (shape.out_pixels().div_ceil(mr), shape.out_c.div_ceil(nr));
         let block = self.block_tiles(size_of::<I>());
@@ -192,7 +179,7 @@ impl Walk {
         panels: Range<usize>,
         a: &[*const I],
         corrections: &mut [*const i32],
-        output: &Output<O>,
+        output: &SharedElements<'_, O>,
         call: &impl Fn(Job<'_, I, O>),
     ) {
         let shape = self.shape();

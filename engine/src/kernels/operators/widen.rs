@@ -5,6 +5,7 @@ use half::f16;
 use super::{Operator, Scratch, elements, elements_mut};
 use crate::Pool;
 use crate::kernels::fp16;
+use crate::kernels::pack::Panels;
 
 /// The same numbers as fp32, and the slack behind them.
 pub(super) fn widened<'a>(narrow: &[f16], scratch: &mut Scratch<'a>) -> &'a mut [f32] {
@@ -55,6 +56,52 @@ impl HalfPanels {
     /// Size in bytes.
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&self.weights[..]) + size_of_val(&self.bias[..])
+    }
+}
+
+/// Packed weights at their stored width.
+#[derive(Debug)]
+pub(super) enum FloatPanels {
+    F32(Panels<f32>),
+    F16(HalfPanels),
+}
+
+impl FloatPanels {
+    /// All panels as fp32 where they are stored as fp16, else none.
+    pub(super) fn widened<'a>(&self, scratch: &mut Scratch<'a>) -> &'a [f32] {
+        match self {
+            Self::F32(_) => &[],
+            Self::F16(panels) => panels.widened(scratch),
+        }
+    }
+
+    /// Panel `index`, of `wide` where there are [`FloatPanels::widened`] ones.
+    #[inline]
+    pub(super) fn panel<'a>(&'a self, index: usize, wide: &'a [f32]) -> &'a [f32] {
+        match self {
+            Self::F32(panels) => panels.panel(index),
+            Self::F16(panels) => &wide[index * panels.stride()..],
+        }
+    }
+
+    /// Bytes of scratch memory for a layer's weights, operand and result as fp32, where all are stored as fp16.
+    pub(super) fn layer_bytes(&self, input: usize, output: usize) -> usize {
+        match self {
+            Self::F32(_) => 0,
+            Self::F16(panels) => {
+                panels.widened_bytes()
+                    + Scratch::bytes_for::<f32>(input)
+                    + Scratch::bytes_for::<f32>(output)
+            }
+        }
+    }
+
+    /// Bytes of the weights.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::F32(panels) => panels.bytes(),
+            Self::F16(panels) => panels.bytes(),
+        }
     }
 }
 

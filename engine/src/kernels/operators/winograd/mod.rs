@@ -17,7 +17,7 @@ use half::f16;
 use transform::{IN, InputTile, OUT, POINTS, ResultTile};
 
 use super::geometry::ConvShape;
-use super::{Operator, Scratch, SharedElements, elements, elements_mut, scratch};
+use super::{LEAST_PRODUCTS, Operator, Scratch, SharedElements, elements, elements_mut, scratch};
 use crate::graph::Window;
 use crate::kernels::fp16;
 use crate::kernels::isa::CpuFeatures;
@@ -31,8 +31,6 @@ use crate::{Pool, Serial};
 const BLOCK_BYTES: usize = 384 << 10;
 /// Tiles of a block below which reading the weights again for every block takes longer than a larger block.
 const LEAST_TILES: usize = 16;
-/// Fewest products worth a task.
-const LEAST_PRODUCTS: usize = 1 << 15;
 
 /// fp32 arithmetic on fp32 or fp16 operands; weights are kept transformed, as fp32.
 #[derive(Debug)]
@@ -92,24 +90,19 @@ impl F32Winograd {
         assert_eq!(weights.len(), out_c * 9 * in_c, "a window per pair of channels");
         assert_eq!(bias.len(), out_c, "a bias per output channel");
         assert!(slopes.is_none_or(|slopes| slopes.len() == out_c), "a slope per channel");
-        let rows = tiles(shape).min(BLOCK_BYTES / (4 * POINTS * in_c)).max(LEAST_TILES);
+        let rows = tiles(shape).min(most_tiles(shape)).max(LEAST_TILES);
         let work = Work { rows, columns: out_c, taps: 1, depth: in_c };
         let kernel = registry::select(registry::f32_gemm(), cpu, work);
         let columns = out_c.next_multiple_of(kernel.tile.nr);
         let panels = pack_points(kernel.tile.nr, weights, in_c, columns);
         let panels = pack::f32_gemm(kernel.tile, &panels, &vec![0.0; POINTS * columns], 1, in_c);
-        let padded = |values: &[f32]| {
-            let mut values = values.to_vec();
-            values.resize(columns, 0.0);
-            values
-        };
         Self {
             shape: shape.clone(),
             kernel,
             vectorizer: Vectorizer::new(cpu),
             panels,
-            bias: padded(bias),
-            slopes: slopes.map_or(Vec::new(), padded),
+            bias: pack::padded(bias, columns),
+            slopes: slopes.map_or(Vec::new(), |slopes| pack::padded(slopes, columns)),
             bounds,
             half,
         }
@@ -117,20 +110,19 @@ impl F32Winograd {
 
     /// Tiles of a block that are as even as possible, of `tiles` in all, rounded up to tiles of the micro-kernel.
     fn block_tiles(&self, tiles: usize) -> usize {
-        let most = (BLOCK_BYTES / (4 * POINTS * self.shape.in_c)).max(LEAST_TILES);
-        tiles.div_ceil(tiles.div_ceil(most).max(1)).next_multiple_of(self.kernel.tile.mr)
+        let blocks = tiles.div_ceil(most_tiles(&self.shape)).max(1);
+        tiles.div_ceil(blocks).next_multiple_of(self.kernel.tile.mr)
     }
 
     /// The most tiles of a block.
     fn most_rows(&self) -> usize {
-        let most = (BLOCK_BYTES / (4 * POINTS * self.shape.in_c)).max(LEAST_TILES);
-        tiles(&self.shape).min(most).next_multiple_of(self.kernel.tile.mr)
+        tiles(&self.shape).min(most_tiles(&self.shape)).next_multiple_of(self.kernel.tile.mr)
     }
 
     fn compute(
         &self,
         input: &Stored<'_>,
-        output: &SharedElements<'_>,
+        output: &SharedElements<'_, f32>,
         mut scratch: Scratch<'_>,
         pool: &dyn Pool,
     ) {
@@ -173,7 +165,7 @@ impl F32Winograd {
         &self,
         tiles: Range<usize>,
         input: &Stored<'_>,
-        output: &SharedElements<'_>,
+        output: &SharedElements<'_, f32>,
         mut scratch: Scratch<'_>,
         pool: &dyn Pool,
     ) {
@@ -201,7 +193,7 @@ impl F32Winograd {
         block: &Block,
         indices: Range<usize>,
         input: &Stored<'_>,
-        transformed: &SharedElements<'_>,
+        transformed: &SharedElements<'_, f32>,
         mut scratch: Scratch<'_>,
     ) {
         let channels = self.shape.in_c;
@@ -258,8 +250,8 @@ impl F32Winograd {
         &self,
         block: &Block,
         panels: Range<usize>,
-        transformed: &SharedElements<'_>,
-        output: &SharedElements<'_>,
+        transformed: &SharedElements<'_, f32>,
+        output: &SharedElements<'_, f32>,
         mut scratch: Scratch<'_>,
     ) {
         let (channels, rows, nr) = (self.shape.in_c, block.rows, self.kernel.tile.nr);
@@ -304,7 +296,7 @@ impl F32Winograd {
         index: usize,
         panel: usize,
         products: &[f32],
-        output: &SharedElements<'_>,
+        output: &SharedElements<'_, f32>,
     ) {
         let (nr, out_c) = (self.kernel.tile.nr, self.shape.out_c);
         let [image, row, column] = self.place(block.tiles.start + index);
@@ -332,6 +324,11 @@ impl F32Winograd {
 /// Tiles of all images.
 fn tiles(shape: &ConvShape) -> usize {
     shape.batch * shape.out_h.div_ceil(OUT) * shape.out_w.div_ceil(OUT)
+}
+
+/// Most tiles whose transformed inputs make a block.
+fn most_tiles(shape: &ConvShape) -> usize {
+    (BLOCK_BYTES / (4 * POINTS * shape.in_c)).max(LEAST_TILES)
 }
 
 /// Transformed weights `[panels, points, nr, in_c]` of weights `[out_c, 3, 3, in_c]`, zeros for columns beyond the last.
