@@ -7,7 +7,7 @@ use std::arch::aarch64::{
     vst1q_s8,
 };
 
-use super::micro::Requant;
+use super::micro::{I8GemmArgs, Requant};
 
 #[derive(Clone, Copy)]
 struct Factors {
@@ -205,28 +205,31 @@ pub(crate) unsafe fn store_4x4(
     }
 }
 
-/// A row of eight columns, four accumulators each that are still to be added up, become `cols` results at `c`.
+/// Every row of `args` by eight columns: `multiply` gives four sums for each, which are added up and become results.
 ///
 /// # Safety
-/// `c` is writable for `cols` bytes, at most eight; `bias` and the arrays of `requant` have eight elements.
+/// As [`MicroKernel::run`](super::micro::MicroKernel::run) for tiles of one row by eight columns; `multiply` may be called for the
+/// pointers of every row.
 #[inline]
 #[target_feature(enable = "neon")]
-pub(crate) unsafe fn store_1x8(
-    requant: &Requant,
-    acc: [int32x4_t; 8],
-    bias: *const i32,
-    c: *mut i8,
-    cols: usize,
+pub(crate) unsafe fn each_row_1x8(
+    args: &I8GemmArgs,
+    multiply: unsafe fn(&I8GemmArgs, *const *const i8) -> [int32x4_t; 8],
 ) {
-    let low = vpaddq_s32(vpaddq_s32(acc[0], acc[1]), vpaddq_s32(acc[2], acc[3]));
-    let high = vpaddq_s32(vpaddq_s32(acc[4], acc[5]), vpaddq_s32(acc[6], acc[7]));
-    // SAFETY: the caller vouches for the arrays and `c`.
+    // SAFETY: the caller vouches for `args`: the panel starts with eight biases, the arrays of `requant` have eight elements,
+    // and rows of `c` are writable for `cols` bytes.
     unsafe {
-        let sums = [vaddq_s32(low, vld1q_s32(bias)), vaddq_s32(high, vld1q_s32(bias.add(4)))];
-        let [row] = match NarrowPrelu::new(requant, [0, 4]) {
-            None => Narrow::new(requant, [0, 4]).apply([sums]),
-            Some(stage) => stage.apply([sums]),
-        };
-        store_row(row, c, cols);
+        let bias = args.w.cast::<i32>();
+        for row in 0..args.rows {
+            let acc = multiply(args, args.a.add(row * args.taps));
+            let low = vpaddq_s32(vpaddq_s32(acc[0], acc[1]), vpaddq_s32(acc[2], acc[3]));
+            let high = vpaddq_s32(vpaddq_s32(acc[4], acc[5]), vpaddq_s32(acc[6], acc[7]));
+            let sums = [vaddq_s32(low, vld1q_s32(bias)), vaddq_s32(high, vld1q_s32(bias.add(4)))];
+            let [results] = match NarrowPrelu::new(&args.requant, [0, 4]) {
+                None => Narrow::new(&args.requant, [0, 4]).apply([sums]),
+                Some(stage) => stage.apply([sums]),
+            };
+            store_row(results, args.c.add(row * args.c_stride), args.cols);
+        }
     }
 }

@@ -20,7 +20,7 @@ macro_rules! rows {
 }
 
 macro_rules! function {
-    ($(#[$doc:meta])* $name:ident [$($instruction:literal,)*] [$($last:literal,)*]) => {
+    ($(#[$doc:meta])* $name:ident [$($instruction:literal,)*] [$($last:expr,)*]) => {
         $(#[$doc])*
         ///
         /// # Safety
@@ -50,90 +50,56 @@ macro_rules! function {
     };
 }
 
-macro_rules! finish_6 {
-    ($($head:tt)*) => {
+/// `function; sums; pairs of sums; the one behind them, if their number is odd; the last two, and where they go`: bounds for
+/// all sums, which are stored by turns at x0 and x2, and steps to the next block.
+macro_rules! finish {
+    ([$($head:tt)*] [$($sum:literal)*] [$($even:literal $odd:literal)*] [$($behind:literal)?]
+     [$last:literal $to:literal $very_last:literal $there:literal]) => {
         function! { $($head)* [
             "ldr x2, [{segment}, #72]", "ldr w3, [{segment}, #64]", "ldr w4, [{segment}, #68]",
-            "ldp x0, x1, [{segment}]", "cbz x2, 3f", "dup v30.4s, w3", "dup v31.4s, w4", "fmax v0.4s, v0.4s, v30.4s",
-            "fmax v1.4s, v1.4s, v30.4s", "fmax v2.4s, v2.4s, v30.4s", "fmax v3.4s, v3.4s, v30.4s",
-            "fmax v4.4s, v4.4s, v30.4s", "fmin v0.4s, v0.4s, v31.4s", "fmax v5.4s, v5.4s, v30.4s",
-            "fmin v1.4s, v1.4s, v31.4s", "fmin v2.4s, v2.4s, v31.4s", "fmin v3.4s, v3.4s, v31.4s",
-            "fmin v4.4s, v4.4s, v31.4s", "fmin v5.4s, v5.4s, v31.4s", "3:", "ldp x5, x6, [{segment}, #16]",
-            "add x0, x0, {low}", "add x2, x0, x1", "lsl x1, x1, #1", "ldr x7, [{segment}, #56]", "str q0, [x0]",
-            "add x0, x0, x1", "str q1, [x2]", "add x2, x2, x1", "str q2, [x0]", "add x0, x0, x1", "str q3, [x2]",
-            "add x2, x2, x1", "str q4, [x0]", "add {low}, {low}, #16", "str q5, [x2]", "add {high}, {high}, #16",
+            "ldp x0, x1, [{segment}]", "cbz x2, 3f", "dup v30.4s, w3", "dup v31.4s, w4",
+            $(concat!("fmax v", $sum, ".4s, v", $sum, ".4s, v30.4s"),)*
+            $(concat!("fmin v", $sum, ".4s, v", $sum, ".4s, v31.4s"),)*
+            "3:", "ldp x5, x6, [{segment}, #16]", "add x0, x0, {low}", "add x2, x0, x1", "lsl x1, x1, #1",
+            "ldr x7, [{segment}, #56]",
+            $(
+                concat!("str q", $even, ", [x0]"), "add x0, x0, x1",
+                concat!("str q", $odd, ", [x2]"), "add x2, x2, x1",
+            )*
+            $(concat!("str q", $behind, ", [x0]"), "add x0, x0, x1",)?
+            concat!("str q", $last, ", [", $to, "]"), "add {low}, {low}, #16",
+            concat!("str q", $very_last, ", [", $there, "]"), "add {high}, {high}, #16",
             "add x5, x5, x7", "add x6, x6, x7", "subs {blocks}, {blocks}, #1", "stp x5, x6, [{segment}, #16]",
             "b.ne 4b",
         ] }
+    };
+}
+
+macro_rules! finish_6 {
+    ($($head:tt)*) => {
+        finish! { [$($head)*] ["0" "1" "2" "3" "4" "5"] ["0" "1" "2" "3"] [] ["4" "x0" "5" "x2"] }
     };
 }
 
 macro_rules! finish_7 {
     ($($head:tt)*) => {
-        function! { $($head)* [
-            "ldr x2, [{segment}, #72]", "ldr w3, [{segment}, #64]", "ldr w4, [{segment}, #68]",
-            "ldp x0, x1, [{segment}]", "cbz x2, 3f", "dup v30.4s, w3", "dup v31.4s, w4", "fmax v0.4s, v0.4s, v30.4s",
-            "fmax v1.4s, v1.4s, v30.4s", "fmax v2.4s, v2.4s, v30.4s", "fmax v3.4s, v3.4s, v30.4s",
-            "fmax v4.4s, v4.4s, v30.4s", "fmin v0.4s, v0.4s, v31.4s", "fmax v5.4s, v5.4s, v30.4s",
-            "fmin v1.4s, v1.4s, v31.4s", "fmax v6.4s, v6.4s, v30.4s", "fmin v2.4s, v2.4s, v31.4s",
-            "fmin v3.4s, v3.4s, v31.4s", "fmin v4.4s, v4.4s, v31.4s", "fmin v5.4s, v5.4s, v31.4s",
-            "fmin v6.4s, v6.4s, v31.4s", "3:", "ldp x5, x6, [{segment}, #16]", "add x0, x0, {low}", "add x2, x0, x1",
-            "lsl x1, x1, #1", "ldr x7, [{segment}, #56]", "str q0, [x0]", "add x0, x0, x1", "str q1, [x2]",
-            "add x2, x2, x1", "str q2, [x0]", "add x0, x0, x1", "str q3, [x2]", "add x2, x2, x1", "str q4, [x0]",
-            "add x0, x0, x1", "str q5, [x2]", "add {low}, {low}, #16", "str q6, [x0]", "add {high}, {high}, #16",
-            "add x5, x5, x7", "add x6, x6, x7", "subs {blocks}, {blocks}, #1", "stp x5, x6, [{segment}, #16]",
-            "b.ne 4b",
-        ] }
+        finish! { [$($head)*] ["0" "1" "2" "3" "4" "5" "6"] ["0" "1" "2" "3"] ["4"] ["5" "x2" "6" "x0"] }
     };
 }
 
 macro_rules! finish_12 {
     ($($head:tt)*) => {
-        function! { $($head)* [
-            "ldr x2, [{segment}, #72]", "ldr w3, [{segment}, #64]", "ldr w4, [{segment}, #68]",
-            "ldp x0, x1, [{segment}]", "cbz x2, 3f", "dup v30.4s, w3", "dup v31.4s, w4", "fmax v0.4s, v0.4s, v30.4s",
-            "fmax v1.4s, v1.4s, v30.4s", "fmax v2.4s, v2.4s, v30.4s", "fmax v3.4s, v3.4s, v30.4s",
-            "fmax v4.4s, v4.4s, v30.4s", "fmin v0.4s, v0.4s, v31.4s", "fmax v5.4s, v5.4s, v30.4s",
-            "fmin v1.4s, v1.4s, v31.4s", "fmax v6.4s, v6.4s, v30.4s", "fmin v2.4s, v2.4s, v31.4s",
-            "fmax v7.4s, v7.4s, v30.4s", "fmin v3.4s, v3.4s, v31.4s", "fmax v8.4s, v8.4s, v30.4s",
-            "fmin v4.4s, v4.4s, v31.4s", "fmax v9.4s, v9.4s, v30.4s", "fmin v5.4s, v5.4s, v31.4s",
-            "fmax v10.4s, v10.4s, v30.4s", "fmin v6.4s, v6.4s, v31.4s", "fmax v11.4s, v11.4s, v30.4s",
-            "fmin v7.4s, v7.4s, v31.4s", "fmin v8.4s, v8.4s, v31.4s", "fmin v9.4s, v9.4s, v31.4s",
-            "fmin v10.4s, v10.4s, v31.4s", "fmin v11.4s, v11.4s, v31.4s", "3:", "ldp x5, x6, [{segment}, #16]",
-            "add x0, x0, {low}", "add x2, x0, x1", "lsl x1, x1, #1", "ldr x7, [{segment}, #56]", "str q0, [x0]",
-            "add x0, x0, x1", "str q1, [x2]", "add x2, x2, x1", "str q2, [x0]", "add x0, x0, x1", "str q3, [x2]",
-            "add x2, x2, x1", "str q4, [x0]", "add x0, x0, x1", "str q5, [x2]", "add x2, x2, x1", "str q6, [x0]",
-            "add x0, x0, x1", "str q7, [x2]", "add x2, x2, x1", "str q8, [x0]", "add x0, x0, x1", "str q9, [x2]",
-            "add x2, x2, x1", "str q10, [x0]", "add {low}, {low}, #16", "str q11, [x2]", "add {high}, {high}, #16",
-            "add x5, x5, x7", "add x6, x6, x7", "subs {blocks}, {blocks}, #1", "stp x5, x6, [{segment}, #16]",
-            "b.ne 4b",
-        ] }
+        finish! { [$($head)*]
+            ["0" "1" "2" "3" "4" "5" "6" "7" "8" "9" "10" "11"]
+            ["0" "1" "2" "3" "4" "5" "6" "7" "8" "9"] [] ["10" "x0" "11" "x2"] }
     };
 }
 
 macro_rules! finish_14 {
     ($($head:tt)*) => {
-        function! { $($head)* [
-            "ldr x2, [{segment}, #72]", "ldr w3, [{segment}, #64]", "ldr w4, [{segment}, #68]",
-            "ldp x0, x1, [{segment}]", "cbz x2, 3f", "dup v30.4s, w3", "dup v31.4s, w4", "fmax v0.4s, v0.4s, v30.4s",
-            "fmax v1.4s, v1.4s, v30.4s", "fmax v2.4s, v2.4s, v30.4s", "fmax v3.4s, v3.4s, v30.4s",
-            "fmax v4.4s, v4.4s, v30.4s", "fmin v0.4s, v0.4s, v31.4s", "fmax v5.4s, v5.4s, v30.4s",
-            "fmin v1.4s, v1.4s, v31.4s", "fmax v6.4s, v6.4s, v30.4s", "fmin v2.4s, v2.4s, v31.4s",
-            "fmax v7.4s, v7.4s, v30.4s", "fmin v3.4s, v3.4s, v31.4s", "fmax v8.4s, v8.4s, v30.4s",
-            "fmin v4.4s, v4.4s, v31.4s", "fmax v9.4s, v9.4s, v30.4s", "fmin v5.4s, v5.4s, v31.4s",
-            "fmax v10.4s, v10.4s, v30.4s", "fmin v6.4s, v6.4s, v31.4s", "fmax v11.4s, v11.4s, v30.4s",
-            "fmin v7.4s, v7.4s, v31.4s", "fmax v12.4s, v12.4s, v30.4s", "fmin v8.4s, v8.4s, v31.4s",
-            "fmax v13.4s, v13.4s, v30.4s", "fmin v9.4s, v9.4s, v31.4s", "fmin v10.4s, v10.4s, v31.4s",
-            "fmin v11.4s, v11.4s, v31.4s", "fmin v12.4s, v12.4s, v31.4s", "fmin v13.4s, v13.4s, v31.4s", "3:",
-            "ldp x5, x6, [{segment}, #16]", "add x0, x0, {low}", "add x2, x0, x1", "lsl x1, x1, #1",
-            "ldr x7, [{segment}, #56]", "str q0, [x0]", "add x0, x0, x1", "str q1, [x2]", "add x2, x2, x1",
-            "str q2, [x0]", "add x0, x0, x1", "str q3, [x2]", "add x2, x2, x1", "str q4, [x0]", "add x0, x0, x1",
-            "str q5, [x2]", "add x2, x2, x1", "str q6, [x0]", "add x0, x0, x1", "str q7, [x2]", "add x2, x2, x1",
-            "str q8, [x0]", "add x0, x0, x1", "str q9, [x2]", "add x2, x2, x1", "str q10, [x0]", "add x0, x0, x1",
-            "str q11, [x2]", "add x2, x2, x1", "str q12, [x0]", "add {low}, {low}, #16", "str q13, [x2]",
-            "add {high}, {high}, #16", "add x5, x5, x7", "add x6, x6, x7", "subs {blocks}, {blocks}, #1",
-            "stp x5, x6, [{segment}, #16]", "b.ne 4b",
-        ] }
+        finish! { [$($head)*]
+            ["0" "1" "2" "3" "4" "5" "6" "7" "8" "9" "10" "11" "12" "13"]
+            ["0" "1" "2" "3" "4" "5" "6" "7" "8" "9" "10" "11"] [] ["12" "x0" "13" "x2"] }
     };
 }
 

@@ -6,7 +6,7 @@ use std::arch::asm;
 use super::neon::STEPS;
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
-use crate::kernels::requant_neon::store_1x8;
+use crate::kernels::requant_neon::each_row_1x8;
 
 /// One row by eight columns, sixteen channels at a time, for fully connected layers of a single row, which meet each weight
 /// once. Sums and packed weights are those of the tile of four rows. 32 products take 4 cycles of SMLAL, 2 to unpack and one
@@ -27,18 +27,7 @@ unsafe fn gemm_1x8(args: &I8GemmArgs) {
     // SAFETY: the caller vouches for `args`: `a` has taps pointers per row to `channels` elements followed by at least 31 readable
     // ones (SLACK), which meet zero weights or are not used; `w` is a whole panel followed by as many bytes; `c` has `cols`
     // elements per row, the arrays of `requant` NR.
-    unsafe {
-        for row in 0..args.rows {
-            let acc = multiply(args, args.a.add(row * args.taps));
-            store_1x8(
-                &args.requant,
-                acc,
-                args.w.cast(),
-                args.c.add(row * args.c_stride),
-                args.cols,
-            );
-        }
-    }
+    unsafe { each_row_1x8(args, multiply) };
 }
 
 /// Columns `$w0` and `$w1` times v16, to the sums `$a` and `$b`, which `$first` meets first, while those packed in `$n0`

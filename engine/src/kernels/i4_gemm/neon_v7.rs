@@ -1,7 +1,6 @@
 //! Tiles of 8-bit activations and 4-bit weights for 32-bit ARM.
 
 use std::arch::global_asm;
-use std::mem::offset_of;
 
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
@@ -20,16 +19,6 @@ pub(crate) static GEMM_4X8: I8Gemm = MicroKernel {
     // the arrays of `requant` have eight elements) and for NEON.
     run: |args| unsafe { quantrack_i4_gemm_4x8_v7(args) },
 };
-
-const _: () = assert!(offset_of!(I8GemmArgs, rows) == 0);
-const _: () = assert!(offset_of!(I8GemmArgs, cols) == 4);
-const _: () = assert!(offset_of!(I8GemmArgs, channels) == 8);
-const _: () = assert!(offset_of!(I8GemmArgs, taps) == 12);
-const _: () = assert!(offset_of!(I8GemmArgs, a) == 16);
-const _: () = assert!(offset_of!(I8GemmArgs, w) == 20);
-const _: () = assert!(offset_of!(I8GemmArgs, c) == 24);
-const _: () = assert!(offset_of!(I8GemmArgs, c_stride) == 28);
-const _: () = assert!(offset_of!(I8GemmArgs, requant) == 32);
 
 // r0 weights ahead, r1 steps left in this run, r4-r7 rows, r2, r3, r8-r12 and lr activations on their way.
 // On the stack, from sp on: 0 args, 4 c, 8 rows left, 12 pointers of the tile, 16 pointers ahead, 20 taps left, 24 steps left

@@ -5,7 +5,7 @@ use std::arch::asm;
 
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
-use crate::kernels::requant_neon::store_1x8;
+use crate::kernels::requant_neon::each_row_1x8;
 
 /// One row by eight columns, 32 channels at a time, for fully connected layers of a single row, which meet each weight once.
 ///
@@ -30,18 +30,7 @@ unsafe fn gemm_1x8(args: &I8GemmArgs) {
     // SAFETY: the caller vouches for `args`: `a` has taps pointers per row to `channels` elements followed by at least 63 readable
     // ones (SLACK), which meet zero weights or are not used; `w` is a whole panel followed by at least 32 bytes; `c` has
     // `cols` elements per row, the arrays of `requant` NR.
-    unsafe {
-        for row in 0..args.rows {
-            let acc = multiply(args, args.a.add(row * args.taps));
-            store_1x8(
-                &args.requant,
-                acc,
-                args.w.cast(),
-                args.c.add(row * args.c_stride),
-                args.cols,
-            );
-        }
-    }
+    unsafe { each_row_1x8(args, multiply) };
 }
 
 /// A column in `$w` and `$v` times 32 channels in v16 and v17, four products to a lane of `$sum`; `$before` of the column

@@ -1,7 +1,6 @@
 //! 8-bit tiles for 32-bit ARM.
 
 use std::arch::global_asm;
-use std::mem::offset_of;
 
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
@@ -19,16 +18,6 @@ pub(crate) static GEMM_4X8: I8Gemm = MicroKernel {
     // SLACK; the arrays of `requant` have eight elements) and for NEON.
     run: |args| unsafe { quantrack_i8_gemm_4x8_v7(args) },
 };
-
-const _: () = assert!(offset_of!(I8GemmArgs, rows) == 0);
-const _: () = assert!(offset_of!(I8GemmArgs, cols) == 4);
-const _: () = assert!(offset_of!(I8GemmArgs, channels) == 8);
-const _: () = assert!(offset_of!(I8GemmArgs, taps) == 12);
-const _: () = assert!(offset_of!(I8GemmArgs, a) == 16);
-const _: () = assert!(offset_of!(I8GemmArgs, w) == 20);
-const _: () = assert!(offset_of!(I8GemmArgs, c) == 24);
-const _: () = assert!(offset_of!(I8GemmArgs, c_stride) == 28);
-const _: () = assert!(offset_of!(I8GemmArgs, requant) == 32);
 
 // r0 weights, r1 pointers to rows, r2 taps left, r3 groups of eight channels left, r4-r7 operands on their way, r8-r11 rows.
 // On the stack: c, rows left, args.

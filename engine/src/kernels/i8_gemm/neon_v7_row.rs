@@ -19,7 +19,6 @@ pub(crate) static GEMM_1X8: I8Gemm = MicroKernel {
     run: |args| unsafe { quantrack_i8_gemm_1x8_v7(args) },
 };
 
-// Offsets of the arguments: those that the other tile asserts.
 // r0 weights, r1 pointers to rows, r2 taps left, r3 steps left in the tap, r4 row, r5-r9 and lr operands on their way, r10 args,
 // r11 rows left, r12 c.
 // q0 channels of the row, q1 and q2 a column, q3-q5 products, q8-q15 sums of a column.

@@ -11,7 +11,18 @@
 use std::arch::global_asm;
 use std::mem::offset_of;
 
-use super::micro::Requant;
+use super::micro::{I8GemmArgs, Requant};
+
+// Where kernels of 8- and 4-bit weights find their arguments.
+const _: () = assert!(offset_of!(I8GemmArgs, rows) == 0);
+const _: () = assert!(offset_of!(I8GemmArgs, cols) == 4);
+const _: () = assert!(offset_of!(I8GemmArgs, channels) == 8);
+const _: () = assert!(offset_of!(I8GemmArgs, taps) == 12);
+const _: () = assert!(offset_of!(I8GemmArgs, a) == 16);
+const _: () = assert!(offset_of!(I8GemmArgs, w) == 20);
+const _: () = assert!(offset_of!(I8GemmArgs, c) == 24);
+const _: () = assert!(offset_of!(I8GemmArgs, c_stride) == 28);
+const _: () = assert!(offset_of!(I8GemmArgs, requant) == 32);
 
 const _: () = assert!(offset_of!(Requant, multiplier) == 0);
 const _: () = assert!(offset_of!(Requant, left) == 4);
