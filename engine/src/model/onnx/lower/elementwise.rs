@@ -177,6 +177,12 @@ pub(super) fn function(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(
     importer.bind_as(output, y, channels_last)
 }
 
+/// 1 where `x > 0`, else 0.
+pub(super) fn is_positive(chain: &mut Chain<'_, '_>, x: ValueId) -> Result<ValueId, Fault> {
+    let sign = chain.unary(UnaryOp::Sign, x)?;
+    chain.with(BinaryOp::Maximum, sign, 0.0)
+}
+
 /// `x - sign(x) * bias` where `|x| > limit`, else 0.
 fn shrink(chain: &mut Chain<'_, '_>, x: ValueId, limit: f32, bias: f32) -> Result<ValueId, Fault> {
     let sign = chain.unary(UnaryOp::Sign, x)?;
@@ -184,8 +190,7 @@ fn shrink(chain: &mut Chain<'_, '_>, x: ValueId, limit: f32, bias: f32) -> Resul
     let moved = chain.binary(BinaryOp::Sub, x, toward)?;
     let magnitude = chain.unary(UnaryOp::Abs, x)?;
     let beyond = chain.with(BinaryOp::Sub, magnitude, limit)?;
-    let sign = chain.unary(UnaryOp::Sign, beyond)?;
-    let outside = chain.with(BinaryOp::Maximum, sign, 0.0)?;
+    let outside = is_positive(chain, beyond)?;
     chain.binary(BinaryOp::Mul, moved, outside)
 }
 

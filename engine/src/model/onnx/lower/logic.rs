@@ -1,6 +1,6 @@
 //! Comparisons, truth values (0 and 1) and positions, from the arithmetic that the graph has.
 
-use super::elementwise::{Chain, pair};
+use super::elementwise::{Chain, is_positive, pair};
 use crate::graph::{BinaryOp, Op, ReduceOp, UnaryOp, ValueId};
 use crate::model::fault::{Fault, unsupported};
 use crate::model::onnx::importer::{Importer, floats};
@@ -16,8 +16,27 @@ fn not(chain: &mut Chain<'_, '_>, x: ValueId) -> Result<ValueId, Fault> {
 /// 1 where `a > b`, else 0.
 fn greater(chain: &mut Chain<'_, '_>, a: ValueId, b: ValueId) -> Result<ValueId, Fault> {
     let difference = chain.binary(BinaryOp::Sub, a, b)?;
+    is_positive(chain, difference)
+}
+
+/// 1 where `a` is not `b`, else 0.
+fn differs(chain: &mut Chain<'_, '_>, a: ValueId, b: ValueId) -> Result<ValueId, Fault> {
+    let difference = chain.binary(BinaryOp::Sub, a, b)?;
     let sign = chain.unary(UnaryOp::Sign, difference)?;
-    chain.with(BinaryOp::Maximum, sign, 0.0)
+    chain.unary(UnaryOp::Abs, sign)
+}
+
+/// 0, 1, 2, … along the first of `rank` axes, the others of extent 1.
+fn positions(
+    importer: &mut Importer<'_>,
+    count: usize,
+    rank: usize,
+    output: &str,
+) -> Result<ValueId, Fault> {
+    let mut shape = vec![1; rank];
+    shape[0] = count;
+    let all = (0..count).map(|i| i as f32).collect();
+    importer.constant(&format!("{output}/positions"), shape, all)
 }
 
 /// `Equal`, `Greater`, `Less`, their likes, `And`, `Or`, `Xor`.
@@ -37,9 +56,7 @@ pub(super) fn compare(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<()
             not(&mut chain, more)?
         }
         "Equal" => {
-            let difference = chain.binary(BinaryOp::Sub, a, b)?;
-            let sign = chain.unary(UnaryOp::Sign, difference)?;
-            let differs = chain.unary(UnaryOp::Abs, sign)?;
+            let differs = differs(&mut chain, a, b)?;
             not(&mut chain, differs)?
         }
         "And" => chain.binary(BinaryOp::Mul, a, b)?,
@@ -96,14 +113,9 @@ pub(super) fn position(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<(
     );
     let extreme = Op::Reduce { op: extreme, axes: vec![at], keep_dims: true };
     let extreme = importer.push(extreme, vec![x], None, output)?;
-    let mut shape = vec![1; rank - at];
-    shape[0] = extent;
-    let positions = (0..extent).map(|i| i as f32).collect();
-    let positions = importer.constant(&format!("{output}/positions"), shape, positions)?;
+    let positions = positions(importer, extent, rank - at, output)?;
     let mut chain = Chain::new(importer, output);
-    let difference = chain.binary(BinaryOp::Sub, x, extreme)?;
-    let sign = chain.unary(UnaryOp::Sign, difference)?;
-    let others = chain.unary(UnaryOp::Abs, sign)?;
+    let others = differs(&mut chain, x, extreme)?;
     let away = if last { -(extent as f32) } else { extent as f32 };
     let moved = chain.with(BinaryOp::Mul, others, away)?;
     let candidates = chain.binary(BinaryOp::Add, moved, positions)?;
@@ -130,19 +142,14 @@ pub(super) fn one_hot(importer: &mut Importer<'_>, node: &Node<'_>) -> Result<()
     shape.insert(at, 1);
     let x = importer.plain(input)?;
     let x = importer.push(Op::Reshape, vec![x], Some(&shape), output)?;
-    let mut of_positions = vec![1; shape.len() - at];
-    of_positions[0] = depth;
-    let all = (0..depth).map(|i| i as f32).collect();
-    let positions = importer.constant(&format!("{output}/positions"), of_positions, all)?;
+    let positions = positions(importer, depth, shape.len() - at, output)?;
     let mut chain = Chain::new(importer, output);
     // Negative indices count from the end.
     let below = chain.with(BinaryOp::Minimum, x, 0.0)?;
     let sign = chain.unary(UnaryOp::Sign, below)?;
     let turn = chain.with(BinaryOp::Mul, sign, depth as f32)?;
     let x = chain.binary(BinaryOp::Sub, x, turn)?;
-    let difference = chain.binary(BinaryOp::Sub, x, positions)?;
-    let sign = chain.unary(UnaryOp::Sign, difference)?;
-    let differs = chain.unary(UnaryOp::Abs, sign)?;
+    let differs = differs(&mut chain, x, positions)?;
     let scaled = chain.with(BinaryOp::Mul, differs, off - on)?;
     let y = chain.with(BinaryOp::Add, scaled, on)?;
     importer.bind(output, y)

@@ -35,11 +35,7 @@ pub(super) fn instance_normalization(
         (floats(importer.constant_of(node, 1)?), floats(importer.constant_of(node, 2)?));
     let x = importer.channels_last(node.required(0)?)?;
     let [y, ..] = normalized(importer, x, vec![1, 2], node.float("epsilon", 1e-5), output)?;
-    let scale = importer.constant(&format!("{output}/scale"), vec![scale.len()], scale)?;
-    let shift = importer.constant(&format!("{output}/shift"), vec![shift.len()], shift)?;
-    let mut chain = Chain::new(importer, output);
-    let scaled = chain.binary(BinaryOp::Mul, y, scale)?;
-    let y = chain.binary(BinaryOp::Add, scaled, shift)?;
+    let y = scaled(importer, y, [scale, shift], 1, output)?;
     importer.bind_channels_last(output, y)
 }
 
@@ -73,18 +69,21 @@ pub(super) fn layer_normalization(
     importer.bind(output, y)
 }
 
-/// Multiplies by and adds a constant per channel (axis 1) of a value in the file's order.
-fn per_channel(
+/// Multiplies by and adds a constant per element of the axis that is the first of the last `axes` ones.
+fn scaled(
     importer: &mut Importer<'_>,
     y: ValueId,
-    [scale, shift]: [Vec<f32>; 2],
+    parameters: [Vec<f32>; 2],
+    axes: usize,
     output: &str,
 ) -> Result<ValueId, Fault> {
-    let rank = importer.shape(y).len();
-    let mut shape = vec![1; rank - 1];
-    shape[0] = scale.len();
-    let scale = importer.constant(&format!("{output}/scale"), shape.clone(), scale)?;
-    let shift = importer.constant(&format!("{output}/shift"), shape, shift)?;
+    let mut constant = |name: &str, values: Vec<f32>| {
+        let mut shape = vec![1; axes];
+        shape[0] = values.len();
+        importer.constant(&format!("{output}/{name}"), shape, values)
+    };
+    let [scale, shift] = parameters;
+    let (scale, shift) = (constant("scale", scale)?, constant("shift", shift)?);
     let mut chain = Chain::new(importer, output);
     let scaled = chain.binary(BinaryOp::Mul, y, scale)?;
     chain.binary(BinaryOp::Add, scaled, shift)
@@ -120,7 +119,7 @@ pub(super) fn group_normalization(
     let grouped = importer.push(Op::Reshape, vec![x], Some(&[n, groups, each]), output)?;
     let [y, ..] = normalized(importer, grouped, vec![2], node.float("epsilon", 1e-5), output)?;
     let y = importer.push(Op::Reshape, vec![y], Some(&shape), output)?;
-    let y = per_channel(importer, y, [scale?, shift?], output)?;
+    let y = scaled(importer, y, [scale?, shift?], shape.len() - 1, output)?;
     importer.bind(output, y)
 }
 
