@@ -54,19 +54,6 @@ impl Model {
     }
 }
 
-/// 32-bit ARM cannot be asked; the boards that matter have NEON and VFPv4.
-fn all_features() -> CpuFeatures {
-    match cfg!(target_arch = "arm") {
-        true => CpuFeatures::from_armv7_hwcap(u64::MAX),
-        false => CpuFeatures::detect(),
-    }
-}
-
-fn features() -> Vec<CpuFeatures> {
-    let all = all_features();
-    all.isas().iter().map(|&isa| all.up_to(isa)).collect()
-}
-
 fn run(variant: &Variant, cpu: &CpuFeatures, inputs: &[Tensor], pool: &dyn Pool) -> Vec<Tensor> {
     let plan = Plan::new(variant, cpu).unwrap();
     Session::new(Arc::new(plan)).run(inputs, pool).unwrap()
@@ -88,7 +75,7 @@ fn fp32_equals_the_reference() {
         let variant =
             quantize(&model.graph, Level::Fp32, &default_recipe(Level::Fp32), None).unwrap();
         for (inputs, expected) in &model.samples {
-            let outputs = run(&variant, &all_features(), inputs, &Serial);
+            let outputs = run(&variant, &CpuFeatures::detect_assuming_neon(), inputs, &Serial);
             for (index, (output, expected)) in outputs.iter().zip(expected).enumerate() {
                 let error =
                     output.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -110,7 +97,7 @@ fn fewer_bits_stay_close_to_the_reference() {
             let variant = model.variant(level, &calibration);
             let mut worst = f64::INFINITY;
             for (inputs, expected) in &model.samples {
-                let outputs = run(&variant, &all_features(), inputs, &Serial);
+                let outputs = run(&variant, &CpuFeatures::detect_assuming_neon(), inputs, &Serial);
                 for (output, expected) in outputs.iter().zip(expected) {
                     worst = worst.min(sqnr(expected, output));
                 }
@@ -132,12 +119,12 @@ fn every_level_gives_the_same_bits_on_every_instruction_set_and_number_of_thread
         let inputs = &model.samples[0].0;
         for level in Level::ALL {
             let variant = model.variant(level, &calibration);
-            let expected = run(&variant, &all_features(), inputs, &Serial);
-            for cpu in features() {
+            let expected = run(&variant, &CpuFeatures::detect_assuming_neon(), inputs, &Serial);
+            for cpu in CpuFeatures::detect_assuming_neon().prefixes() {
                 let outputs = run(&variant, &cpu, inputs, &threads(3));
                 assert!(outputs == expected, "{name} at {level} differs on {:?}", cpu.isas());
             }
-            let outputs = run(&variant, &all_features(), inputs, &threads(2));
+            let outputs = run(&variant, &CpuFeatures::detect_assuming_neon(), inputs, &threads(2));
             assert!(outputs == expected, "{name} at {level} differs on two threads");
         }
     }

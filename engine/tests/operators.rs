@@ -97,12 +97,7 @@ fn many<T>(next: &mut impl FnMut() -> u64, count: usize, make: impl Fn(u64) -> T
 
 /// Portable only, then each longer prefix of what this CPU has.
 fn instruction_sets() -> Vec<CpuFeatures> {
-    // 32-bit ARM cannot be asked; the boards that matter have NEON and VFPv4.
-    let all = match cfg!(target_arch = "arm") {
-        true => CpuFeatures::from_armv7_hwcap(u64::MAX),
-        false => CpuFeatures::detect(),
-    };
-    all.isas().iter().map(|&isa| all.up_to(isa)).collect()
+    CpuFeatures::detect_assuming_neon().prefixes()
 }
 
 /// The result of `operator` on each number of threads must be `expected`.

@@ -46,6 +46,15 @@ impl CpuFeatures {
         Self::of(isas)
     }
 
+    /// As [`CpuFeatures::detect`], but of 32-bit ARM, which cannot be asked, NEON and VFPv4 are taken for granted: for tests, as
+    /// all boards that matter have them.
+    pub fn detect_assuming_neon() -> Self {
+        match cfg!(target_arch = "arm") {
+            true => Self::from_armv7_hwcap(u64::MAX),
+            false => Self::detect(),
+        }
+    }
+
     /// From AT_HWCAP of the auxiliary vector of a 32-bit ARM process: NEON is bit 12, VFPv4 bit 16.
     pub fn from_armv7_hwcap(hwcap: u64) -> Self {
         const NEON: u64 = 1 << 12;
@@ -71,6 +80,12 @@ impl CpuFeatures {
     pub fn up_to(&self, best: Isa) -> Self {
         let isas = self.isas.iter().copied().filter(|&isa| isa <= best).collect();
         Self { isas, preferred: self.preferred.clone() }
+    }
+
+    /// The slowest instruction set only, then one more each time, to compare them.
+    #[must_use]
+    pub fn prefixes(&self) -> Vec<Self> {
+        self.isas.iter().map(|&isa| self.up_to(isa)).collect()
     }
 
     /// For experiments: kernels of these names are selected wherever they can run, whatever they are expected to cost.

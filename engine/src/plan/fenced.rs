@@ -269,14 +269,6 @@ fn graph(make: Make, [n, h, w, c]: [usize; 4], seed: u64) -> Graph {
     b.graph
 }
 
-fn features() -> Vec<CpuFeatures> {
-    let all = match cfg!(target_arch = "arm") {
-        true => CpuFeatures::from_armv7_hwcap(u64::MAX),
-        false => CpuFeatures::detect(),
-    };
-    all.isas().iter().map(|&isa| all.up_to(isa)).collect()
-}
-
 /// Runs the plan with all of its memory fenced; nothing may be written behind a value either.
 fn run(variant: &crate::Variant, cpu: &CpuFeatures, input: &Tensor, side: Side) -> Vec<Tensor> {
     fenced(side, || {
@@ -319,7 +311,7 @@ proptest! {
                 let variant = quantize(&graph, level, &recipe, Some(&calibration)).unwrap();
                 let what = format!("{name} at {level}, {shape:?}");
                 let mut first: Option<Vec<Tensor>> = None;
-                for cpu in features() {
+                for cpu in CpuFeatures::detect_assuming_neon().prefixes() {
                     let side = if before { Side::Before } else { Side::Behind };
                     fenced(side, || running(&format!("{what}, on {:?}", cpu.isas().last())));
                     let outputs = run(&variant, &cpu, &input, side);
