@@ -8,6 +8,8 @@ mod operators;
 mod robustness;
 #[path = "../support/mod.rs"]
 mod support;
+mod variant_files;
+mod variant_survives;
 mod variants;
 mod zoo;
 mod zoo_onnx;

@@ -1,73 +1,20 @@
 //! Damaged files of variants, as an agent gets them: any answer is right but a panic, a hang or a graph that breaks a rule.
 //! What comes out all the same survives its own file, and is planned (or refused) and run.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
-use quantrack_engine::graph::{Graph, Op};
-use quantrack_engine::kernels::CpuFeatures;
 use quantrack_engine::model::import;
-use quantrack_engine::plan::{Plan, Session};
-use quantrack_engine::quantize::{Calibrator, default_recipe, quantize};
-use quantrack_engine::{Level, Serial, Tensor, Variant};
 
+use crate::variant_files::files;
+use crate::variant_survives::survives;
 use crate::zoo;
-
-/// Graphs that take more than this many multiply-accumulates, elements or window positions are not run.
-const MAX_WORK: u64 = 1 << 16;
 
 /// Files at every level, of some models with every kind of constant.
 static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let models = zoo::zoo().into_iter().step_by(5);
-    models.flat_map(|model| variants(&import(&model.bytes).unwrap())).collect()
+    models.flat_map(|model| files(&import(&model.bytes).unwrap())).map(|(_, file)| file).collect()
 });
-
-fn variants(graph: &Graph) -> Vec<Vec<u8>> {
-    let wave = |&id: &usize| {
-        let mut count = 0.0;
-        Tensor::from_shape_simple_fn(graph.values[id].shape.as_slice(), || {
-            count += 1.0;
-            f32::sin(count)
-        })
-    };
-    let inputs: Vec<Tensor> = graph.inputs.iter().map(wave).collect();
-    let mut calibrator = Calibrator::new(graph, &CpuFeatures::portable()).unwrap();
-    calibrator.observe(&inputs, &Serial).unwrap();
-    let calibration = calibrator.finish().unwrap();
-    let at = |level| quantize(graph, level, &default_recipe(level), Some(&calibration)).ok();
-    Level::ALL.into_iter().filter_map(at).map(|variant| variant.to_bytes()).collect()
-}
-
-fn survives(bytes: &[u8]) {
-    let Ok(variant) = Variant::from_bytes(bytes) else { return };
-    variant.graph.validate().unwrap();
-    let again = Variant::from_bytes(&variant.to_bytes()).unwrap();
-    assert_eq!(again.graph.nodes, variant.graph.nodes);
-    if work(&variant.graph) > MAX_WORK {
-        return;
-    }
-    let Ok(plan) = Plan::new(&variant, &CpuFeatures::detect()) else { return };
-    let ones: Vec<Tensor> =
-        plan.inputs().iter().map(|port| Tensor::ones(port.shape.as_slice())).collect();
-    Session::new(Arc::new(plan)).run(&ones, &Serial).unwrap();
-}
-
-/// Roughly what running the graph costs.
-fn work(graph: &Graph) -> u64 {
-    let elements: u64 = graph.values.iter().map(|value| value.elements() as u64).sum();
-    let windows = graph.nodes.iter().map(|node| match node.op {
-        Op::Conv2d { window, .. }
-        | Op::DepthwiseConv2d { window, .. }
-        | Op::MaxPool2d { window, .. }
-        | Op::AveragePool2d { window, .. } => {
-            let taps = window.kernel.map(|extent| extent as u64);
-            let results = graph.values[node.outputs[0]].elements() as u64;
-            results.saturating_mul(taps[0]).saturating_mul(taps[1])
-        }
-        _ => 0,
-    });
-    graph.macs().saturating_add(elements).saturating_add(windows.fold(0, u64::saturating_add))
-}
 
 #[test]
 fn every_truncation_and_every_byte_replaced() {
