@@ -50,6 +50,8 @@ pub struct Row {
     pub conditions: ConditionsSummary,
     /// Size of the variant's file.
     pub bytes: u64,
+    /// What the variant itself holds in memory: packed weights, activations and scratch.
+    pub memory_bytes: u64,
     /// Largest resident memory of the process that ran it.
     pub peak_memory_bytes: Option<u64>,
     /// Layers that run at another level.
@@ -104,6 +106,7 @@ impl Row {
             voided: summary.voided,
             conditions: row.conditions.clone(),
             bytes: row.bytes,
+            memory_bytes: row.resources.variant_bytes(),
             peak_memory_bytes: row.resources.peak_memory_bytes,
             exempt: exempt.collect(),
             measured_at: row.measured_at.clone(),
@@ -130,6 +133,7 @@ pub fn human(rows: &[Row]) -> String {
         ">voided",
         ">x fp32",
         ">size",
+        ">memory",
         "exempt layers",
     ];
     if several_devices {
@@ -151,6 +155,7 @@ pub fn human(rows: &[Row]) -> String {
             row.voided.to_string(),
             baseline.map_or(String::new(), |fp32| format!("{:.2}", fp32.median_us / row.median_us)),
             bytes(row.bytes),
+            bytes(row.memory_bytes),
             exempt(&row.exempt),
         ];
         if several_devices {

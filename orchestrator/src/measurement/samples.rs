@@ -26,12 +26,19 @@ pub struct Block {
 pub struct Resources {
     /// Largest resident memory of the process so far, in bytes.
     pub peak_memory_bytes: Option<u64>,
-    /// Bytes of activations.
+    /// Bytes of activations and scratch.
     pub arena_bytes: u64,
     /// Bytes of packed weights.
     pub weight_bytes: u64,
     /// Micro-kernels in use.
     pub kernels: Vec<String>,
+}
+
+impl Resources {
+    /// What the variant itself holds in memory: packed weights, activations and scratch, in bytes.
+    pub fn variant_bytes(&self) -> u64 {
+        self.weight_bytes + self.arena_bytes
+    }
 }
 
 /// Times of one layer.

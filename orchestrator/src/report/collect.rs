@@ -174,6 +174,7 @@ fn latency_row(row: &TableRow) -> LatencyRow {
         samples: row.summary.samples,
         voided: row.summary.voided,
         bytes: row.bytes,
+        memory_bytes: row.resources.variant_bytes(),
         exempt: exempt.collect(),
     }
 }

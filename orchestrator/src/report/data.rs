@@ -145,6 +145,8 @@ pub struct LatencyRow {
     pub voided: u64,
     /// Size of the variant's file in bytes.
     pub bytes: u64,
+    /// What the variant itself holds in memory, in bytes.
+    pub memory_bytes: u64,
     /// Layers that run at another level.
     pub exempt: Vec<Exempt>,
 }

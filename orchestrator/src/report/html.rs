@@ -154,11 +154,11 @@ fn latency_section(report: &Report) -> Markup {
     let slowest = report.table.iter().map(|row| row.median_us).fold(f64::MIN_POSITIVE, f64::max);
     markup! {
         h2 { "Latency table" }
-        p.soft { "Medians of samples timed on the board, variants of a stage interleaved; the interval is that of the median at 95 %. A 95th percentile needs 59 samples." }
+        p.soft { "Medians of samples timed on the board, variants of a stage interleaved; the interval is that of the median at 95 %. A 95th percentile needs 59 samples. Memory is that of packed weights, activations and scratch." }
         div.scroll { table {
             thead { tr {
                 th.l { "stage" } th.l { "level" } th.l { "recipe" } th { "threads" } th { "median" } th.l {} th { "interval" }
-                th { "p90" } th { "p95" } th { "samples" } th { "voided" } th { "file" } th.l { "layers at another level" }
+                th { "p90" } th { "p95" } th { "samples" } th { "voided" } th { "file" } th { "memory" } th.l { "layers at another level" }
             } }
             tbody { @for (index, row) in report.table.iter().enumerate() {
                 (latency_row(report, index, row, slowest))
@@ -181,7 +181,7 @@ fn latency_row(report: &Report, index: usize, row: &LatencyRow, slowest: f64) ->
             td.l { span.bar style=(format!("width:{width:.0}px")) {} }
             td { @if let Some((low, high)) = row.ci95_us { (interval(low, high, row.median_us)) } @else { "–" } }
             td { (or_dash(row.p90_us)) } td { (or_dash(row.p95_us)) }
-            td { (row.samples) } td { (row.voided) } td { (bytes(row.bytes)) }
+            td { (row.samples) } td { (row.voided) } td { (bytes(row.bytes)) } td { (bytes(row.memory_bytes)) }
             td.l { (exempt(&row.exempt)) }
         }
     }

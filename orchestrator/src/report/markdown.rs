@@ -151,14 +151,14 @@ fn write_table(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "## Latency table\n")?;
     writeln!(
         out,
-        "| stage | level | recipe | threads | median | p90 | p95 | samples | voided | file |"
+        "| stage | level | recipe | threads | median | p90 | p95 | samples | voided | file | memory |"
     )?;
-    writeln!(out, "|---|---|---|--:|--:|--:|--:|--:|--:|--:|")?;
+    writeln!(out, "|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|")?;
     let or_dash = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), duration);
     for row in &report.table {
         writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             row.stage,
             row.level,
             row.recipe,
@@ -168,7 +168,8 @@ fn write_table(report: &Report, out: &mut String) -> std::fmt::Result {
             or_dash(row.p95_us),
             row.samples,
             row.voided,
-            bytes(row.bytes)
+            bytes(row.bytes),
+            bytes(row.memory_bytes)
         )?;
     }
     writeln!(out)

@@ -18,6 +18,7 @@ fn table() -> Vec<LatencyRow> {
         samples: 120,
         voided: 8,
         bytes: 1_200_000,
+        memory_bytes: 1_400_000,
         exempt: vec![Exempt { level: Level::Int8, layers: 2, reason: "stem".to_owned() }],
     };
     [("finder", 5200.0), ("landmarks", 21_000.0), ("gesture", 90.0)]
