@@ -2,38 +2,16 @@
 //! agents of the boards under user-mode emulation.
 //!
 //! `tests/run` builds the programs and names the agents in `QUANTRACK_AGENT_AARCH64` and `QUANTRACK_AGENT_ARMV7`.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "tests fail by panicking, and say what they skip"
-)]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use quantrack_tests::{levels, program};
+use quantrack_tests::{data, emulated_agents, levels, program};
 use serde_json::Value;
 use tempfile::TempDir;
 
 const PIPELINE: &str = include_str!("../orchestrator/pipelines/hand-gesture.toml");
-
-/// The folder with models and images; `None`, said on stderr, where it may be missing.
-fn data() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/hand-gesture");
-    let folder = std::env::var_os("QUANTRACK_DATA").map_or(beside, PathBuf::from);
-    present(folder, "QUANTRACK_DATA")
-}
-
-fn present(path: PathBuf, variable: &str) -> Option<PathBuf> {
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{} is missing", path.display());
-    eprintln!("skipped: {} is missing, set {variable}", path.display());
-    None
-}
 
 /// A pipeline file with less to measure: emulation is slow, and its latencies mean nothing.
 fn quick_pipeline(folder: &Path) -> PathBuf {
@@ -50,18 +28,6 @@ fn quick_pipeline(folder: &Path) -> PathBuf {
     }
     let path = folder.join("quick.toml");
     std::fs::write(&path, text).unwrap();
-    path
-}
-
-/// A script that runs an agent of another architecture as if it were of this one.
-fn emulated(folder: &Path, emulator: &str, agent: &Path) -> PathBuf {
-    let path = folder.join(format!("agent-{emulator}"));
-    let script = format!(
-        "#!/bin/sh\nQUANTRACK_WORKER_EMULATOR=$(command -v {emulator}) exec {emulator} {} \"$@\"\n",
-        agent.display()
-    );
-    std::fs::write(&path, script).unwrap();
-    std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
     path
 }
 
@@ -171,17 +137,14 @@ fn the_whole_path_on_this_machine_and_on_both_emulated_architectures() {
     assert_eq!(again["profile"]["measured"], 0);
     assert_eq!(again["search"]["assignment"], native["search"]["assignment"]);
 
-    for (variable, emulator) in
-        [("QUANTRACK_AGENT_AARCH64", "qemu-aarch64"), ("QUANTRACK_AGENT_ARMV7", "qemu-arm")]
-    {
-        let agent = PathBuf::from(std::env::var_os(variable).unwrap_or_default());
-        let Some(agent) = present(agent, variable) else { continue };
-        let agent = std::path::absolute(agent).unwrap();
-        let result = lab.tune(&emulated(lab.folder.path(), emulator, &agent));
+    for agent in emulated_agents(lab.folder.path()) {
+        let result = lab.tune(&agent);
         let all: usize = levels(PIPELINE).iter().sum();
         assert_eq!(result["profile"]["measured"], all, "another board has rows of its own");
         let target = result["profile"]["device"]["facts"]["target"].as_str().unwrap();
-        assert!(target.starts_with(&emulator[5..8]), "{target} under {emulator}");
+        // As in agent-aarch64 and aarch64-unknown-linux-musl.
+        let name = agent.file_name().unwrap().to_string_lossy();
+        assert!(target.starts_with(&name["agent-".len()..][..3]), "{target} of {name}");
     }
 }
 

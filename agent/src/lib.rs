@@ -5,13 +5,16 @@
 //! * [`worker`] runs models in a process of its own with limits, so that no model can end the agent.
 //! * [`measure`] decides what to sample, when to stop, and which samples do not count.
 //! * [`mod@bench`] times layers and models on this machine, for people.
+//! * [`frames`] reads images and camera frames, on which [`pipeline`] reports what a bundle found and how long it took.
 //! * [`service`] is the gRPC side, and the only place that knows wire types; [`commands`] is the command line.
 
 pub mod bench;
 pub mod blobs;
 pub mod board;
 pub mod commands;
+pub mod frames;
 pub mod lease;
 pub mod measure;
+pub mod pipeline;
 pub mod service;
 pub mod worker;

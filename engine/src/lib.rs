@@ -14,7 +14,9 @@
 //!   checked, in the schema of [`model::tflite`]); every kernel stands in one registry.
 //! * [`oracle`] runs an fp32 graph as its definition reads: everything faster is tested against it.
 //! * [`mod@bench`] lists the layers that benchmarks time.
-//! * [`vision`] is the glue between vision models: letterbox, decoding, crops, landmarks, features.
+//! * [`vision`] is the arithmetic between vision models (letterbox, decoding, crops, landmarks, features), and [`glue`]
+//!   what makes a stage's inputs with it and reads its outputs.
+//! * [`bundle`] is a chosen pipeline in one file, and what runs it.
 //! * Integer results are bit-identical on every ISA; fp32 kernels accumulate with fused multiply-add in one
 //!   defined order, so they agree bit for bit as well.
 //!
@@ -22,6 +24,8 @@
 //! environment, and starts no threads: callers pass a [`Pool`].
 
 pub mod bench;
+pub mod bundle;
+pub mod glue;
 pub mod graph;
 pub mod kernels;
 pub mod level;
@@ -33,6 +37,7 @@ pub mod quantize;
 pub mod variant;
 pub mod vision;
 
+pub use bundle::Bundle;
 pub use level::Level;
 pub use pool::{Pool, RayonPool, Serial};
 pub use variant::Variant;

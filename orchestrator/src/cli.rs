@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    certificate, demo, device, evaluate, model, profile, report, search, table, tune, verify,
+    certificate, demo, device, evaluate, explain, export, model, profile, report, search, table,
+    tune, verify,
 };
 use crate::context::Context;
 use crate::device::Address;
@@ -74,6 +75,10 @@ pub enum Command {
     Certificate(certificate::Command),
     /// Run the chosen assignment on the board: outputs against the host's, latency against the prediction.
     Verify(verify::Args),
+    /// Why this assignment was chosen: what every level would have meant, and what a lower threshold would buy.
+    Explain,
+    /// Write the chosen assignment as one file that `agent run` executes.
+    Export(export::Args),
     /// Write what was measured and chosen as an HTML page and as Markdown.
     Report(report::Args),
     /// All of it: profile, evaluate, search, verify, report. Resumes where it was stopped.
@@ -101,6 +106,8 @@ impl Command {
             Self::Evaluate(args) => evaluate::run(args, context).await,
             Self::Search(args) => search::run(args, context).await,
             Self::Certificate(command) => certificate::run(command, context).await,
+            Self::Explain => explain::run(context).await,
+            Self::Export(args) => export::run(args, context).await,
             Self::Report(args) => report::run(args, context).await,
             Self::Tune(args) => tune::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,

@@ -10,7 +10,7 @@ pub mod device;
 pub mod digest;
 pub mod evaluate;
 pub mod exit;
-pub mod glue;
+pub mod explain;
 pub mod latency_table;
 pub mod measurement;
 pub mod output;

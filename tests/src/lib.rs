@@ -1,6 +1,12 @@
 //! Helpers of the end-to-end tests.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests fail by panicking, and say what they skip"
+)]
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +21,48 @@ pub fn program(name: &str) -> PathBuf {
     let program = test.ancestors().nth(2).unwrap().join(name);
     assert!(program.is_file(), "{} is missing: cargo build first", program.display());
     program
+}
+
+/// The folder with models and images; `None`, said on stderr, where it may be missing.
+///
+/// # Panics
+/// When it is missing where it may not: in CI.
+pub fn data() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/hand-gesture");
+    let folder = std::env::var_os("QUANTRACK_DATA").map_or(beside, PathBuf::from);
+    present(folder, "QUANTRACK_DATA")
+}
+
+fn present(path: PathBuf, variable: &str) -> Option<PathBuf> {
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} is missing", path.display());
+    eprintln!("skipped: {} is missing, set {variable}", path.display());
+    None
+}
+
+/// Scripts in `folder` that run the boards' agents as if they were of this architecture: `agent-aarch64` and `agent-arm`.
+/// Those of which the environment does not name the agent are left out, and said on stderr.
+///
+/// # Panics
+/// When an agent is missing in CI, or a script cannot be written.
+pub fn emulated_agents(folder: &Path) -> Vec<PathBuf> {
+    let boards = [("QUANTRACK_AGENT_AARCH64", "aarch64"), ("QUANTRACK_AGENT_ARMV7", "arm")];
+    let script = |(variable, board): (&str, &str)| {
+        let agent = PathBuf::from(std::env::var_os(variable).unwrap_or_default());
+        let agent = std::path::absolute(present(agent, variable)?).unwrap();
+        let path = folder.join(format!("agent-{board}"));
+        let emulator = format!("qemu-{board}");
+        let script = format!(
+            "#!/bin/sh\nQUANTRACK_WORKER_EMULATOR=$(command -v {emulator}) exec {emulator} {} \"$@\"\n",
+            agent.display()
+        );
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        Some(path)
+    };
+    boards.into_iter().filter_map(script).collect()
 }
 
 /// How many levels the stages of a pipeline file have, stage by stage.
@@ -64,6 +112,11 @@ impl Demo {
     /// The pipeline file.
     pub fn pipeline(&self) -> PathBuf {
         self.folder.path().join("quick.toml")
+    }
+
+    /// The folder that all of it is in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The folder of the store.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use quantrack_engine::kernels::{CpuFeatures, registry};
-use quantrack_engine::{Level, Pool, RayonPool, Serial, bench as engine_bench};
+use quantrack_engine::{Level, Pool, bench as engine_bench};
 
-use super::{Format, kernels};
+use super::{Format, kernels, pool};
 use crate::bench::{Report, Timed, layers, models, report_rows, round, sample, write_tables};
 use crate::board::{BoardFacts, Conditions, Root, isa_name};
 use crate::worker::limits;
@@ -121,14 +121,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn pool(threads: usize) -> anyhow::Result<Box<dyn Pool>> {
-    if threads == 1 {
-        return Ok(Box::new(Serial));
-    }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    Ok(Box::new(RayonPool::new(pool.context("failed to start the threads")?)))
 }
 
 /// Everything that was asked for, warm.

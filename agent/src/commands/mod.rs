@@ -3,13 +3,16 @@
 mod bench;
 mod capabilities;
 mod kernels;
+mod run;
 mod self_test;
 mod serve;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
+use quantrack_engine::{Pool, RayonPool, Serial};
 
 use crate::worker::{EngineLoader, child};
 
@@ -31,6 +34,8 @@ enum Command {
     Capabilities(capabilities::Args),
     /// Time layers and models at every level on this machine, in turns.
     Bench(bench::Args),
+    /// Run a bundle's pipeline on images or a camera's frames.
+    Run(run::Args),
     /// Run models for the agent; started by the agent itself.
     #[command(hide = true)]
     Worker,
@@ -62,12 +67,22 @@ pub fn main() -> ExitCode {
         Command::SelfTest(args) => self_test::run(&args),
         Command::Capabilities(args) => capabilities::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Worker => worker(),
     };
     result.unwrap_or_else(|error| {
         tracing::error!("{error:#}");
         ExitCode::from(4)
     })
+}
+
+/// So many threads to lend to the engine.
+fn pool(threads: usize) -> anyhow::Result<Box<dyn Pool>> {
+    if threads == 1 {
+        return Ok(Box::new(Serial));
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    Ok(Box::new(RayonPool::new(pool.context("failed to start the threads")?)))
 }
 
 fn worker() -> anyhow::Result<ExitCode> {

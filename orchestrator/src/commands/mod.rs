@@ -4,6 +4,8 @@ pub mod certificate;
 pub mod demo;
 pub mod device;
 pub mod evaluate;
+pub mod explain;
+pub mod export;
 pub mod model;
 pub mod profile;
 pub mod report;

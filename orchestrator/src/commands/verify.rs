@@ -100,8 +100,8 @@ pub async fn measure(
     Ok(record)
 }
 
-/// The newest search of this pipeline for this board; it must have found an assignment.
-async fn chosen(
+/// The newest search of this pipeline for this board.
+pub(super) async fn newest(
     store: &Store,
     pipeline: &Pipeline,
     fingerprint: &str,
@@ -109,10 +109,19 @@ async fn chosen(
     let newest = store
         .newest_artifact::<SearchRecord>(ArtifactKind::Search, &pipeline.name, Some(fingerprint))
         .await?;
-    let search = newest.map(|artifact| artifact.body).ok_or_else(|| {
+    newest.map(|artifact| artifact.body).ok_or_else(|| {
         Failure::usage(anyhow::anyhow!("nothing was searched for {} on this board", pipeline.name))
             .next("run `orchestrator search` with the same --pipeline and --device")
-    })?;
+    })
+}
+
+/// The newest search of this pipeline for this board; it must have found an assignment.
+pub(super) async fn chosen(
+    store: &Store,
+    pipeline: &Pipeline,
+    fingerprint: &str,
+) -> Result<SearchRecord, Failure> {
+    let search = newest(store, pipeline, fingerprint).await?;
     if search.stages.len() == pipeline.stages.len() {
         return Ok(search);
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::digest::hex_digest;
-use crate::glue::Finding;
+use quantrack_engine::glue::Finding;
 
 /// An image and the variants of the first stages, up to the one whose finding is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -93,7 +93,7 @@ impl PrefixCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::glue::Class;
+    use quantrack_engine::glue::Class;
 
     fn found(label: &str) -> Found {
         let class = Class { label: label.to_owned(), scores: vec![0.0; 8] };

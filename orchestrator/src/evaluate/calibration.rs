@@ -8,9 +8,9 @@ use super::chain::{Chain, Given, Picture};
 use super::{EvaluateError, PrefixCache};
 use crate::dataset::Dataset;
 use crate::exit::Failure;
-use crate::glue::Inputs;
 use crate::spec::Pipeline;
 use crate::variants::CalibrationSource;
+use quantrack_engine::glue::Inputs;
 
 /// Memory for what stages found, in bytes.
 const CACHE_BYTES: usize = 64 << 20;

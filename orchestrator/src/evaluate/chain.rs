@@ -10,9 +10,9 @@ use quantrack_engine::vision::RgbImage;
 
 use super::{EvaluateError, LoadedVariant, PrefixCache, PrefixKey};
 use crate::dataset::{DatasetError, Sample};
-use crate::glue::{self, Finding, Glue, GlueError, Inputs, Outputs, Ports, Scene};
 use crate::spec::Pipeline;
 use crate::variants::ModelFile;
+use quantrack_engine::glue::{self, Finding, Glue, GlueError, Inputs, Outputs, Ports, Scene};
 
 /// A stage with its glue.
 #[derive(Debug)]

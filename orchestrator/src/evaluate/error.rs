@@ -6,9 +6,9 @@ use quantrack_engine::variant::VariantError;
 
 use crate::dataset::DatasetError;
 use crate::exit::Failure;
-use crate::glue::GlueError;
 use crate::store::StoreError;
 use crate::variants::ModelError;
+use quantrack_engine::glue::GlueError;
 
 /// Why accuracy could not be measured.
 #[derive(Debug, thiserror::Error)]

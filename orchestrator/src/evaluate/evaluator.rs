@@ -10,8 +10,8 @@ use super::chain::{Chain, Given, Picture};
 use super::{EndToEnd, EvaluateError, Journal, LoadedVariant, PrefixCache, SampleResult, Score};
 use crate::dataset::Dataset;
 use crate::digest::hex_digest;
-use crate::glue::{Finding, compare};
 use crate::spec::Pipeline;
+use quantrack_engine::glue::{Finding, compare};
 
 /// Memory for what stages found, in bytes.
 const CACHE_BYTES: usize = 256 << 20;

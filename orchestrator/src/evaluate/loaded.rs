@@ -7,7 +7,7 @@ use quantrack_engine::plan::{Plan, RunError, Session};
 use quantrack_engine::{Serial, Variant};
 
 use super::EvaluateError;
-use crate::glue::{Inputs, Outputs};
+use quantrack_engine::glue::{Inputs, Outputs};
 
 /// A variant planned for this machine, with a session for each thread that has run it.
 #[derive(Debug)]

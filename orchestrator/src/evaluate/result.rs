@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::interval::{interval, wilson};
-use crate::glue::{Part, Quantity};
 use crate::search::Accuracy;
+use quantrack_engine::glue::{Part, Quantity};
 
 /// What an evaluation says about one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

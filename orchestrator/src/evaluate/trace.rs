@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::chain::{Given, Picture};
 use super::{EvaluateError, Evaluator, LoadedVariant};
-use crate::glue::{Finding, Inputs, Outputs};
+use quantrack_engine::glue::{Finding, Inputs, Outputs};
 
 /// The inferences of one stage for one image.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -30,17 +30,26 @@ pub fn parse(file: &str, text: &str) -> Result<Pipeline, SpecError> {
 /// # Errors
 /// See [`SpecError`].
 pub fn load(name: &str) -> Result<Pipeline, SpecError> {
-    if let Some((name, text)) = BUILTIN.iter().find(|(builtin, _)| *builtin == name) {
-        return parse(&format!("{name}.toml (built in)"), text);
+    let built_in = BUILTIN.iter().any(|(builtin, _)| *builtin == name);
+    let shown = if built_in { format!("{name}.toml (built in)") } else { name.to_owned() };
+    parse(&shown, &text(name)?)
+}
+
+/// The text of the pipeline called `name`, as [`load`] reads it.
+///
+/// # Errors
+/// When there is none, or its file cannot be read.
+pub fn text(name: &str) -> Result<String, SpecError> {
+    if let Some((_, text)) = BUILTIN.iter().find(|(builtin, _)| *builtin == name) {
+        return Ok((*text).to_owned());
     }
-    match std::fs::read_to_string(name) {
-        Ok(text) => parse(name, &text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(SpecError::NotFound {
+    std::fs::read_to_string(name).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => SpecError::NotFound {
             name: name.to_owned(),
             builtin: BUILTIN.iter().map(|(name, _)| *name).collect(),
-        }),
-        Err(source) => Err(SpecError::Read { path: Path::new(name).to_owned(), source }),
-    }
+        },
+        _ => SpecError::Read { path: Path::new(name).to_owned(), source },
+    })
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ pub use finding::{Class, Finding, Hand, Regions};
 pub use ports::{Port, Ports};
 pub use registry::{GLUE_IDS, bind};
 
-use quantrack_engine::Tensor;
-use quantrack_engine::vision::RgbImage;
+use crate::Tensor;
+use crate::vision::RgbImage;
 
 /// What a stage sees.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! MediaPipe's hand landmarks.
 
-use quantrack_engine::vision::{self, Point, RotatedSquare, metrics};
+use crate::vision::{self, Point, RotatedSquare, metrics};
 
 use super::ports::Ports;
 use super::{Finding, Glue, GlueError, Hand, Inputs, Outputs, Scene};

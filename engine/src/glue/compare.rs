@@ -1,8 +1,8 @@
 //! How far what a variant finds is from what fp32 finds of the same inputs, in the terms of its field: no labels are
 //! needed.
 
-use quantrack_engine::Tensor;
-use quantrack_engine::vision::{BoundingBox, metrics};
+use crate::Tensor;
+use crate::vision::{BoundingBox, metrics};
 use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, Hand, Regions};
@@ -129,7 +129,7 @@ fn noise<'a>(pairs: impl Iterator<Item = (&'a f32, &'a f32)>) -> Part {
 
 #[cfg(test)]
 mod tests {
-    use quantrack_engine::vision::RotatedSquare;
+    use crate::vision::RotatedSquare;
 
     use super::super::Class;
     use super::*;

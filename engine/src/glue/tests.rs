@@ -1,7 +1,7 @@
 //! Glue on made-up models and findings.
 
-use quantrack_engine::Tensor;
-use quantrack_engine::vision::{BoundingBox, RgbImage, RotatedSquare};
+use crate::Tensor;
+use crate::vision::{BoundingBox, RgbImage, RotatedSquare};
 
 use super::tensor::{cosine, mean_cosine};
 use super::*;

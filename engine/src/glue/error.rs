@@ -1,6 +1,6 @@
 //! Glue that does not fit.
 
-use quantrack_engine::vision::VisionError;
+use crate::vision::VisionError;
 
 /// Why a stage's glue cannot do its work.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Stages whose tensors go straight into the next stage.
 
-use quantrack_engine::Tensor;
-use quantrack_engine::vision;
+use crate::Tensor;
+use crate::vision;
 
 use super::ports::{Ports, tensor};
 use super::{Finding, Glue, GlueError, Inputs, Outputs, Scene};

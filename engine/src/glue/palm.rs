@@ -1,6 +1,6 @@
 //! MediaPipe's palm detector.
 
-use quantrack_engine::vision::{self, SsdDecoder};
+use crate::vision::{self, SsdDecoder};
 
 use super::compare::SAME_BOX;
 use super::ports::Ports;

@@ -1,7 +1,7 @@
 //! The inputs and outputs of a model, and finding one among them.
 
-use quantrack_engine::Tensor;
-use quantrack_engine::plan::{self, Plan};
+use crate::Tensor;
+use crate::plan::{self, Plan};
 
 use super::{GlueError, Outputs};
 

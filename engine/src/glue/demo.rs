@@ -1,6 +1,6 @@
 //! The demo's own pipeline; the numbers are those of `demo/README.md`.
 
-use quantrack_engine::vision::{self, BoundingBox, Point};
+use crate::vision::{self, BoundingBox, Point};
 
 use super::gesture::{Classifier, same_class};
 use super::hand::landmarks_agree;

@@ -1,6 +1,6 @@
 //! From a hand to the name of its gesture.
 
-use quantrack_engine::vision::{self, HAND_LANDMARKS, metrics};
+use crate::vision::{self, HAND_LANDMARKS, metrics};
 
 use super::ports::{Ports, tensor};
 use super::tensor::mean_cosine;

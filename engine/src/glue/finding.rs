@@ -1,7 +1,7 @@
 //! What stages find.
 
-use quantrack_engine::Tensor;
-use quantrack_engine::vision::{self, BoundingBox, Point, RotatedSquare};
+use crate::Tensor;
+use crate::vision::{self, BoundingBox, Point, RotatedSquare};
 
 use super::GlueError;
 
