@@ -19,7 +19,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use quantrack_engine::bench::{Family, cases};
-use quantrack_engine::kernels::CpuFeatures;
+use quantrack_engine::kernels::{CpuFeatures, Isa};
 use quantrack_engine::plan::{Plan, Session, StepEdge};
 use quantrack_engine::quantize::{Calibrator, default_recipe, quantize};
 use quantrack_engine::{Level, Serial, Tensor, model};
@@ -56,7 +56,7 @@ fn features() -> CpuFeatures {
     let features = if cfg!(target_arch = "arm") {
         CpuFeatures::from_armv7_hwcap(NEON_AND_VFPV4)
     } else {
-        CpuFeatures::detect()
+        CpuFeatures::detect().up_to(Isa::Neon)
     };
     let kernels = std::env::var("KERNELS").unwrap_or_default();
     features.preferring(kernels.split(',').map(str::to_owned))

@@ -2,13 +2,20 @@
 
 use quantrack_engine::kernels::{CpuFeatures, Isa};
 
-/// What the CPU of this process can do. On 32-bit ARM the kernel says so in the auxiliary vector.
+use super::cpu::parse_cpuinfo;
+
+/// What the CPU of this process can do. On 32-bit ARM the kernel says so in the auxiliary vector, and only `/proc/cpuinfo` says
+/// which cores there are.
 pub fn detect() -> CpuFeatures {
     if cfg!(target_arch = "arm") {
         let hwcap = std::fs::read("/proc/self/auxv").ok().and_then(|bytes| hwcap(&bytes));
         return CpuFeatures::from_armv7_hwcap(hwcap.unwrap_or(0));
     }
-    CpuFeatures::detect()
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    match parse_cpuinfo(&cpuinfo).out_of_order {
+        true => CpuFeatures::detect().with_out_of_order_cores(),
+        false => CpuFeatures::detect(),
+    }
 }
 
 /// AT_HWCAP of a 32-bit auxiliary vector: pairs of words in native order, ended by AT_NULL.
@@ -28,6 +35,8 @@ pub fn isa_name(isa: Isa) -> &'static str {
         Isa::Avx2 => "avx2",
         Isa::Avx512 => "avx512",
         Isa::Neon => "neon",
+        Isa::NeonOoo => "neon-ooo",
+        Isa::NeonDotprod => "neon-dotprod",
         Isa::NeonV7 => "neon-v7",
     }
 }

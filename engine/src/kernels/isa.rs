@@ -12,8 +12,13 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL, DQ, VNNI and VPOPCNTDQ (Ice Lake and later).
     Avx512,
-    /// 64-bit ARM.
+    /// 64-bit ARM. Its kernels are scheduled for in-order cores (Cortex-A53).
     Neon,
+    /// 64-bit ARM, kernels for cores that reorder instructions (Cortex-A72). No other instructions: which kernels are faster is
+    /// a matter of the core, so it is not detected but said ([`CpuFeatures::with_out_of_order_cores`]).
+    NeonOoo,
+    /// 64-bit ARM with SDOT (ARMv8.2; Cortex-A55, A76 and later).
+    NeonDotprod,
     /// 32-bit ARM with NEON and VFPv4 (fused multiply-add).
     NeonV7,
 }
@@ -42,16 +47,31 @@ impl CpuFeatures {
         #[cfg(target_arch = "x86_64")]
         isas.extend(detect_x86());
         #[cfg(target_arch = "aarch64")]
-        isas.push(Isa::Neon);
+        {
+            isas.push(Isa::Neon);
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                isas.push(Isa::NeonDotprod);
+            }
+        }
         Self::of(isas)
     }
 
-    /// As [`CpuFeatures::detect`], but of 32-bit ARM, which cannot be asked, NEON and VFPv4 are taken for granted: for tests, as
-    /// all boards that matter have them.
+    /// Kernels for out-of-order cores as well, on 64-bit ARM: for callers that know that no core of the CPU is an in-order one.
+    #[must_use]
+    pub fn with_out_of_order_cores(mut self) -> Self {
+        if self.has(Isa::Neon) && !self.has(Isa::NeonOoo) {
+            self.isas.push(Isa::NeonOoo);
+            self.isas.sort_unstable();
+        }
+        self
+    }
+
+    /// As [`CpuFeatures::detect`], but what cannot be asked is taken for granted, for tests: NEON and VFPv4 of 32-bit ARM, as all
+    /// boards that matter have them, and that cores of 64-bit ARM are out of order, whose kernels run on any.
     pub fn detect_assuming_neon() -> Self {
         match cfg!(target_arch = "arm") {
             true => Self::from_armv7_hwcap(u64::MAX),
-            false => Self::detect(),
+            false => Self::detect().with_out_of_order_cores(),
         }
     }
 

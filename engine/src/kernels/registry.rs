@@ -189,7 +189,7 @@ mod tests {
         let kernel = select(f32_gemm(), &features, work(96, 64));
         let asked = features.clone().preferring([String::from("f32_gemm_4x8_portable")]);
         assert_eq!(select(f32_gemm(), &asked, work(96, 64)).isa, Isa::Portable);
-        assert_eq!(Some(&kernel.isa), all.iter().max());
+        assert_eq!(Some(kernel.isa), f32_gemm().iter().map(|kernel| kernel.isa).max());
         if kernel.isa == Isa::Avx512 {
             assert_eq!(kernel.tile.nr, 32);
             assert_eq!(select(f32_gemm(), &features, work(96, 16)).tile.nr, 16);
@@ -197,5 +197,28 @@ mod tests {
             assert_eq!(select(f32_gemm(), &features, work(28 * 28, 128)).tile.nr, 32);
             assert_eq!(select(f32_gemm(), &features, work(28 * 28, 48)).tile.nr, 16);
         }
+    }
+
+    #[test]
+    #[cfg(target_arch = "aarch64")]
+    fn families_without_kernels_for_the_best_instruction_set_take_the_next() {
+        let work = |rows| Work { rows, columns: 64, taps: 1, depth: 64 };
+        let cpu = |isas: &[Isa]| CpuFeatures::imagined([&[Isa::Portable, Isa::Neon], isas].concat());
+        let kernels = |cpu: &CpuFeatures, rows| {
+            [
+                select(f32_gemm(), cpu, work(rows)).name,
+                select(i8_gemm(), cpu, work(rows)).name,
+                select_four_bits(cpu, work(rows)).0.name,
+            ]
+        };
+        let a55 = cpu(&[Isa::NeonDotprod]);
+        let a72 = cpu(&[Isa::NeonOoo]);
+        let a76 = cpu(&[Isa::NeonOoo, Isa::NeonDotprod]);
+        let dot = "i8_gemm_8x8c4_neon_dotprod";
+        assert_eq!(kernels(&a55, 100), ["f32_gemm_10x8_neon", dot, dot]);
+        assert_eq!(kernels(&a76, 100), ["f32_gemm_8x8_neon_ooo", dot, dot]);
+        assert_eq!(kernels(&a76, 1), ["f32_gemm_1x32_neon_ooo", dot, "i4_gemm_4x8c8_neon_dotprod"]);
+        let multiply = "i8_gemm_4x4c16_neon_ooo";
+        assert_eq!(kernels(&a72, 100), ["f32_gemm_8x8_neon_ooo", multiply, multiply]);
     }
 }

@@ -7,6 +7,8 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "aarch64")]
+mod neon_ooo;
+#[cfg(target_arch = "aarch64")]
 mod neon_row;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
@@ -29,6 +31,10 @@ pub(super) static KERNELS: &[&F32Gemm] = &[
     &neon::GEMM_10X8,
     #[cfg(target_arch = "aarch64")]
     &neon_row::GEMM_1X16,
+    #[cfg(target_arch = "aarch64")]
+    &neon_ooo::GEMM_8X8,
+    #[cfg(target_arch = "aarch64")]
+    &neon_ooo::GEMM_1X32,
     #[cfg(target_arch = "arm")]
     &neon_v7::GEMM_5X8,
 ];

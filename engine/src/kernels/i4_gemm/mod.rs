@@ -8,6 +8,8 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "aarch64")]
+mod neon_dot;
+#[cfg(target_arch = "aarch64")]
 mod neon_row;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
@@ -28,4 +30,6 @@ pub(super) static KERNELS: &[&I8Gemm] = &[
     &neon_v7::GEMM_4X8,
     #[cfg(target_arch = "aarch64")]
     &neon_row::GEMM_1X8,
+    #[cfg(target_arch = "aarch64")]
+    &neon_dot::GEMM_4X8,
 ];

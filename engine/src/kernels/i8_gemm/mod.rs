@@ -5,7 +5,11 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "aarch64")]
+pub(super) mod neon_dot;
+#[cfg(target_arch = "aarch64")]
 mod neon_lane;
+#[cfg(target_arch = "aarch64")]
+mod neon_ooo;
 #[cfg(target_arch = "aarch64")]
 mod neon_row;
 #[cfg(target_arch = "arm")]
@@ -29,6 +33,10 @@ pub(super) static KERNELS: &[&I8Gemm] = &[
     &neon_lane::GEMM_8X8,
     #[cfg(target_arch = "aarch64")]
     &neon_row::GEMM_1X8,
+    #[cfg(target_arch = "aarch64")]
+    &neon_ooo::GEMM_4X4,
+    #[cfg(target_arch = "aarch64")]
+    &neon_dot::GEMM_8X8,
     #[cfg(target_arch = "arm")]
     &neon_v7::GEMM_4X8,
     #[cfg(target_arch = "arm")]
