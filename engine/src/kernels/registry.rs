@@ -203,7 +203,8 @@ mod tests {
     #[cfg(target_arch = "aarch64")]
     fn families_without_kernels_for_the_best_instruction_set_take_the_next() {
         let work = |rows| Work { rows, columns: 64, taps: 1, depth: 64 };
-        let cpu = |isas: &[Isa]| CpuFeatures::imagined([&[Isa::Portable, Isa::Neon], isas].concat());
+        let cpu =
+            |isas: &[Isa]| CpuFeatures::imagined([&[Isa::Portable, Isa::Neon], isas].concat());
         let kernels = |cpu: &CpuFeatures, rows| {
             [
                 select(f32_gemm(), cpu, work(rows)).name,

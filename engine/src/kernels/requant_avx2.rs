@@ -2,15 +2,15 @@
 
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_max_epi8, _mm_min_epi8, _mm_packs_epi16, _mm_set1_epi8,
-    _mm_shuffle_epi32, _mm_storel_epi64, _mm_storeu_si128, _mm256_add_epi32, _mm256_add_epi64,
-    _mm256_adds_epi16, _mm256_and_si256, _mm256_andnot_si256, _mm256_blend_epi32,
+    _mm_setzero_si128, _mm_shuffle_epi32, _mm_storel_epi64, _mm_storeu_si128, _mm256_add_epi32,
+    _mm256_add_epi64, _mm256_adds_epi16, _mm256_and_si256, _mm256_andnot_si256, _mm256_blend_epi32,
     _mm256_blendv_epi8, _mm256_blendv_pd, _mm256_blendv_ps, _mm256_castpd_si256,
     _mm256_castps_si256, _mm256_castsi256_pd, _mm256_castsi256_ps, _mm256_castsi256_si128,
     _mm256_cmpeq_epi32, _mm256_cmpeq_epi64, _mm256_extracti128_si256, _mm256_loadu_si256,
     _mm256_mul_epi32, _mm256_packs_epi32, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x,
-    _mm256_setzero_si256, _mm256_slli_epi64, _mm256_sllv_epi32, _mm256_sllv_epi64,
-    _mm256_srai_epi32, _mm256_srav_epi32, _mm256_srli_epi64, _mm256_srlv_epi32, _mm256_srlv_epi64,
-    _mm256_sub_epi32, _mm256_xor_si256,
+    _mm256_setzero_si256, _mm256_shuffle_epi32, _mm256_slli_epi64, _mm256_sllv_epi32,
+    _mm256_sllv_epi64, _mm256_srai_epi32, _mm256_srav_epi32, _mm256_srli_epi64, _mm256_srlv_epi32,
+    _mm256_srlv_epi64, _mm256_sub_epi32, _mm256_xor_si256,
 };
 
 use super::micro::Requant;
@@ -26,27 +26,119 @@ pub(crate) unsafe fn scale<const N: usize>(
     column: usize,
     mut acc: [__m256i; N],
 ) -> [__m256i; N] {
+    if is_plain(requant) {
+        // SAFETY: the caller vouches for the arrays.
+        let factors = unsafe { Factors::load(requant.multiplier, requant.right, column) };
+        for acc in &mut acc {
+            *acc = factors.apply(*acc);
+        }
+        return acc;
+    }
+    let mut scaled = [_mm256_setzero_si256(); N];
+    for (scaled, &acc) in scaled.iter_mut().zip(&acc) {
+        *scaled = acc;
+    }
+    // SAFETY: as above.
+    unsafe { scale_uncommon(requant, column, &mut scaled) };
+    scaled
+}
+
+/// Whether there are neither left shifts nor PReLU, as in most layers.
+#[inline]
+fn is_plain(requant: &Requant) -> bool {
+    requant.only_right && requant.negative_multiplier.is_null()
+}
+
+/// [`scale`] where there are left shifts or PReLU. By itself, so that the rest is short enough to be inlined and keeps
+/// accumulators in registers.
+///
+/// # Safety
+/// As [`scale`].
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+unsafe fn scale_uncommon(requant: &Requant, column: usize, all: &mut [__m256i]) {
     // SAFETY: the caller vouches for the arrays; the negative set is read only when it is there.
     unsafe {
         if !requant.only_right {
-            for acc in &mut acc {
+            for acc in all {
                 *acc = scale_any(requant, column, *acc);
             }
-            return acc;
+            return;
         }
         let positive = Factors::load(requant.multiplier, requant.right, column);
-        if requant.negative_multiplier.is_null() {
-            for acc in &mut acc {
-                *acc = positive.apply(*acc);
-            }
-            return acc;
-        }
         let negative = Factors::load(requant.negative_multiplier, requant.negative_right, column);
-        for acc in &mut acc {
+        for acc in all {
             *acc = Factors::by_sign(&positive, &negative, *acc).apply(*acc);
         }
     }
-    acc
+}
+
+/// The output stage of sixteen columns, made once for many rows.
+pub(crate) struct Stage16<'a> {
+    requant: &'a Requant,
+    /// Of eight columns each, where there are neither left shifts nor PReLU.
+    factors: Option<[Factors; 2]>,
+}
+
+impl<'a> Stage16<'a> {
+    /// # Safety
+    /// The arrays of `requant` have sixteen elements.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(crate) unsafe fn new(requant: &'a Requant) -> Self {
+        let (multiplier, right) = (requant.multiplier, requant.right);
+        // SAFETY: the caller vouches for the arrays.
+        let factors = is_plain(requant).then(|| unsafe {
+            [Factors::load(multiplier, right, 0), Factors::load(multiplier, right, 8)]
+        });
+        Self { requant, factors }
+    }
+
+    /// Rows of accumulators, of columns 0 to 7 and 8 to 15, become the first `count` (up to 16) results at `c`, `stride` apart.
+    ///
+    /// # Safety
+    /// `c` is writable for them; the arrays are still there.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(crate) unsafe fn store<const R: usize>(
+        &self,
+        acc: [[__m256i; 2]; R],
+        c: *mut i8,
+        stride: usize,
+        count: usize,
+    ) {
+        let mut results = [_mm_setzero_si128(); R];
+        match &self.factors {
+            Some([low, high]) => {
+                for r in 0..R {
+                    let scaled = [low.apply(acc[r][0]), high.apply(acc[r][1])];
+                    results[r] = narrow(self.requant, scaled);
+                }
+            }
+            // SAFETY: the arrays are there.
+            None => unsafe { self.uncommon(&acc, &mut results) },
+        }
+        for r in 0..R {
+            // SAFETY: the caller vouches for the row.
+            unsafe { store(results[r], c.add(r * stride), count) };
+        }
+    }
+
+    /// Results by any factors.
+    ///
+    /// # Safety
+    /// The arrays of the stage are still there.
+    #[inline(never)]
+    #[target_feature(enable = "avx2")]
+    unsafe fn uncommon(&self, acc: &[[__m256i; 2]], results: &mut [__m128i]) {
+        for (acc, results) in acc.iter().zip(results) {
+            // SAFETY: the caller vouches for the arrays.
+            let [low] = unsafe { scale(self.requant, 0, [acc[0]]) };
+            // SAFETY: likewise.
+            let [high] = unsafe { scale(self.requant, 8, [acc[1]]) };
+            *results = narrow(self.requant, [low, high]);
+        }
+    }
 }
 
 /// Stores the first `count` (up to 16) bytes of `x`.
@@ -63,10 +155,24 @@ pub(crate) unsafe fn store(x: __m128i, c: *mut i8, count: usize) {
         } else if count == 8 {
             _mm_storel_epi64(c.cast(), x);
         } else {
-            let mut tail = [0_i8; 16];
-            _mm_storeu_si128(tail.as_mut_ptr().cast(), x);
-            std::ptr::copy_nonoverlapping(tail.as_ptr(), c, count);
+            store_some(x, c, count);
         }
+    }
+}
+
+/// As [`store`], for any `count`.
+///
+/// # Safety
+/// `c` is writable for so many bytes.
+#[cold]
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+unsafe fn store_some(x: __m128i, c: *mut i8, count: usize) {
+    let mut tail = [0_i8; 16];
+    // SAFETY: as above.
+    unsafe {
+        _mm_storeu_si128(tail.as_mut_ptr().cast(), x);
+        std::ptr::copy_nonoverlapping(tail.as_ptr(), c, count);
     }
 }
 
@@ -140,7 +246,9 @@ impl Factors {
         let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(x), self.multiplier[1]);
         let odd = _mm256_srlv_epi64(_mm256_add_epi64(odd, self.round[1]), self.shift[1]);
         let even = _mm256_srlv_epi64(even, self.shift[0]);
-        let both = _mm256_blend_epi32::<0b1010_1010>(even, _mm256_slli_epi64::<32>(odd));
+        // Not a shift by 32, which the compiler would make one with the shift before and a comparison.
+        let odd = _mm256_shuffle_epi32::<0b10_10_00_00>(odd);
+        let both = _mm256_blend_epi32::<0b1010_1010>(even, odd);
         _mm256_sub_epi32(both, self.excess)
     }
 }

@@ -28,7 +28,7 @@ impl Vectorizer {
     /// Runs a loop.
     pub(super) fn run(self, body: impl Loop) {
         #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2")]
+        #[target_feature(enable = "avx2,fma")]
         fn avx2(body: impl Loop) {
             body.run();
         }
@@ -62,7 +62,7 @@ impl Vectorizer {
     /// Does `work` with the CPU's vectors.
     pub(super) fn lanewise<T: Lanewise>(self, work: T) {
         #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2")]
+        #[target_feature(enable = "avx2,fma")]
         fn avx2<T: Lanewise>(work: T) {
             // SAFETY: the CPU has AVX2 where this is called.
             unsafe { work.run::<std::arch::x86_64::__m256>() }

@@ -9,7 +9,7 @@ use crate::kernels::isa::Isa;
 use crate::kernels::micro::{Block, F32Gemm, F32GemmArgs, MicroKernel, Tile};
 
 /// Six rows by sixteen columns: 12 accumulators, 2 registers of weights, one broadcast. A step is 12 multiply-adds, 6 cycles,
-/// with 8 loads beside them. A last tile of fewer rows has a loop of its own.
+/// with 8 loads beside them. A last tile of fewer rows has a loop of its own, and so has a last panel of eight columns or fewer.
 pub(crate) static GEMM_6X16: F32Gemm = MicroKernel {
     name: "f32_gemm_6x16_avx2",
     isa: Isa::Avx2,
@@ -37,14 +37,26 @@ unsafe fn gemm_6x16(args: &F32GemmArgs) {
         // SAFETY: the caller vouches for `args`, so for each tile of it.
         unsafe {
             let tile = args.tile(index, 6);
-            match tile.rows {
-                1 => rows::<1, 6, 2>(&tile),
-                2 => rows::<2, 6, 2>(&tile),
-                3 => rows::<3, 6, 2>(&tile),
-                4 => rows::<4, 6, 2>(&tile),
-                5 => rows::<5, 6, 2>(&tile),
-                _ => rows::<6, 6, 2>(&tile),
-            }
+            if tile.cols > LANES { tile_6x16::<2>(&tile) } else { tile_6x16::<1>(&tile) }
+        }
+    }
+}
+
+/// The first `V` vectors of columns of a tile.
+///
+/// # Safety
+/// As [`MicroKernel::run`], for a tile of so many columns.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn tile_6x16<const V: usize>(tile: &F32GemmArgs) {
+    // SAFETY: the caller vouches for the tile.
+    unsafe {
+        match tile.rows {
+            1 => rows::<1, V, 6, 16>(tile),
+            2 => rows::<2, V, 6, 16>(tile),
+            3 => rows::<3, V, 6, 16>(tile),
+            4 => rows::<4, V, 6, 16>(tile),
+            5 => rows::<5, V, 6, 16>(tile),
+            _ => rows::<6, V, 6, 16>(tile),
         }
     }
 }
@@ -55,21 +67,23 @@ unsafe fn gemm_6x16(args: &F32GemmArgs) {
 unsafe fn gemm_1x64(args: &F32GemmArgs) {
     for index in 0..args.rows {
         // SAFETY: the caller vouches for `args`, so for each row of it.
-        unsafe { rows::<1, 1, 8>(&args.tile(index, 1)) };
+        unsafe { rows::<1, 8, 1, 64>(&args.tile(index, 1)) };
     }
 }
 
-/// `R` rows of a tile of `MR`, by `V` vectors of columns.
+/// `R` rows of a tile of `MR`, by the first `V` vectors of its `NR` columns.
 ///
 /// # Safety
-/// As [`MicroKernel::run`], for a tile of `R` rows.
+/// As [`MicroKernel::run`], for a tile of `R` rows and no more columns than those.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn rows<const R: usize, const MR: usize, const V: usize>(args: &F32GemmArgs) {
+unsafe fn rows<const R: usize, const V: usize, const MR: usize, const NR: usize>(
+    args: &F32GemmArgs,
+) {
     // SAFETY: the caller vouches for `args`: `a` has taps * MR pointers to `channels` elements, `w` a whole panel, `c` R rows
     // of `cols` elements.
     unsafe {
         let mut acc = [vectors::<V>(args.w); R];
-        let mut w = args.w.add(LANES * V);
+        let mut w = args.w.add(NR);
         for tap in 0..args.taps {
             let rows = *args.a.add(tap * MR).cast::<[*const f32; R]>();
             for k in 0..args.channels {
@@ -80,7 +94,7 @@ unsafe fn rows<const R: usize, const MR: usize, const V: usize>(args: &F32GemmAr
                         acc[r][v] = _mm256_fmadd_ps(a, weights[v], acc[r][v]);
                     }
                 }
-                w = w.add(LANES * V);
+                w = w.add(NR);
             }
         }
         for (r, &acc) in acc.iter().enumerate() {

@@ -2,19 +2,20 @@
 
 use std::arch::x86_64::{
     __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_cvtepi8_epi16, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_set1_epi32, _mm256_store_si256,
+    _mm256_madd_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_store_si256,
 };
 
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{Block, I8Gemm, I8GemmArgs, MicroKernel, Tile};
-use crate::kernels::requant_avx2::{narrow, scale, store};
+use crate::kernels::requant_avx2::Stage16;
 
 /// Six rows by sixteen columns, two channels at a time: VPMADDWD multiplies pairs of operands widened to 16 bits, 16 products
 /// exactly. VPMADDUBSW has 32, but would saturate; made exact by signs, its sums of two still need a VPMADDWD to be widened,
 /// on the same two ports.
 ///
 /// A step is 12 multiplications (6 cycles on two ports) and 12 additions. Rows are widened in memory first, so that a pair
-/// goes to every lane by a load alone. A last tile of fewer rows has a loop of its own.
+/// goes to every lane by a load alone. A last tile of fewer rows has a loop of its own, and so has a last panel of eight columns
+/// or fewer.
 pub(crate) static GEMM_6X16: I8Gemm = MicroKernel {
     name: "i8_gemm_6x16c2_avx2",
     isa: Isa::Avx2,
@@ -24,6 +25,8 @@ pub(crate) static GEMM_6X16: I8Gemm = MicroKernel {
 
 const MR: usize = 6;
 const NR: usize = 16;
+/// Columns of a vector of sums.
+const LANES: usize = 8;
 /// Channels of a row that are widened at a time.
 const CHUNK: usize = 256;
 
@@ -35,37 +38,56 @@ struct Wide<const R: usize>([[i16; CHUNK]; R]);
 /// As [`MicroKernel::run`].
 #[target_feature(enable = "avx2")]
 unsafe fn gemm_6x16(args: &I8GemmArgs) {
-    for index in 0..args.rows.div_ceil(MR) {
-        // SAFETY: the caller vouches for `args`, so for each tile of it.
-        unsafe {
+    // SAFETY: the caller vouches for `args`, so for each tile of it.
+    unsafe {
+        let stage = Stage16::new(&args.requant);
+        for index in 0..args.rows.div_ceil(MR) {
             let tile = args.tile(index, MR);
-            match tile.rows {
-                1 => rows::<1>(&tile),
-                2 => rows::<2>(&tile),
-                3 => rows::<3>(&tile),
-                4 => rows::<4>(&tile),
-                5 => rows::<5>(&tile),
-                _ => rows::<6>(&tile),
+            match tile.cols > LANES {
+                true => tile_6x16::<2>(&tile, &stage),
+                false => tile_6x16::<1>(&tile, &stage),
             }
         }
     }
 }
 
-/// `R` rows of a tile.
+/// The first `V` vectors of columns of a tile.
 ///
 /// # Safety
-/// As [`MicroKernel::run`], for a tile of `R` rows.
+/// As [`MicroKernel::run`], for a tile of so many columns; `stage` is that of `tile`.
 #[target_feature(enable = "avx2")]
-unsafe fn rows<const R: usize>(args: &I8GemmArgs) {
+unsafe fn tile_6x16<const V: usize>(tile: &I8GemmArgs, stage: &Stage16) {
+    // SAFETY: the caller vouches for the tile.
+    unsafe {
+        match tile.rows {
+            1 => rows::<1, V>(tile, stage),
+            2 => rows::<2, V>(tile, stage),
+            3 => rows::<3, V>(tile, stage),
+            4 => rows::<4, V>(tile, stage),
+            5 => rows::<5, V>(tile, stage),
+            _ => rows::<6, V>(tile, stage),
+        }
+    }
+}
+
+/// `R` rows of a tile, by the first `V` vectors of its columns.
+///
+/// # Safety
+/// As [`MicroKernel::run`], for a tile of `R` rows and no more columns than those; `stage` is that of `args`.
+#[target_feature(enable = "avx2")]
+unsafe fn rows<const R: usize, const V: usize>(args: &I8GemmArgs, stage: &Stage16) {
     let mut wide = std::mem::MaybeUninit::<Wide<R>>::uninit();
     let wide: *mut [i16; CHUNK] = wide.as_mut_ptr().cast();
     // SAFETY: the caller vouches for `args`: `a` has taps * MR pointers to `channels` elements followed by SLACK readable ones,
     // which meet zero weights; `w` is a whole panel. `wide` has R rows, written as far as they are read.
     unsafe {
-        let mut acc = [
-            [_mm256_loadu_si256(args.w.cast()); R],
-            [_mm256_loadu_si256(args.w.add(32).cast()); R],
-        ];
+        let mut acc = [[_mm256_setzero_si256(); V]; R];
+        for v in 0..V {
+            let bias = _mm256_loadu_si256(args.w.add(4 * LANES * v).cast());
+            for acc in &mut acc {
+                acc[v] = bias;
+            }
+        }
         let mut w = args.w.add(4 * NR);
         for tap in 0..args.taps {
             let a = args.a.add(tap * MR);
@@ -77,11 +99,12 @@ unsafe fn rows<const R: usize>(args: &I8GemmArgs) {
                 w = w.add(2 * NR * pairs);
             }
         }
-        let (low, high) = (scale(&args.requant, 0, acc[0]), scale(&args.requant, 8, acc[1]));
+        // Element by element: sums whose array is passed on are in memory all along.
+        let mut sums = [[_mm256_setzero_si256(); 2]; R];
         for r in 0..R {
-            let results = narrow(&args.requant, [low[r], high[r]]);
-            store(results, args.c.add(r * args.c_stride), args.cols);
+            sums[r] = [acc[r][0], acc[r][V - 1]];
         }
+        stage.store(sums, args.c, args.c_stride, args.cols);
     }
 }
 
@@ -97,13 +120,14 @@ unsafe fn widen<const R: usize>(
     channels: usize,
     wide: *mut [i16; CHUNK],
 ) {
-    for r in 0..R {
-        // SAFETY: as above; rows of `wide` are aligned, and CHUNK is a multiple of 16.
-        unsafe {
-            let (row, to) = ((*a.add(r)).add(first), wide.add(r).cast::<i16>());
-            for k in (0..channels).step_by(16) {
-                let sixteen = _mm256_cvtepi8_epi16(_mm_loadu_si128(row.add(k).cast()));
-                _mm256_store_si256(to.add(k).cast(), sixteen);
+    // SAFETY: as above; rows of `wide` are aligned, and CHUNK is a multiple of 16.
+    unsafe {
+        let rows = *a.cast::<[*const i8; R]>();
+        for k in (0..channels).step_by(16) {
+            for r in 0..R {
+                let row = rows[r].add(first + k);
+                let sixteen = _mm256_cvtepi8_epi16(_mm_loadu_si128(row.cast()));
+                _mm256_store_si256(wide.add(r).cast::<i16>().add(k).cast(), sixteen);
             }
         }
     }
@@ -116,21 +140,24 @@ unsafe fn widen<const R: usize>(
 #[inline]
 #[target_feature(enable = "avx2")]
 #[expect(clippy::needless_range_loop, reason = "iterators over vectors may stay calls here")]
-unsafe fn multiply<const R: usize>(
-    mut acc: [[__m256i; R]; 2],
+unsafe fn multiply<const R: usize, const V: usize>(
+    mut acc: [[__m256i; V]; R],
     wide: *const [i16; CHUNK],
     pairs: usize,
     mut w: *const i8,
-) -> [[__m256i; R]; 2] {
+) -> [[__m256i; V]; R] {
     for pair in 0..pairs {
         // SAFETY: as above.
         unsafe {
-            let w0 = _mm256_cvtepi8_epi16(_mm_loadu_si128(w.cast()));
-            let w1 = _mm256_cvtepi8_epi16(_mm_loadu_si128(w.add(NR).cast()));
+            let mut weights = [_mm256_setzero_si256(); V];
+            for v in 0..V {
+                weights[v] = _mm256_cvtepi8_epi16(_mm_loadu_si128(w.add(2 * LANES * v).cast()));
+            }
             for r in 0..R {
                 let a = _mm256_set1_epi32(*wide.add(r).cast::<i32>().add(pair));
-                acc[0][r] = _mm256_add_epi32(acc[0][r], _mm256_madd_epi16(a, w0));
-                acc[1][r] = _mm256_add_epi32(acc[1][r], _mm256_madd_epi16(a, w1));
+                for v in 0..V {
+                    acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(a, weights[v]));
+                }
             }
             w = w.add(2 * NR);
         }

@@ -1,7 +1,8 @@
 //! Tiles of 8-bit activations for 64-bit ARM with SDOT.
 
 use std::arch::aarch64::{
-    int8x16_t, int32x4_t, vdupq_n_s8, vdupq_n_s32, vld1q_s8, vld1q_s32, vshlq_n_s8, vshrq_n_s8, vst1_s8,
+    int8x16_t, int32x4_t, vdupq_n_s8, vdupq_n_s32, vld1q_s8, vld1q_s32, vshlq_n_s8, vshrq_n_s8,
+    vst1_s8,
 };
 use std::arch::asm;
 

@@ -32,10 +32,19 @@ impl Convert {
 
 /// Nearest step, ties to even; not-a-number gives the zero point.
 ///
-/// Written for vectors: the sum saturates in 16 bits like SQXTN and SQADD do, which changes nothing as results have 8.
+/// Written for vectors, of which x86 has no saturating conversion: the compiler would make up for it number by number. Elsewhere
+/// sums saturate in 16 bits like SQXTN and SQADD do. Neither changes anything, as results have 8 bits.
 #[inline(always)]
 fn quantize(x: f32, inverse_scale: f32, zero_point: i8) -> i8 {
     let steps = (x * inverse_scale).round_ties_even();
+    if cfg!(target_arch = "x86_64") {
+        let steps = if steps.is_nan() { 0.0 } else { steps };
+        let steps = if steps > -512.0 { steps } else { -512.0 };
+        let steps = if steps < 512.0 { steps } else { 512.0 };
+        // SAFETY: it is a number between the bounds.
+        let steps: i32 = unsafe { steps.to_int_unchecked() };
+        return (steps + i32::from(zero_point)).clamp(-128, 127) as i8;
+    }
     // A cast saturates and takes not-a-number for 0.
     let steps = (steps as i32).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
     steps.saturating_add(i16::from(zero_point)).clamp(-128, 127) as i8
@@ -51,17 +60,18 @@ fn real(q: i8, scale: f32, zero_point: i32) -> f32 {
 const CHUNK: usize = 256;
 
 impl Convert {
-    /// Applies `function` to every element.
+    /// Applies `function` to every element. It comes by value, with what it captures: bytes that are stored might be those behind a
+    /// reference, which keeps loops from being vectorized.
     fn each<T: bytemuck::Pod + Sync, U: bytemuck::Pod + Send>(
         &self,
         input: &[u8],
         output: &mut [u8],
         pool: &dyn Pool,
-        function: impl Fn(T) -> U + Sync,
+        function: impl Fn(T) -> U + Copy + Sync,
     ) {
         let input = elements::<T>(input, self.count);
         for_rows(pool, elements_mut(output, self.count), 1, LEAST, |first, output| {
-            self.vectorizer.map(output, &input[first..], &function);
+            self.vectorizer.map(output, &input[first..], function);
         });
     }
 
@@ -95,18 +105,20 @@ impl Operator for Convert {
         match (self.from, self.to) {
             (Int8 { scale: from, zero_point }, Int8 { scale: to, zero_point: zero }) => {
                 let (before, inverse) = (i32::from(zero_point), 1.0 / to);
-                self.each(input, output, pool, |q| quantize(real(q, from, before), inverse, zero));
+                self.each(input, output, pool, move |q| {
+                    quantize(real(q, from, before), inverse, zero)
+                });
             }
             (Int8 { scale, zero_point }, F16) => {
                 self.chunks(input, output, pool, |x: &[i8], y: &mut [f16]| {
                     let mut wide = [0.0; CHUNK];
                     let wide = &mut wide[..x.len()];
-                    self.vectorizer.map(wide, x, |q| real(q, scale, i32::from(zero_point)));
+                    self.vectorizer.map(wide, x, move |q| real(q, scale, i32::from(zero_point)));
                     fp16::narrow(wide, y);
                 });
             }
             (Int8 { scale, zero_point }, _) => {
-                self.each(input, output, pool, |q| real(q, scale, i32::from(zero_point)));
+                self.each(input, output, pool, move |q| real(q, scale, i32::from(zero_point)));
             }
             (F16, Int8 { scale, zero_point }) => {
                 let inverse = 1.0 / scale;
@@ -114,14 +126,14 @@ impl Operator for Convert {
                     let mut wide = [0.0; CHUNK];
                     let wide = &mut wide[..x.len()];
                     fp16::widen(x, wide);
-                    self.vectorizer.map(y, wide, |x| quantize(x, inverse, zero_point));
+                    self.vectorizer.map(y, wide, move |x| quantize(x, inverse, zero_point));
                 });
             }
             (F16, F16) => self.each(input, output, pool, |x: f16| x),
             (F16, _) => self.chunks(input, output, pool, |x: &[f16], y| fp16::widen(x, y)),
             (_, Int8 { scale, zero_point }) => {
                 let inverse = 1.0 / scale;
-                self.each(input, output, pool, |x| quantize(x, inverse, zero_point));
+                self.each(input, output, pool, move |x| quantize(x, inverse, zero_point));
             }
             (_, F16) => {
                 self.chunks(input, output, pool, |x, y: &mut [f16]| fp16::narrow(x, y));
