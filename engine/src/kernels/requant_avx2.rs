@@ -13,6 +13,8 @@ use std::arch::x86_64::{
     _mm256_srlv_epi64, _mm256_sub_epi32, _mm256_xor_si256,
 };
 
+use std::arch::asm;
+
 use super::micro::Requant;
 
 /// Scales accumulators of columns `column..column + 8`: what is left is [`narrow`].
@@ -242,8 +244,8 @@ impl Factors {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn apply(&self, x: __m256i) -> __m256i {
-        let even = _mm256_add_epi64(_mm256_mul_epi32(x, self.multiplier[0]), self.round[0]);
-        let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(x), self.multiplier[1]);
+        let even = _mm256_add_epi64(multiply(x, self.multiplier[0]), self.round[0]);
+        let odd = multiply(_mm256_srli_epi64::<32>(x), self.multiplier[1]);
         let odd = _mm256_srlv_epi64(_mm256_add_epi64(odd, self.round[1]), self.shift[1]);
         let even = _mm256_srlv_epi64(even, self.shift[0]);
         // Not a shift by 32, which the compiler would make one with the shift before and a comparison.
@@ -251,6 +253,20 @@ impl Factors {
         let both = _mm256_blend_epi32::<0b1010_1010>(even, odd);
         _mm256_sub_epi32(both, self.excess)
     }
+}
+
+/// VPMULDQ of operands that may come from outside of a loop, where the compiler forgets that only their low halves count, and
+/// would multiply 64 bits.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn multiply(x: __m256i, y: __m256i) -> __m256i {
+    let product;
+    // SAFETY: nothing but these registers is read or written.
+    unsafe {
+        asm!("vpmuldq {}, {}, {}", out(ymm_reg) product, in(ymm_reg) x, in(ymm_reg) y,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    product
 }
 
 /// Eight elements of an array.

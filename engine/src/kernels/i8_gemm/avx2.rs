@@ -43,39 +43,38 @@ unsafe fn gemm_6x16(args: &I8GemmArgs) {
         let stage = Stage16::new(&args.requant);
         for index in 0..args.rows.div_ceil(MR) {
             let tile = args.tile(index, MR);
-            match tile.cols > LANES {
-                true => tile_6x16::<2>(&tile, &stage),
-                false => tile_6x16::<1>(&tile, &stage),
+            match tile.rows {
+                1 => rows::<1>(&tile, &stage),
+                2 => rows::<2>(&tile, &stage),
+                3 => rows::<3>(&tile, &stage),
+                4 => rows::<4>(&tile, &stage),
+                5 => rows::<5>(&tile, &stage),
+                _ => rows::<6>(&tile, &stage),
             }
         }
     }
 }
 
-/// The first `V` vectors of columns of a tile.
+/// `R` rows of a tile.
 ///
 /// # Safety
-/// As [`MicroKernel::run`], for a tile of so many columns; `stage` is that of `tile`.
+/// As [`MicroKernel::run`], for a tile of `R` rows; `stage` is that of `args`.
 #[target_feature(enable = "avx2")]
-unsafe fn tile_6x16<const V: usize>(tile: &I8GemmArgs, stage: &Stage16) {
-    // SAFETY: the caller vouches for the tile.
+unsafe fn rows<const R: usize>(args: &I8GemmArgs, stage: &Stage16<'_>) {
+    // SAFETY: the caller vouches for `args` and the stage. One call of the stage for both widths, so that it is inlined.
     unsafe {
-        match tile.rows {
-            1 => rows::<1, V>(tile, stage),
-            2 => rows::<2, V>(tile, stage),
-            3 => rows::<3, V>(tile, stage),
-            4 => rows::<4, V>(tile, stage),
-            5 => rows::<5, V>(tile, stage),
-            _ => rows::<6, V>(tile, stage),
-        }
+        let sums = if args.cols > LANES { sums::<R, 2>(args) } else { sums::<R, 1>(args) };
+        stage.store(sums, args.c, args.c_stride, args.cols);
     }
 }
 
-/// `R` rows of a tile, by the first `V` vectors of its columns.
+/// The sums of `R` rows of a tile, by the first `V` vectors of its columns; those of other columns are any.
 ///
 /// # Safety
-/// As [`MicroKernel::run`], for a tile of `R` rows and no more columns than those; `stage` is that of `args`.
+/// As [`MicroKernel::run`], for a tile of `R` rows.
+#[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn rows<const R: usize, const V: usize>(args: &I8GemmArgs, stage: &Stage16) {
+unsafe fn sums<const R: usize, const V: usize>(args: &I8GemmArgs) -> [[__m256i; 2]; R] {
     let mut wide = std::mem::MaybeUninit::<Wide<R>>::uninit();
     let wide: *mut [i16; CHUNK] = wide.as_mut_ptr().cast();
     // SAFETY: the caller vouches for `args`: `a` has taps * MR pointers to `channels` elements followed by SLACK readable ones,
@@ -104,7 +103,7 @@ unsafe fn rows<const R: usize, const V: usize>(args: &I8GemmArgs, stage: &Stage1
         for r in 0..R {
             sums[r] = [acc[r][0], acc[r][V - 1]];
         }
-        stage.store(sums, args.c, args.c_stride, args.cols);
+        sums
     }
 }
 
