@@ -366,20 +366,25 @@ proptest! {
         let op = if difference { BinaryOp::Sub } else { BinaryOp::Add };
         let mut case = Case::new(Op::Binary { op, activation }, &shape, &a, ea, result);
         case.operands.push((other.clone(), b.clone(), eb));
-        // Multipliers with so many bits behind the point that the larger has 15.
+        // As many bits behind the point as 16 bits allow.
         let ratios = [ea.0, eb.0].map(|scale| f64::from(scale) / f64::from(result.0));
-        let whole = ratios[0].max(ratios[1]).log2().floor() as i32 + 1;
-        let shift = (15 - whole).clamp(1, 24);
-        let multiplier = |ratio: f64| (ratio * 2_f64.powi(shift)).round().min(32767.0) as i64;
+        let mut bits = 7;
+        while bits > 0 && 128.0 * (ratios[0] + ratios[1]) * 2_f64.powi(bits) >= 32767.0 {
+            bits -= 1;
+        }
+        let multiplier = |ratio: f64| (ratio * 2_f64.powi(bits + 7)).round().min(32767.0) as i64;
         let [ma, mb] = ratios.map(multiplier);
         let mb = if difference { -mb } else { mb };
-        let (low, high) = bounds(activation, result);
+        let saturated = |x: i64| x.clamp(-32768, 32767);
+        let bias = saturated(-((i64::from(ea.1) * ma + i64::from(eb.1) * mb + 64) >> 7));
+        let high = |q: i8, m: i64| (256 * i64::from(q) * m + (1 << 14)) >> 15;
+        let (least, most) = bounds(activation, result);
         let mut expected = Vec::new();
         for (at, &qa) in positions(&shape).zip(&a) {
-            let qb = i64::from(b[broadcast_at(&at, &other)]) - i64::from(eb.1);
-            let acc = (i64::from(qa) - i64::from(ea.1)) * ma + qb * mb;
-            let q = ((acc + (1 << (shift - 1))) >> shift) + i64::from(result.1);
-            expected.push(q.clamp(low, high) as i8);
+            let qb = b[broadcast_at(&at, &other)];
+            let acc = saturated(saturated(high(qa, ma) + high(qb, mb)) + bias);
+            let steps = saturated(acc + (i64::from(result.1) << bits));
+            expected.push(((steps + (1 << bits >> 1)) >> bits).clamp(least, most) as i8);
         }
         prop_assert_eq!(case.one()?, expected);
     }

@@ -102,6 +102,9 @@ pub struct Requant {
     pub max: i32,
     /// Whether all left shifts are 0, those for negative accumulators too: kernels may then leave them out.
     pub only_right: bool,
+    /// The right shift, 4..=16, where it is the same for all channels, for negative accumulators too, and all left shifts are 0;
+    /// else 0.
+    pub shift: i32,
 }
 
 impl Requant {
@@ -117,6 +120,7 @@ impl Requant {
         min: 0,
         max: 0,
         only_right: false,
+        shift: 0,
     };
 }
 

@@ -129,10 +129,10 @@ impl Random {
         [(f32::NEG_INFINITY, f32::INFINITY), (0.0, f32::INFINITY), (0.0, 6.0)][self.below(3)]
     }
 
-    /// Factors from hardly any shift to far too large, so that all shifts and saturation occur; or all of them below 1, which
-    /// some kernels have an output stage for.
+    /// Factors from hardly any shift to far too large, so that all shifts and saturation occur; or all of them below 1, or so
+    /// small that they have the same shift, which some kernels have an output stage for.
     fn requant(&mut self, channels: usize) -> RequantParams {
-        let powers = if self.coin() { 28 } else { 22 };
+        let powers = [28, 22, 18, 14][self.below(4)];
         let mut factors = |signed: bool| -> Vec<f64> {
             (0..channels)
                 .map(|_| {

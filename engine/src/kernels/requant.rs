@@ -38,6 +38,13 @@ impl Factor {
         Self { multiplier: multiplier as i32, left: exponent.max(0), right: (-exponent).max(0) }
     }
 
+    /// The factor, which is below 2^-right, with that right shift.
+    fn shifted(real: f64, right: i32) -> Self {
+        let multiplier = (real * 2_f64.powi(31 + right)).round();
+        let limit = f64::from(i32::MAX);
+        Self { multiplier: multiplier.clamp(-limit, limit) as i32, left: 0, right }
+    }
+
     /// Applies the factor to an accumulator, exactly as SQSHL, SQRDMULH and SRSHL do.
     #[inline]
     pub fn apply(self, acc: i32) -> i32 {
@@ -59,6 +66,7 @@ pub struct RequantParams {
     min: i32,
     max: i32,
     only_right: bool,
+    shift: i32,
 }
 
 /// The factors as the arrays that micro-kernels read, padded so that whole panels can be read.
@@ -73,8 +81,13 @@ struct Columns {
 const MAX_PANEL: usize = 64;
 
 impl Columns {
-    fn new(factors: &[f64]) -> Self {
-        let mut factors: Vec<Factor> = factors.iter().map(|&f| Factor::from_real(f)).collect();
+    /// With the shift that they have in common, if there is one.
+    fn new(real: &[f64], common: Option<i32>) -> Self {
+        let factor = |&real: &f64| match common {
+            None => Factor::from_real(real),
+            Some(right) => Factor::shifted(real, right),
+        };
+        let mut factors: Vec<Factor> = real.iter().map(factor).collect();
         let zero = Factor { multiplier: 0, left: 0, right: 0 };
         factors.resize(factors.len().next_multiple_of(MAX_PANEL), zero);
         Self {
@@ -97,6 +110,18 @@ impl Columns {
     }
 }
 
+/// The right shift for all factors of a layer: the largest factor's, so that no other has too few bits; nothing where that
+/// leaves results before it too coarse.
+fn common_shift<'a>(factors: impl Iterator<Item = &'a f64>) -> Option<i32> {
+    /// Multiplied accumulators have so many bits behind the point.
+    const LEAST: i32 = 4;
+    /// That many bits can be cut off while 32 bits are narrowed to 16.
+    const MOST: i32 = 16;
+    let factors = factors.map(|&real| Factor::from_real(real)).filter(|f| f.multiplier != 0);
+    let least = factors.map(|factor| factor.right - factor.left).min().unwrap_or(MOST);
+    (least >= LEAST).then_some(least.min(MOST))
+}
+
 impl RequantParams {
     /// From real factors per channel (input scale times weight scale over output scale), optionally others for negative
     /// accumulators (as many, or this panics), the result's zero point and inclusive bounds within -128..=127.
@@ -109,7 +134,9 @@ impl RequantParams {
     ) -> Self {
         let paired = negative.is_none_or(|negative| negative.len() == factors.len());
         assert!(paired, "both sets have a factor per channel");
-        let (positive, negative) = (Columns::new(factors), negative.map(Columns::new));
+        let common = common_shift(factors.iter().chain(negative.into_iter().flatten()));
+        let columns = |factors: &[f64]| Columns::new(factors, common);
+        let (positive, negative) = (columns(factors), negative.map(columns));
         let only_right =
             [Some(&positive), negative.as_ref()].into_iter().flatten().all(Columns::only_right);
         Self {
@@ -120,6 +147,7 @@ impl RequantParams {
             min: i32::from(min),
             max: i32::from(max),
             only_right,
+            shift: common.unwrap_or(0),
         }
     }
 
@@ -155,6 +183,7 @@ impl RequantParams {
             min: self.min,
             max: self.max,
             only_right: self.only_right,
+            shift: self.shift,
         }
     }
 }

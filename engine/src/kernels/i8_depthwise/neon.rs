@@ -66,6 +66,8 @@ pub(super) struct Segment {
     bias_step: usize,
     /// Bytes of a table before the first output's first tap.
     pub(super) skip: usize,
+    /// Bytes of code before the right shift that all channels have; 0 where they differ.
+    shift: usize,
 }
 
 /// Code for one kind of window and so many outputs side by side. It changes `segment`.
@@ -166,8 +168,32 @@ unsafe fn some_blocks(
     let plain = requant.negative_multiplier.is_null() && requant.only_right;
     let whole = blocks.count.min((args.channels - blocks.channel) / NR);
     let w_step = NR * (taps.count() + 4);
+    let at_once = if plain { whole } else { 0 };
     // SAFETY: the caller vouches for the tables, the weights and the arrays of `requant`, which cover whole blocks.
     unsafe {
+        let mut segment = Segment {
+            c: args.c,
+            stride: args.c_stride,
+            bias: blocks.bias,
+            multiplier: requant.multiplier,
+            right: requant.right,
+            zero_point: requant.zero_point,
+            min: requant.min,
+            max: requant.max,
+            clamped: u32::from(requant.min > -128 || requant.max < 127),
+            rows: taps.rows.add(inside.start + 1),
+            table: std::ptr::null(),
+            height: inside.len(),
+            w: args.w,
+            run_ends: blocks.run_ends,
+            w_step,
+            run_ends_step: blocks.run_ends_step,
+            bias_step: blocks.bias_step,
+            skip: 0,
+            shift: 0,
+        };
+        let weights =
+            args.w.add(blocks.channel / NR * w_step + NR * (4 + inside.start * taps.kernel[1]));
         let mut pixel = 0;
         while pixel < args.pixels {
             // Segments are few, and the shorter where they suffice: rows of any multiple of six or seven have no pixel twice.
@@ -175,41 +201,26 @@ unsafe fn some_blocks(
             let long = left > MIN_PIXELS * left.div_ceil(MAX_PIXELS) && args.pixels >= MAX_PIXELS;
             let (multiply, pixels) = if long { (seven, MAX_PIXELS) } else { (six, MIN_PIXELS) };
             let first = pixel.min(args.pixels - pixels);
-            // From a block of `blocks` on.
-            let segment = |block: usize| Segment {
-                c: args.c.add(first * args.c_stride),
-                stride: args.c_stride,
-                bias: blocks.bias.byte_add(block * blocks.bias_step),
-                multiplier: requant.multiplier,
-                right: requant.right,
-                zero_point: requant.zero_point,
-                min: requant.min,
-                max: requant.max,
-                clamped: u32::from(requant.min > -128 || requant.max < 127),
-                rows: taps.rows.add(inside.start + 1),
-                table: taps.row(first, inside.start),
-                height: inside.len(),
-                w: {
-                    let channels = blocks.channel + block * NR;
-                    args.w.add(
-                        channels * (taps.count() + 4) + NR * (4 + inside.start * taps.kernel[1]),
-                    )
-                },
-                run_ends: blocks.run_ends.add(block * blocks.run_ends_step),
-                w_step,
-                run_ends_step: blocks.run_ends_step,
-                bias_step: blocks.bias_step,
-                skip: size_of::<*const i8>() * first * taps.step,
+            segment.table = taps.row(first, inside.start);
+            segment.skip = size_of::<*const i8>() * first * taps.step;
+            // An instruction for each register of sums and a branch, for every shift from 1 on.
+            segment.shift = (requant.shift.max(1) - 1) as usize * 4 * (2 * pixels + 1);
+            let begin = |segment: &mut Segment, block: usize| {
+                segment.bias = blocks.bias.byte_add(block * blocks.bias_step);
+                segment.w = weights.add(block * w_step);
+                segment.run_ends = blocks.run_ends.add(block * blocks.run_ends_step);
             };
-            let at_once = if plain { whole } else { 0 };
             if at_once > 0 {
-                multiply(&mut segment(0), blocks.channel, at_once);
+                segment.c = args.c.add(first * args.c_stride);
+                begin(&mut segment, 0);
+                multiply(&mut segment, blocks.channel, at_once);
             }
             for block in at_once..blocks.count {
                 let channel = blocks.channel + block * NR;
                 let mut sums = [[0_i32; NR]; MAX_PIXELS];
-                let mut segment = segment(block);
-                (segment.c, segment.right) = (sums.as_mut_ptr().cast(), std::ptr::null());
+                let mut segment =
+                    Segment { c: sums.as_mut_ptr().cast(), right: std::ptr::null(), ..segment };
+                begin(&mut segment, block);
                 multiply(&mut segment, channel, 1);
                 finish(args, channel, first, &sums[..pixels]);
             }

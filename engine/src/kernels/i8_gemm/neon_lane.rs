@@ -1,10 +1,11 @@
 //! 8-bit tiles of eight rows by eight columns for 64-bit ARM, scheduled for in-order cores.
 
-use std::arch::aarch64::{int32x4_t, vdupq_n_s32, vld1q_s32, vst1q_s32};
+use std::arch::aarch64::{int32x4_t, vld1q_s32};
 use std::arch::asm;
+use std::mem::offset_of;
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Requant, Tile};
+use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
 use crate::kernels::requant_neon::{Narrow, NarrowPrelu, store_row};
 
 /// Eight rows by eight columns, multiply-accumulate by lane: eight channels of a row are widened to 16 bits once for
@@ -33,39 +34,73 @@ const NR: usize = 8;
 /// The 32-bit sums of a tile, row by row.
 type Sums = [i32; MR * NR];
 
-/// What becomes of a tile.
-enum Results<'a> {
-    /// Its first result goes there.
-    Bytes(*mut i8),
-    /// Nothing yet.
-    Sums(&'a mut Sums),
+/// Tiles one after the other: where they come from and go to.
+#[repr(C)]
+struct Tiles {
+    /// The panel's biases, and its [`I8GemmArgs::narrow`].
+    w: *const i8,
+    narrow: *const u8,
+    /// Of each tap: groups of eight channels, and channels beyond.
+    groups: usize,
+    rest: usize,
+    taps: usize,
+    /// First result, and elements between rows.
+    c: *mut i8,
+    stride: usize,
+    multiplier: *const i32,
+    /// As `multiplier`, of sums below 0.
+    negative_multiplier: *const i32,
+    /// Where sums go.
+    sums: *mut i32,
+    /// The output stage: 0, with PReLU 1, or none 2, for a single tile whose sums are wanted.
+    stage: u64,
+    /// Tiles left, at least one.
+    left: usize,
+    /// Bytes of code before the right shift.
+    shift: usize,
+    zero_point: i32,
+    /// Whether the bounds are narrower than 8 bits.
+    clamped: u32,
+    min: i32,
+    max: i32,
 }
 
 /// # Safety
 /// As [`MicroKernel::run`].
 #[target_feature(enable = "neon")]
 unsafe fn gemm_8x8(args: &I8GemmArgs) {
-    let requant = &args.requant;
-    let direct = requant.only_right && requant.negative_multiplier.is_null() && args.cols == NR;
     // SAFETY: the caller vouches for `args`: `a` has taps * MR pointers per tile to `channels` elements followed by at
     // least fifteen readable ones (SLACK), `w` is a whole panel followed by at least 32 bytes (SLACK), `c` is `rows`
     // rows of `cols` elements; the arrays of `requant` have NR elements.
     unsafe {
-        for first in (0..args.rows).step_by(MR) {
-            let rows = args.a.add(first * args.taps);
-            let c = args.c.add(first * args.c_stride);
-            if direct && args.rows - first >= MR {
-                tile(args, rows, Results::Bytes(c));
+        let at_once = args.requant.shift > 0;
+        let whole = if at_once && args.cols == NR { args.rows / MR } else { 0 };
+        if whole > 0 {
+            tiles(args, args.a, (args.c, args.c_stride), std::ptr::null_mut(), whole);
+        }
+        for first in (whole * MR..args.rows).step_by(MR) {
+            let (rows, c) = (args.a.add(first * args.taps), args.c.add(first * args.c_stride));
+            let left = (args.rows - first).min(MR);
+            if !at_once {
+                let mut sums = [0; MR * NR];
+                tiles(args, rows, (c, 0), sums.as_mut_ptr(), 1);
+                finish(args, &sums, left, c);
                 continue;
             }
-            let mut sums = [0; MR * NR];
-            tile(args, rows, Results::Sums(&mut sums));
-            finish(args, &sums, args.rows - first, c);
+            let mut part = [0_i8; MR * NR];
+            tiles(args, rows, (part.as_mut_ptr(), NR), std::ptr::null_mut(), 1);
+            for (r, row) in part.as_chunks::<NR>().0.iter().enumerate().take(left) {
+                let c = c.add(r * args.c_stride);
+                match args.cols {
+                    NR => c.cast::<[i8; NR]>().write(*row),
+                    cols => std::ptr::copy_nonoverlapping(row.as_ptr(), c, cols),
+                }
+            }
         }
     }
 }
 
-/// The output stage of up to MR rows that are not a whole tile, or need more than right shifts.
+/// The output stage of up to MR rows, of factors that shift differently or to the left.
 ///
 /// # Safety
 /// `c` is writable for so many rows; the arrays of `args.requant` have NR elements.
@@ -226,25 +261,66 @@ macro_rules! lane {
     };
 }
 
-/// Computes a tile.
+/// Multiplies eight sums, by the factor in v0 or v1, or where they are below 0 in v2 or v3; with instructions to be issued beside.
+#[rustfmt::skip]
+macro_rules! by_sign {
+    ($($low:literal $high:literal $mask:literal $other:literal),*; $($beside:literal)*) => { concat!(
+        $("cmlt v", $mask, ".4s, v", $low, ".4s, #0\ncmlt v", $other, ".4s, v", $high, ".4s, #0\n",)*
+        $("bsl v", $mask, ".16b, v2.16b, v0.16b\n", $beside, "\nbsl v", $other, ".16b, v3.16b, v1.16b\n",)*
+        $("sqrdmulh v", $low, ".4s, v", $low, ".4s, v", $mask, ".4s\nsqrdmulh v", $high, ".4s, v", $high, ".4s, v", $other,
+          ".4s\n",)*
+    ) };
+}
+
+/// Computes `count` tiles, whose rows are at `rows`; results go to `c`, whose rows are so far apart, unless `sums` are wanted.
+///
+/// A tile ends while the next begins: its pointers, first rows and biases are fetched beside the output stage, which has all
+/// sums side by side, because each instruction waits four cycles for the one before. The right shift also narrows to 16 bits,
+/// for which it must be part of the instruction: so there is one piece of code for each. What a tile takes beside its products
+/// is 16 multiplications, 8 cycles of shifts (two share a cycle), 8 and 4 to add the zero point and narrow to 8 bits, 16 for
+/// biases, beside which results are stored, and 12 for rows.
 ///
 /// # Safety
-/// `rows` has taps * MR pointers as `args` says; bytes are writable for NR elements of MR rows, and asked for only where the
-/// output stage has right shifts only and no factors for negative sums.
+/// `rows` has taps * MR pointers per tile as `args` says; `c` is writable for NR elements of MR rows of all tiles, or `sums`
+/// for one tile; where there are none, all right shifts are `args.requant.shift`, without left shifts.
 #[target_feature(enable = "neon")]
 #[expect(clippy::too_many_lines, reason = "one block of assembly")]
 #[rustfmt::skip]
-unsafe fn tile(args: &I8GemmArgs, rows: *const *const i8, results: Results<'_>) {
-    let mut acc = [vdupq_n_s32(0); 2 * MR];
-    let [a, b, c0, d, e, f, g, h, i, j, k, l, m, n, o, p] = &mut acc;
-    // x0-x7: rows; x8: their table; x9: taps left; x10: weights; x11: groups of eight channels left in the tap; x12: such
-    // groups per tap; x13: channels beyond; x14-x17: weights on their way; x20-x27: activations; x28: narrow; x30: that of a
-    // group.
-    // v8-v11: columns of four channels; v12, v13: bytes of the next four; v14, v15: 16-bit sums.
+unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8, usize), sums: *mut i32, count: usize) {
+    let requant = &args.requant;
+    let mut tiles = Tiles {
+        w: args.w,
+        narrow: args.narrow,
+        groups: args.channels / 8,
+        rest: args.channels % 8,
+        taps: args.taps,
+        c,
+        stride,
+        multiplier: requant.multiplier,
+        negative_multiplier: requant.negative_multiplier,
+        sums,
+        stage: match (sums.is_null(), requant.negative_multiplier.is_null()) {
+            (true, negative) => u64::from(!negative),
+            (false, _) => 2,
+        },
+        left: count,
+        // Sixteen instructions and a branch for each shift from 1 on.
+        shift: (requant.shift.max(1) - 1) as usize * 68,
+        zero_point: requant.zero_point,
+        clamped: u32::from(requant.min > -128 || requant.max < 127),
+        min: requant.min,
+        max: requant.max,
+    };
+    // x0-x7: rows; x8: their table; x9: taps left; x10: weights; x11: groups of eight channels left in the tap; x12: what there
+    // is to do; x13: channels beyond, or anything; x14-x17: weights or biases on their way; x20-x27: activations; x28: narrow;
+    // x30: that of a group.
+    // v0-v7: rows; v8-v11: columns of four channels; v12, v13: bytes of the next four; v14, v15: 16-bit sums; v16-v31: sums.
     //
-    // SAFETY: reads rows and weights within the extents the caller vouches for; nothing is written.
+    // SAFETY: reads rows and weights within the extents the caller vouches for, the last tile's pointers and first elements once
+    // more when it ends; writes results or sums where the caller vouches for it.
     unsafe {
         asm!(
+            "ldr x10, [x12, #{w}]", "ldr x28, [x12, #{narrow}]", "ldr x9, [x12, #{taps}]",
             "ldp q16, q17, [x10], #32", "ldrb w30, [x28], #1",
             "ldr q12, [x10]", "ldr q13, [x10, #16]",
             "mov v18.16b, v16.16b", "mov v19.16b, v17.16b", "mov v20.16b, v16.16b", "mov v21.16b, v17.16b",
@@ -253,14 +329,15 @@ unsafe fn tile(args: &I8GemmArgs, rows: *const *const i8, results: Results<'_>) 
             "mov v30.16b, v16.16b", "mov v31.16b, v17.16b",
             "2:",
             "ldp x0, x1, [x8]", "ldp x2, x3, [x8, #16]",
-            "ldr d0, [x0], #8", "ldr d1, [x1], #8", "mov x11, x12",
-            "ldr d2, [x2], #8", "ldr d3, [x3], #8",
+            "ldr d0, [x0], #8", "ldr d1, [x1], #8", "ldr x11, [x12, #{groups}]",
+            "ldr d2, [x2], #8", "ldr d3, [x3], #8", "ldr x13, [x12, #{rest}]",
             "ldp x4, x5, [x8, #32]", "sshll v0.8h, v0.8b, #0", "ldp x6, x7, [x8, #48]", "sshll v1.8h, v1.8b, #0",
             "add x8, x8, #64", "sshll v2.8h, v2.8b, #0",
             "ldr d4, [x4], #8", "ldr d5, [x5], #8", "ldr d6, [x6], #8", "ldr d7, [x7], #8",
             "sshll v3.8h, v3.8b, #0",
             "sshll v4.8h, v4.8b, #0", "sshll v5.8h, v5.8b, #0", "sshll v6.8h, v6.8b, #0", "sshll v7.8h, v7.8b, #0",
-            "cbz x12, 7f",
+            "10:",
+            "cbz x11, 7f",
             // Bits of w30: whether the first three and all of the first four channels are narrow, and the same of the second four.
             // The last group of a tap loads up to eight elements of each row and 32 bytes of weights beyond.
             "3:",
@@ -361,106 +438,122 @@ unsafe fn tile(args: &I8GemmArgs, rows: *const *const i8, results: Results<'_>) 
             // The last one to seven channels of the tap, whose activations are there.
             "7:",
             "cbz x13, 9f",
-            "mov x11, x13",
-            lane!("0"), "subs x11, x11, #1", "b.eq 8f",
-            lane!("1"), "subs x11, x11, #1", "b.eq 8f",
-            lane!("2"), "subs x11, x11, #1", "b.eq 8f",
-            lane!("3"), "subs x11, x11, #1", "b.eq 8f",
-            lane!("4"), "subs x11, x11, #1", "b.eq 8f",
-            lane!("5"), "subs x11, x11, #1", "b.eq 8f",
+            lane!("0"), "subs x13, x13, #1", "b.eq 8f",
+            lane!("1"), "subs x13, x13, #1", "b.eq 8f",
+            lane!("2"), "subs x13, x13, #1", "b.eq 8f",
+            lane!("3"), "subs x13, x13, #1", "b.eq 8f",
+            lane!("4"), "subs x13, x13, #1", "b.eq 8f",
+            lane!("5"), "subs x13, x13, #1", "b.eq 8f",
             lane!("6"),
             "8:",
             "ldr q12, [x10]", "ldr q13, [x10, #16]",
             "9:",
             "subs x9, x9, #1",
             "b.ne 2b",
-            inout("x8") rows => _, inout("x9") args.taps => _, inout("x10") args.w => _,
-            in("x12") args.channels / 8, in("x13") args.channels % 8, inout("x28") args.narrow => _,
+            // The end of a tile. The last goes back to its own pointers.
+            "ldr x13, [x12, #{multiplier}]", "ldr x21, [x12, #{left}]", "ldr x9, [x12, #{taps}]", "ldr x22, [x12, #{stage}]",
+            "ldr q0, [x13]", "ldr q1, [x13, #16]", "subs x21, x21, #1", "sub x20, x8, x9, lsl #6", "str x21, [x12, #{left}]",
+            "csel x8, x8, x20, ne", "ldr x10, [x12, #{w}]", "cbnz x22, 50f",
+            "sqrdmulh v16.4s, v16.4s, v0.4s", "ldr x0, [x8]",
+            "sqrdmulh v18.4s, v18.4s, v0.4s", "ldr w28, [x12, #{zero}]",
+            "sqrdmulh v20.4s, v20.4s, v0.4s", "ldr x1, [x8, #8]",
+            "sqrdmulh v22.4s, v22.4s, v0.4s", "ldr x13, [x12, #{shift}]",
+            "sqrdmulh v24.4s, v24.4s, v0.4s", "ldr x2, [x8, #16]", "adr x11, 60f",
+            "sqrdmulh v26.4s, v26.4s, v0.4s", "ldr x3, [x8, #24]",
+            "sqrdmulh v28.4s, v28.4s, v0.4s", "ldr x4, [x8, #32]",
+            "sqrdmulh v30.4s, v30.4s, v0.4s", "ldr x5, [x8, #40]", "add x13, x13, x11", "dup v4.8h, w28",
+            "sqrdmulh v17.4s, v17.4s, v1.4s", "ldr x6, [x8, #48]",
+            "sqrdmulh v19.4s, v19.4s, v1.4s", "ldr x7, [x8, #56]",
+            "sqrdmulh v21.4s, v21.4s, v1.4s", "ldr x20, [x0], #8",
+            "sqrdmulh v23.4s, v23.4s, v1.4s", "ldr x21, [x1], #8",
+            "sqrdmulh v25.4s, v25.4s, v1.4s", "ldr x22, [x2], #8",
+            "sqrdmulh v27.4s, v27.4s, v1.4s", "ldr x23, [x3], #8",
+            "sqrdmulh v29.4s, v29.4s, v1.4s", "ldr x24, [x4], #8",
+            "sqrdmulh v31.4s, v31.4s, v1.4s", "ldr x25, [x5], #8",
+            "br x13",
+            "60:",
+            ".irp quantrack_k, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16",
+            "sqrshrn v8.4h, v16.4s, #\\quantrack_k", "sqrshrn v9.4h, v18.4s, #\\quantrack_k",
+            "sqrshrn v10.4h, v20.4s, #\\quantrack_k", "sqrshrn v11.4h, v22.4s, #\\quantrack_k",
+            "sqrshrn v12.4h, v24.4s, #\\quantrack_k", "sqrshrn v13.4h, v26.4s, #\\quantrack_k",
+            "sqrshrn v14.4h, v28.4s, #\\quantrack_k", "sqrshrn v15.4h, v30.4s, #\\quantrack_k",
+            "sqrshrn2 v8.8h, v17.4s, #\\quantrack_k", "sqrshrn2 v9.8h, v19.4s, #\\quantrack_k",
+            "sqrshrn2 v10.8h, v21.4s, #\\quantrack_k", "sqrshrn2 v11.8h, v23.4s, #\\quantrack_k",
+            "sqrshrn2 v12.8h, v25.4s, #\\quantrack_k", "sqrshrn2 v13.8h, v27.4s, #\\quantrack_k",
+            "sqrshrn2 v14.8h, v29.4s, #\\quantrack_k", "sqrshrn2 v15.8h, v31.4s, #\\quantrack_k",
+            "b 61f",
+            ".endr",
+            "61:",
+            "sqadd v8.8h, v8.8h, v4.8h", "ldr w30, [x12, #{clamped}]",
+            "sqadd v9.8h, v9.8h, v4.8h", "ldr x28, [x12, #{narrow}]",
+            "sqadd v10.8h, v10.8h, v4.8h", "ldr x13, [x12, #{c}]",
+            "sqadd v11.8h, v11.8h, v4.8h", "ldr x11, [x12, #{stride}]",
+            "sqadd v12.8h, v12.8h, v4.8h", "ldr x14, [x10]",
+            "sqadd v13.8h, v13.8h, v4.8h", "ldr x15, [x10, #8]",
+            "sqadd v14.8h, v14.8h, v4.8h", "ldr x16, [x10, #16]",
+            "sqadd v15.8h, v15.8h, v4.8h", "ldr x17, [x10, #24]",
+            "sqxtn v8.8b, v8.8h", "sqxtn v9.8b, v9.8h", "sqxtn v10.8b, v10.8h", "sqxtn v11.8b, v11.8h",
+            "sqxtn v12.8b, v12.8h", "sqxtn v13.8b, v13.8h", "sqxtn v14.8b, v14.8h", "sqxtn v15.8b, v15.8h",
+            "cbnz w30, 70f",
+            // The next tile's biases and rows. Stores share a cycle with moves, but not with operations on 128 bits.
+            "62:",
+            "fmov d16, x14", "fmov d17, x16", "ins v16.d[1], x15", "ins v17.d[1], x17",
+            "ldrb w30, [x28], #1", "add x14, x13, x11",
+            "mov v18.16b, v16.16b", "ldr x26, [x6], #8", "mov v19.16b, v17.16b", "ldr x27, [x7], #8",
+            "mov v20.16b, v16.16b", "add x15, x13, x11, lsl #1", "mov v21.16b, v17.16b", "add x16, x14, x11, lsl #1",
+            "mov v22.16b, v16.16b", "lsl x17, x11, #2", "mov v23.16b, v17.16b", "add x8, x8, #64",
+            "mov v24.16b, v16.16b", "add x10, x10, #32", "mov v25.16b, v17.16b", "mov v26.16b, v16.16b",
+            "mov v27.16b, v17.16b", "mov v28.16b, v16.16b", "mov v29.16b, v17.16b", "mov v30.16b, v16.16b",
+            "mov v31.16b, v17.16b",
+            "fmov d0, x20", "str d8, [x13]", "fmov d1, x21", "str d9, [x14]", "fmov d2, x22", "str d10, [x15]",
+            "fmov d3, x23", "str d11, [x16]", "fmov d4, x24", "str d12, [x13, x17]", "fmov d5, x25", "str d13, [x14, x17]",
+            "fmov d6, x26", "str d14, [x15, x17]", "fmov d7, x27", "str d15, [x16, x17]",
+            "sshll v0.8h, v0.8b, #0", "ldr x14, [x10]", "sshll v1.8h, v1.8b, #0", "ldr x15, [x10, #8]",
+            "sshll v2.8h, v2.8b, #0", "ldr x16, [x10, #16]", "sshll v3.8h, v3.8b, #0", "ldr x17, [x10, #24]",
+            "sshll v4.8h, v4.8b, #0", "add x11, x13, x11, lsl #3", "sshll v5.8h, v5.8b, #0", "ldr x21, [x12, #{left}]",
+            "sshll v6.8h, v6.8b, #0", "str x11, [x12, #{c}]", "sshll v7.8h, v7.8b, #0", "ldr x11, [x12, #{groups}]",
+            "fmov d12, x14", "fmov d13, x16", "ins v12.d[1], x15", "ins v13.d[1], x17", "ldr x13, [x12, #{rest}]",
+            "cbnz x21, 10b",
+            "b 99f",
+            // PReLU.
+            "50:",
+            "cmp x22, #1", "b.ne 98f", "ldr x13, [x12, #{negative}]", "ldr q2, [x13]", "ldr q3, [x13, #16]",
+            "ldp x0, x1, [x8]", "ldp x2, x3, [x8, #16]", "ldp x4, x5, [x8, #32]", "ldp x6, x7, [x8, #48]",
+            by_sign!("16" "17" "4" "5", "18" "19" "6" "7", "20" "21" "8" "9", "22" "23" "10" "11";
+                "ldr x20, [x0], #8" "ldr x21, [x1], #8" "ldr x22, [x2], #8" "ldr x23, [x3], #8"),
+            by_sign!("24" "25" "4" "5", "26" "27" "6" "7", "28" "29" "8" "9", "30" "31" "10" "11";
+                "ldr x24, [x4], #8" "ldr x25, [x5], #8" "ldr x13, [x12, #{shift}]" "ldr w28, [x12, #{zero}]"),
+            "adr x11, 60b", "add x13, x13, x11", "dup v4.8h, w28",
+            "br x13",
+            // Bounds.
+            "70:",
+            "ldr w28, [x12, #{min}]", "ldr w30, [x12, #{max}]", "dup v5.8b, w28", "dup v6.8b, w30", "ldr x28, [x12, #{narrow}]",
+            "smax v8.8b, v8.8b, v5.8b", "smax v9.8b, v9.8b, v5.8b", "smax v10.8b, v10.8b, v5.8b", "smax v11.8b, v11.8b, v5.8b",
+            "smax v12.8b, v12.8b, v5.8b", "smax v13.8b, v13.8b, v5.8b", "smax v14.8b, v14.8b, v5.8b", "smax v15.8b, v15.8b, v5.8b",
+            "smin v8.8b, v8.8b, v6.8b", "smin v9.8b, v9.8b, v6.8b", "smin v10.8b, v10.8b, v6.8b", "smin v11.8b, v11.8b, v6.8b",
+            "smin v12.8b, v12.8b, v6.8b", "smin v13.8b, v13.8b, v6.8b", "smin v14.8b, v14.8b, v6.8b", "smin v15.8b, v15.8b, v6.8b",
+            "b 62b",
+            "98:",
+            "ldr x20, [x12, #{sums}]",
+            "stp q16, q17, [x20]", "stp q18, q19, [x20, #32]", "stp q20, q21, [x20, #64]", "stp q22, q23, [x20, #96]",
+            "stp q24, q25, [x20, #128]", "stp q26, q27, [x20, #160]", "stp q28, q29, [x20, #192]", "stp q30, q31, [x20, #224]",
+            "99:",
+            w = const offset_of!(Tiles, w), narrow = const offset_of!(Tiles, narrow), taps = const offset_of!(Tiles, taps),
+            groups = const offset_of!(Tiles, groups), rest = const offset_of!(Tiles, rest), c = const offset_of!(Tiles, c),
+            stride = const offset_of!(Tiles, stride), multiplier = const offset_of!(Tiles, multiplier),
+            negative = const offset_of!(Tiles, negative_multiplier), sums = const offset_of!(Tiles, sums), stage = const offset_of!(Tiles, stage),
+            left = const offset_of!(Tiles, left), shift = const offset_of!(Tiles, shift),
+            zero = const offset_of!(Tiles, zero_point), clamped = const offset_of!(Tiles, clamped),
+            min = const offset_of!(Tiles, min), max = const offset_of!(Tiles, max),
+            inout("x8") rows => _, in("x12") &raw mut tiles,
             out("x0") _, out("x1") _, out("x2") _, out("x3") _, out("x4") _, out("x5") _, out("x6") _, out("x7") _,
-            out("x11") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _,
+            out("x9") _, out("x10") _, out("x11") _, out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _,
             out("x20") _, out("x21") _, out("x22") _, out("x23") _, out("x24") _, out("x25") _, out("x26") _,
-            out("x27") _, out("x30") _,
+            out("x27") _, out("x28") _, out("x30") _,
             out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _, out("v7") _,
             out("v8") _, out("v9") _, out("v10") _, out("v11") _, out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-            out("v16") *a, out("v17") *b, out("v18") *c0, out("v19") *d,
-            out("v20") *e, out("v21") *f, out("v22") *g, out("v23") *h,
-            out("v24") *i, out("v25") *j, out("v26") *k, out("v27") *l,
-            out("v28") *m, out("v29") *n, out("v30") *o, out("v31") *p,
-            options(nostack, readonly),
-        );
-    }
-    match results {
-        // SAFETY: the caller vouches for the bytes and the output stage.
-        Results::Bytes(c) => unsafe { store(&args.requant, acc, c, args.c_stride) },
-        Results::Sums(sums) => {
-            for (to, acc) in sums.as_chunks_mut::<4>().0.iter_mut().zip(acc) {
-                // SAFETY: it is a vector long.
-                unsafe { vst1q_s32(to.as_mut_ptr(), acc) };
-            }
-        }
-    }
-}
-
-/// The output stage of a whole tile: all sums side by side, because each instruction waits four cycles for the one before.
-/// As [`Narrow`], with right shifts only.
-///
-/// # Safety
-/// `c` is writable for NR elements of MR rows, `stride` apart; the arrays of `requant` have NR elements.
-#[inline(always)]
-#[rustfmt::skip]
-unsafe fn store(requant: &Requant, acc: [int32x4_t; 2 * MR], c: *mut i8, stride: usize) {
-    let [a, b, c0, d, e, f, g, h, i, j, k, l, m, n, o, p] = acc;
-    macro_rules! all {
-        ($before:literal, $by:literal $and:literal) => { concat!(
-            $before, " v16.4s, v16.4s, ", $by, "\n", $before, " v17.4s, v17.4s, ", $and, "\n",
-            $before, " v18.4s, v18.4s, ", $by, "\n", $before, " v19.4s, v19.4s, ", $and, "\n",
-            $before, " v20.4s, v20.4s, ", $by, "\n", $before, " v21.4s, v21.4s, ", $and, "\n",
-            $before, " v22.4s, v22.4s, ", $by, "\n", $before, " v23.4s, v23.4s, ", $and, "\n",
-            $before, " v24.4s, v24.4s, ", $by, "\n", $before, " v25.4s, v25.4s, ", $and, "\n",
-            $before, " v26.4s, v26.4s, ", $by, "\n", $before, " v27.4s, v27.4s, ", $and, "\n",
-            $before, " v28.4s, v28.4s, ", $by, "\n", $before, " v29.4s, v29.4s, ", $and, "\n",
-            $before, " v30.4s, v30.4s, ", $by, "\n", $before, " v31.4s, v31.4s, ", $and, "\n",
-        ) };
-    }
-    // SAFETY: reads factors and writes results where the caller vouches for it.
-    unsafe {
-        asm!(
-            "ldp q0, q1, [{multiplier}]", "ldp q2, q3, [{right}]",
-            "add {c1}, {c}, {stride}", "add {c2}, {c}, {stride}, lsl #1",
-            "dup v4.8h, {zero:w}", "dup v5.8b, {min:w}", "dup v6.8b, {max:w}",
-            "add {c3}, {c1}, {stride}, lsl #1",
-            all!("sqrdmulh", "v0.4s" "v1.4s"),
-            "neg v2.4s, v2.4s", "neg v3.4s, v3.4s",
-            all!("srshl", "v2.4s" "v3.4s"),
-            "sqxtn v16.4h, v16.4s", "sqxtn v18.4h, v18.4s", "sqxtn v20.4h, v20.4s", "sqxtn v22.4h, v22.4s",
-            "sqxtn v24.4h, v24.4s", "sqxtn v26.4h, v26.4s", "sqxtn v28.4h, v28.4s", "sqxtn v30.4h, v30.4s",
-            "sqxtn2 v16.8h, v17.4s", "sqxtn2 v18.8h, v19.4s", "sqxtn2 v20.8h, v21.4s", "sqxtn2 v22.8h, v23.4s",
-            "sqxtn2 v24.8h, v25.4s", "sqxtn2 v26.8h, v27.4s", "sqxtn2 v28.8h, v29.4s", "sqxtn2 v30.8h, v31.4s",
-            "sqadd v16.8h, v16.8h, v4.8h", "sqadd v18.8h, v18.8h, v4.8h",
-            "sqadd v20.8h, v20.8h, v4.8h", "sqadd v22.8h, v22.8h, v4.8h",
-            "sqadd v24.8h, v24.8h, v4.8h", "sqadd v26.8h, v26.8h, v4.8h",
-            "sqadd v28.8h, v28.8h, v4.8h", "sqadd v30.8h, v30.8h, v4.8h",
-            "sqxtn v16.8b, v16.8h", "sqxtn v18.8b, v18.8h", "sqxtn v20.8b, v20.8h", "sqxtn v22.8b, v22.8h",
-            "sqxtn v24.8b, v24.8h", "sqxtn v26.8b, v26.8h", "sqxtn v28.8b, v28.8h", "sqxtn v30.8b, v30.8h",
-            "smax v16.8b, v16.8b, v5.8b", "smax v18.8b, v18.8b, v5.8b",
-            "smax v20.8b, v20.8b, v5.8b", "smax v22.8b, v22.8b, v5.8b",
-            "smax v24.8b, v24.8b, v5.8b", "smax v26.8b, v26.8b, v5.8b",
-            "smax v28.8b, v28.8b, v5.8b", "smax v30.8b, v30.8b, v5.8b",
-            "smin v16.8b, v16.8b, v6.8b", "smin v18.8b, v18.8b, v6.8b",
-            "smin v20.8b, v20.8b, v6.8b", "smin v22.8b, v22.8b, v6.8b",
-            "str d16, [{c}]", "smin v24.8b, v24.8b, v6.8b", "add {c}, {c}, {stride}, lsl #2",
-            "str d18, [{c1}]", "smin v26.8b, v26.8b, v6.8b", "add {c1}, {c1}, {stride}, lsl #2",
-            "str d20, [{c2}]", "smin v28.8b, v28.8b, v6.8b", "add {c2}, {c2}, {stride}, lsl #2",
-            "str d22, [{c3}]", "smin v30.8b, v30.8b, v6.8b", "add {c3}, {c3}, {stride}, lsl #2",
-            "str d24, [{c}]", "str d26, [{c1}]", "str d28, [{c2}]", "str d30, [{c3}]",
-            multiplier = in(reg) requant.multiplier, right = in(reg) requant.right,
-            c = inout(reg) c => _, stride = in(reg) stride, c1 = out(reg) _, c2 = out(reg) _, c3 = out(reg) _,
-            zero = in(reg) requant.zero_point, min = in(reg) requant.min, max = in(reg) requant.max,
-            out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _,
-            inout("v16") a => _, inout("v17") b => _, inout("v18") c0 => _, inout("v19") d => _,
-            inout("v20") e => _, inout("v21") f => _, inout("v22") g => _, inout("v23") h => _,
-            inout("v24") i => _, inout("v25") j => _, inout("v26") k => _, inout("v27") l => _,
-            inout("v28") m => _, inout("v29") n => _, inout("v30") o => _, inout("v31") p => _,
+            out("v16") _, out("v17") _, out("v18") _, out("v19") _, out("v20") _, out("v21") _, out("v22") _, out("v23") _,
+            out("v24") _, out("v25") _, out("v26") _, out("v27") _, out("v28") _, out("v29") _, out("v30") _, out("v31") _,
             options(nostack),
         );
     }

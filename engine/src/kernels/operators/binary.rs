@@ -246,12 +246,7 @@ impl Operator for F32Binary {
     }
 }
 
-/// Sum or difference of 8-bit operands, with PReLU if there are slopes. The accumulator is
-/// `acc = (a - za) * ma + (b - zb) * mb`, with integer multipliers of 15 bits and a sign; then
-/// `q = clamp(z + (acc + 2^(shift - 1)) >> shift)`, where the shifted accumulator saturates in 16 bits.
-///
-/// PReLU first rounds `acc` to 16 bits, then multiplies by a slope of 14 bits and a sign, `positive` or that of the channel.
-/// All factors have 16 bits, whose products vectors compute in half the time that those of 32 bits take.
+/// Sum or difference of 8-bit operands, with PReLU if there are slopes, in the arithmetic of [`I8Sum`].
 #[derive(Debug)]
 pub struct I8Add {
     operands: Operands,
@@ -260,60 +255,70 @@ pub struct I8Add {
     slopes: Vec<i16>,
 }
 
-/// The integers of an [`I8Add`].
+/// The integers of an [`I8Add`]. Everything has 16 bits, of which `fraction` are parts of a step of the result: with
+/// `high(x, m) = (x * m + 2^14) >> 15`, which every vector instruction set has,
+///
+/// `acc = high(256 a, ma) + high(256 b, mb) + bias`, then `q = clamp((acc + (z << fraction) + half a step) >> fraction)`.
+///
+/// Sums saturate, though those of both operands never do: `fraction` is as large as that allows. PReLU multiplies `acc` below 0
+/// by the channel's slope, `high(acc, slope) << slope_shift`, saturating.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct I8Sum {
     pub(super) multipliers: (i16, i16),
-    pub(super) zero_points: (i8, i8),
-    /// Right shift of the accumulator.
-    pub(super) shift: u32,
-    /// The slope of accumulators that are not negative, and the right shift of products with slopes.
-    pub(super) positive: i16,
-    pub(super) after: u32,
-    /// Of the result.
-    pub(super) zero_point: i16,
+    /// What the zero points of both operands amount to.
+    pub(super) bias: i16,
+    pub(super) fraction: u32,
+    /// 0 where no slope is beyond 1.
+    pub(super) slope_shift: u32,
+    /// The result's zero point, shifted.
+    pub(super) zero: i16,
     pub(super) bounds: (i8, i8),
 }
 
 impl I8Sum {
-    /// Bits of slopes.
-    const SLOPE_BITS: u32 = 14;
-    /// Largest right shift of a product, which has as many bits.
-    const MOST_SHIFT: u32 = 30;
+    /// Most bits behind the point: a sum that saturates is beyond the bounds, whatever the zero point.
+    const MOST_FRACTION: u32 = 7;
 
-    /// Divides the shift between the accumulator and its product with a slope; gives the slopes as integers.
-    fn with_slopes(&mut self, slopes: &[f32]) -> Vec<i16> {
-        let largest = slopes.iter().fold(1.0, |largest: f32, slope| largest.max(slope.abs()));
-        // Slopes beyond 2^10 would leave none of the others any bits; they saturate.
-        let headroom = (f64::from(largest).log2().ceil() as u32).min(10);
-        let fraction = Self::SLOPE_BITS - headroom;
-        let limit = f64::from(1 << Self::SLOPE_BITS);
-        let integer = |slope: &f32| {
-            (f64::from(*slope) * f64::from(1 << fraction)).round().clamp(-limit, limit) as i16
-        };
-        let magnitudes =
-            [self.multipliers.0, self.multipliers.1].map(|m| u32::from(m.unsigned_abs()));
-        let bits = u32::BITS - (255 * (magnitudes[0] + magnitudes[1])).leading_zeros();
-        // The largest accumulator fits 15 bits and a sign, unless results saturate long before.
-        let all = self.shift + fraction;
-        let before = bits.saturating_sub(15).max(all.saturating_sub(Self::MOST_SHIFT)).min(all);
-        (self.shift, self.after, self.positive) = (before, all - before, 1 << fraction);
-        slopes.iter().map(integer).collect()
+    /// Encodings `(scale, zero point)` of both operands and of the result; `sign` is -1 for a difference.
+    fn new([a, b, result]: [(f32, i8); 3], sign: i16, bounds: (i8, i8)) -> Self {
+        let real = [a, b].map(|(scale, _)| f64::from(scale) / f64::from(result.0));
+        let fits = |bits: &u32| 128.0 * (real[0] + real[1]) * f64::from(1 << bits) < 32767.0;
+        let fraction = (1..=Self::MOST_FRACTION).rev().find(fits).unwrap_or(0);
+        // Ratios beyond 2^8, of which the smallest number is beyond the bounds, saturate.
+        let integer =
+            |real: f64| (real * f64::from(128 << fraction)).round().min(f64::from(i16::MAX)) as i16;
+        let multipliers = (integer(real[0]), sign * integer(real[1]));
+        let zeros =
+            i32::from(a.1) * i32::from(multipliers.0) + i32::from(b.1) * i32::from(multipliers.1);
+        let bias = saturated(-((zeros + 64) >> 7));
+        let zero = i16::from(result.1) << fraction;
+        Self { multipliers, bias, fraction, slope_shift: 0, zero, bounds }
     }
 
-    /// The accumulator of a sum, shifted.
+    /// Slopes as integers, and how far their products must be shifted.
+    fn slopes(slopes: &[f32]) -> (Vec<i16>, u32) {
+        let largest = slopes.iter().fold(0.0, |largest: f32, slope| largest.max(slope.abs()));
+        // Beyond 2^8 what is below 0 saturates.
+        let shift = (0..8).find(|&shift| largest <= (1 << shift) as f32).unwrap_or(8);
+        let integer = |slope: &f32| {
+            let slope = f64::from(*slope) * f64::from(1 << 15) / f64::from(1 << shift);
+            slope.round().clamp(-32767.0, 32767.0) as i16
+        };
+        (slopes.iter().map(integer).collect(), shift)
+    }
+
     #[inline(always)]
     fn accumulate(&self, a: i8, b: i8) -> i16 {
-        let a = i32::from(a) - i32::from(self.zero_points.0);
-        let b = i32::from(b) - i32::from(self.zero_points.1);
-        let acc = a * i32::from(self.multipliers.0) + b * i32::from(self.multipliers.1);
-        rounding_shift(acc, self.shift)
+        let a = high(i16::from(a) << 8, self.multipliers.0);
+        let b = high(i16::from(b) << 8, self.multipliers.1);
+        a.saturating_add(b).saturating_add(self.bias)
     }
 
-    /// The result of what is left of an accumulator.
+    /// The result of an accumulator.
     #[inline(always)]
     fn finish(&self, x: i16) -> i8 {
-        let q = x.saturating_add(self.zero_point).clamp(-128, 127) as i8;
+        let x = i32::from(x.saturating_add(self.zero));
+        let q = ((x + ((1 << self.fraction) >> 1)) >> self.fraction).clamp(-128, 127) as i8;
         q.max(self.bounds.0).min(self.bounds.1)
     }
 
@@ -325,18 +330,22 @@ impl I8Sum {
 
     /// A sum with PReLU.
     #[inline(always)]
-    fn sloped(&self, a: i8, b: i8, negative: i16) -> i8 {
+    fn sloped(&self, a: i8, b: i8, slope: i16) -> i8 {
         let acc = self.accumulate(a, b);
-        let slope = if acc < 0 { negative } else { self.positive };
-        self.finish(rounding_shift(i32::from(acc) * i32::from(slope), self.after))
+        let sloped = saturated(i32::from(high(acc, slope)) << self.slope_shift);
+        self.finish(if acc < 0 { sloped } else { acc })
     }
 }
 
-/// Division by `2^shift`, to the nearest, halves up, saturated to 16 bits.
+/// The upper half of twice the product, rounded; written as compilers recognize it. Of two numbers the second is not the least.
 #[inline(always)]
-fn rounding_shift(x: i32, shift: u32) -> i16 {
-    let x = x.wrapping_add((1 << shift) >> 1) >> shift;
-    // Bounds that are no variables, as those of the instructions that narrow.
+fn high(x: i16, m: i16) -> i16 {
+    (((i32::from(x) * i32::from(m)) >> 14) + 1 >> 1) as i16
+}
+
+/// To 16 bits. Bounds are no variables, as those of the instructions that narrow.
+#[inline(always)]
+fn saturated(x: i32) -> i16 {
     x.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
 }
 
@@ -351,28 +360,15 @@ impl I8Add {
     /// one per channel, or none; inclusive bounds.
     pub fn new(
         operands: Operands,
-        [a, b, result]: [(f32, i8); 3],
+        encodings: [(f32, i8); 3],
         sign: i16,
         slopes: Option<&[f32]>,
         bounds: (i8, i8),
     ) -> Self {
-        let real = (f64::from(a.0) / f64::from(result.0), f64::from(b.0) / f64::from(result.0));
-        // The larger multiplier has 15 bits unless that takes a shift beyond 24, where a step of the operand is nothing.
-        let (_, exponent) = libm::frexp(real.0.max(real.1));
-        let shift = (15 - exponent).clamp(1, 24) as u32;
-        let scale = f64::from(1_u32 << shift);
-        let integer = |real: f64| (real * scale).round().min(f64::from(i16::MAX)) as i16;
-        let mut sum = I8Sum {
-            multipliers: (integer(real.0), sign * integer(real.1)),
-            zero_points: (a.1, b.1),
-            shift,
-            positive: 1,
-            after: 0,
-            zero_point: i16::from(result.1),
-            bounds,
-        };
-        let slopes = slopes.map(|slopes| operands.repeated(&sum.with_slopes(slopes)));
-        Self { operands, sum, slopes: slopes.unwrap_or_default() }
+        let mut sum = I8Sum::new(encodings, sign, bounds);
+        let (slopes, shift) = I8Sum::slopes(slopes.unwrap_or_default());
+        sum.slope_shift = shift;
+        Self { slopes: operands.repeated(&slopes), operands, sum }
     }
 
     /// Computes as many results of a row as vector instructions of their own do, and says how many.

@@ -1,7 +1,5 @@
 //! Convolutions and fully connected layers as tiles of micro-kernels.
 
-use std::borrow::Cow;
-
 use half::f16;
 
 use super::geometry::ConvShape;
@@ -12,9 +10,9 @@ use super::winograd::F32Winograd;
 use super::{Operator, Scratch, SharedRows, elements, elements_mut};
 use crate::kernels::fp16;
 use crate::kernels::isa::CpuFeatures;
-use crate::kernels::micro::{F32Gemm, F32GemmArgs, I8Gemm, I8GemmArgs, SLACK};
+use crate::kernels::micro::{F32Gemm, F32GemmArgs, I8Gemm, I8GemmArgs, SLACK, Tile};
 use crate::kernels::pack::{self, NarrowGroups, Panels};
-use crate::kernels::registry;
+use crate::kernels::registry::{self, Work};
 use crate::kernels::requant::RequantParams;
 use crate::{Pool, Serial};
 
@@ -33,6 +31,23 @@ pub fn float_conv(
         Box::new(F32Winograd::new(cpu, shape, weights, bias, slopes, bounds, half))
     } else {
         Box::new(F32Conv::new(cpu, shape, weights, bias, slopes, bounds, half))
+    }
+}
+
+/// What there is to compute.
+fn work(shape: &ConvShape, shallow: Option<&Shallow>) -> Work {
+    let work = shape.work(shape.out_c, shape.in_c);
+    match shallow {
+        None => work,
+        Some(_) => Work { taps: 1, depth: work.taps * work.depth, ..work },
+    }
+}
+
+/// The loop that computes it.
+fn walk(shape: &ConvShape, shallow: Option<&Shallow>, tile: Tile) -> Walk {
+    match shallow {
+        None => Walk::new(shape, tile, shape.in_c, shape.in_c),
+        Some(shallow) => shallow.walk(tile),
     }
 }
 
@@ -111,14 +126,10 @@ impl F32Conv {
     ) -> Self {
         assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
         assert!(slopes.is_none_or(|slopes| slopes.len() == shape.out_c), "a slope per channel");
-        // Kernels multiply pairs of channels, so rows of three pixels of an image get a tenth weight: zero times whatever
-        // comes next, which changes nothing unless that is infinite.
-        let (in_count, shallow) = (shape.in_pixels() * shape.in_c, Shallow::new(shape, 2));
-        let weights = shallow.as_ref().map_or(Cow::Borrowed(weights), |s| s.weights(weights));
-        let (pixel, shape) = (shape.in_c, shallow.as_ref().map_or(shape, Shallow::shape));
-        let work = shape.work(shape.out_c, shape.in_c);
+        let (in_count, shallow) = (shape.in_pixels() * shape.in_c, Shallow::new(shape));
+        let work = work(shape, shallow.as_ref());
         let kernel = registry::select(registry::f32_gemm(), cpu, work);
-        let panels = pack::f32_gemm(kernel.tile, &weights, bias, shape.taps(), shape.in_c);
+        let panels = pack::f32_gemm(kernel.tile, weights, bias, work.taps, work.depth);
         let columns = shape.out_c.next_multiple_of(kernel.tile.nr);
         let slopes = slopes.map(|slopes| pack::padded(slopes, columns));
         let count = columns / kernel.tile.nr;
@@ -128,8 +139,8 @@ impl F32Conv {
         } else {
             FloatPanels::F32(panels)
         };
-        let walk = Walk::new(shape, kernel.tile, shape.in_c, pixel);
-        let padding = vec![0.0; shape.in_c + SLACK / 4];
+        let walk = walk(shape, shallow.as_ref(), kernel.tile);
+        let padding = vec![0.0; walk.depth + SLACK / 4];
         let chunks = if half { Chunks::new(&walk) } else { None };
         Self { walk, shallow, kernel, weights, slopes, bounds, in_count, padding, chunks }
     }
@@ -315,23 +326,17 @@ impl I8Conv {
                 bias.wrapping_sub(sum.wrapping_mul(i32::from(input_zero_point)))
             })
             .collect();
-        let (in_count, shallow) = (shape.in_pixels() * shape.in_c, Shallow::new(shape, 8));
-        let (pixel, weights) = match &shallow {
-            None => (shape.in_c, Cow::Borrowed(weights)),
-            Some(shallow) => (shape.in_c, shallow.weights(weights)),
-        };
-        let shape = shallow.as_ref().map_or(shape, Shallow::shape);
-        let work = shape.work(shape.out_c, shape.in_c);
+        let (in_count, shallow) = (shape.in_pixels() * shape.in_c, Shallow::new(shape));
+        let work = work(shape, shallow.as_ref());
         let (kernel, unpacked) = match four {
             true => registry::select_four_bits(cpu, work),
             false => (registry::select(registry::i8_gemm(), cpu, work), true),
         };
         let pack = if unpacked { pack::i8_gemm } else { pack::i4_gemm };
-        let panels = pack(kernel.tile, &weights, &folded, shape.taps(), shape.in_c);
-        let narrow =
-            NarrowGroups::new(kernel.tile, &weights, shape.out_c, shape.taps(), shape.in_c);
-        let walk = Walk::new(shape, kernel.tile, shape.in_c, pixel);
-        let padding = vec![input_zero_point; shape.in_c + SLACK];
+        let panels = pack(kernel.tile, weights, &folded, work.taps, work.depth);
+        let narrow = NarrowGroups::new(kernel.tile, weights, shape.out_c, work.taps, work.depth);
+        let walk = walk(shape, shallow.as_ref(), kernel.tile);
+        let padding = vec![input_zero_point; walk.depth + SLACK];
         Self { walk, shallow, kernel, panels, narrow, requant, padding, in_count }
     }
 }
@@ -356,7 +361,7 @@ impl Operator for I8Conv {
             let args = I8GemmArgs {
                 rows: job.pixels.len(),
                 cols: job.cols,
-                channels: shape.in_c,
+                channels: self.walk.depth,
                 taps: self.walk.taps,
                 a: job.a.as_ptr(),
                 w: self.panels.panel(job.panel).as_ptr(),

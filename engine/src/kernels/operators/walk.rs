@@ -6,7 +6,7 @@ use super::geometry::{ConvShape, Geometry, PADDING};
 use super::scratch::{self, Scratch};
 use super::{LEAST_PRODUCTS, SharedElements};
 use crate::Pool;
-use crate::kernels::micro::Tile;
+use crate::kernels::micro::{SLACK, Tile};
 
 /// Rows of a block: a panel of weights serves them while it is in cache, and a micro-kernel computes them in one call.
 const BLOCK_ROWS: usize = 64;
@@ -26,7 +26,12 @@ pub(super) struct Walk {
     pixel: usize,
     /// How often all taps are read, one time after the other.
     planes: usize,
+    /// Whether the pixels that an output pixel reads are copied side by side, as a single tap.
+    gathered: bool,
 }
+
+/// Bytes that are copied at a time where pixels are gathered.
+const PIECE: usize = 16;
 
 /// Tiles to compute.
 pub(super) struct Job<'a, I, O> {
@@ -45,7 +50,15 @@ pub(super) struct Job<'a, I, O> {
 impl Walk {
     /// Taps read `depth` elements, of which pixels have `pixel`: more than one pixel where taps lie next to each other.
     pub(super) fn new(shape: &ConvShape, tile: Tile, depth: usize, pixel: usize) -> Self {
-        Self { geometry: Geometry::new(shape), tile, taps: shape.taps(), depth, pixel, planes: 1 }
+        let (geometry, taps) = (Geometry::new(shape), shape.taps());
+        Self { geometry, tile, taps, depth, pixel, planes: 1, gathered: false }
+    }
+
+    /// Copies the `in_c` elements from each pixel that an output pixel reads (of which a pixel itself has `pixel`) side by side.
+    /// The window has no padding.
+    pub(super) fn gathered(shape: &ConvShape, tile: Tile, pixel: usize) -> Self {
+        let depth = shape.taps() * shape.in_c;
+        Self { taps: 1, gathered: true, ..Self::new(shape, tile, depth, pixel) }
     }
 
     /// Reads all taps so often.
@@ -70,7 +83,18 @@ impl Walk {
     /// A pointer per row and tap of a block, and one more per row.
     fn task_bytes(&self, element: usize) -> usize {
         let rows = self.block_tiles(element) * self.tile.mr;
-        rows * (self.all_taps() + 1) * size_of::<*const ()>()
+        rows * (self.all_taps() + 1) * size_of::<*const ()>() + self.gathered_bytes(element)
+    }
+
+    /// Bytes of the gathered pixels of a block, and the slack behind them.
+    fn gathered_bytes(&self, element: usize) -> usize {
+        let rows = if self.gathered { self.block_tiles(element) * self.tile.mr } else { return 0 };
+        (rows * self.gathered_row(element) + SLACK).next_multiple_of(size_of::<*const ()>())
+    }
+
+    /// Bytes from one output pixel's gathered pixels to the next one's.
+    fn gathered_row(&self, element: usize) -> usize {
+        (self.depth * element).next_multiple_of(PIECE)
     }
 
     /// Calls `call` for every block of tiles and every panel. `padding` is a pixel for taps outside of the input.
@@ -84,26 +108,32 @@ impl Walk {
         call: impl Fn(Job<'_, I, O>) + Sync,
     ) {
         let shape = self.shape();
-        assert!(input.len() >= shape.in_pixels() * self.pixel && padding.len() >= self.depth);
+        let (copied, element) = (if self.gathered { PIECE } else { 0 }, size_of::<I>());
+        assert!(size_of_val(input) >= shape.in_pixels() * self.pixel * element + copied);
+        assert!(padding.len() >= self.depth);
         assert_eq!(output.len(), shape.out_pixels() * shape.out_c);
         let output = SharedElements::of(output);
         let Tile { mr, nr, .. } = self.tile;
         let (tiles, panels) = (shape.out_pixels().div_ceil(mr), shape.out_c.div_ceil(nr));
-        let block = self.block_tiles(size_of::<I>());
+        let block = self.block_tiles(element);
         let compute = |tiles: Range<usize>, panels: Range<usize>, scratch: &mut [u8]| {
+            let (gathered, scratch) = scratch.split_at_mut(self.gathered_bytes(element));
             let room = block * mr * self.all_taps();
             let (table, rest) = scratch::pointers(scratch, room, padding.as_ptr());
             let (corrections, _) = scratch::pointers(rest, block * mr, std::ptr::null());
             for start in tiles.clone().step_by(block) {
                 let tiles = start..tiles.end.min(start + block);
-                let a = self.point(&tiles, input, padding, table);
+                let a = match self.gathered {
+                    true => self.gather(&tiles, input, gathered, table),
+                    false => self.point(&tiles, input, padding, table),
+                };
                 self.compute(tiles, panels.clone(), a, corrections, &output, &call);
             }
         };
-        let parts = scratch.per_task(pool, self.task_bytes(size_of::<I>()));
+        let parts = scratch.per_task(pool, self.task_bytes(element));
         // A word of bits is as much work as some eight other elements.
-        let element = if size_of::<I>() == 8 { 8 } else { 1 };
-        let products = (mr * nr * self.all_taps() * self.depth * element).max(1);
+        let words = if element == 8 { 8 } else { 1 };
+        let products = (mr * nr * self.all_taps() * self.depth * words).max(1);
         let least = |others: usize| LEAST_PRODUCTS.div_ceil(products * others);
         // The largest share of a task, whether tiles of pixels are shared out or panels of channels.
         let share = |count: usize, others: usize| {
@@ -169,6 +199,46 @@ impl Walk {
                 }
                 pixels.advance();
             }
+        }
+        table
+    }
+
+    /// Copies the pixels that the output pixels of `tiles` read to `gathered`; the pointers to them, in `table`.
+    fn gather<'a, I>(
+        &self,
+        tiles: &Range<usize>,
+        input: &[I],
+        gathered: &mut [u8],
+        table: &'a mut [*const I],
+    ) -> &'a [*const I] {
+        let (element, count) = (size_of::<I>(), self.shape().out_pixels());
+        let (first, row) = (tiles.start * self.tile.mr, self.gathered_row(element));
+        let (tap, from, to) = (self.shape().in_c * element, input.as_ptr(), gathered.as_mut_ptr());
+        let table = &mut table[..tiles.len() * self.tile.mr];
+        let whole = table.len().min(count - first);
+        assert!(gathered.len() >= whole * row + PIECE);
+        let mut pixels = self.geometry.pixels(first);
+        for (index, pointer) in table.iter_mut().enumerate() {
+            let start = to.wrapping_add(index.min(whole - 1) * row);
+            *pointer = start.cast_const().cast();
+            if index >= whole {
+                continue;
+            }
+            let columns = pixels.base() + pixels.columns()[0] as usize;
+            for (place, &line) in pixels.rows().iter().enumerate() {
+                let from = from.wrapping_add((columns + line as usize) * self.pixel).cast::<u8>();
+                let to = start.wrapping_add(place * tap);
+                for piece in (0..tap).step_by(PIECE) {
+                    // SAFETY: the window has no padding, so these are elements of `input`, which is readable for a piece
+                    // behind its pixels; `gathered` is writable for a piece behind its rows, and what goes beyond a tap
+                    // is overwritten by the next, or behind the row.
+                    unsafe {
+                        let bytes = from.add(piece).cast::<[u8; PIECE]>().read();
+                        to.add(piece).cast::<[u8; PIECE]>().write(bytes);
+                    }
+                }
+            }
+            pixels.advance();
         }
         table
     }
