@@ -82,7 +82,7 @@ const fn cycles(
 const CYCLES: &[Cycles] = &[
     cycles("f32_gemm_10x8_neon", [1, 8], 25, 120),
     cycles("f32_gemm_1x16_neon", [1, 16], 10, 120),
-    cycles("i8_gemm_8x8_neon", [1, 8], 16, 170),
+    cycles("i8_gemm_8x8_neon", [1, 8], 16, 100),
     cycles("i8_gemm_1x8c32_neon", [32, 8], 72, 120),
     cycles("i4_gemm_4x4c16_neon", [16, 4], 43, 130),
     cycles("i4_gemm_1x8c16_neon", [16, 8], 31, 120),

@@ -1,6 +1,9 @@
 //! 8-bit tiles of eight rows by eight columns for 64-bit ARM, scheduled for in-order cores.
 
-use std::arch::aarch64::{int32x4_t, vld1q_s32};
+use std::arch::aarch64::{
+    int32x4_t, vget_high_s16, vget_low_s16, vld1_s8, vld1q_s32, vmlal_high_lane_s16,
+    vmlal_lane_s16, vmovl_s8,
+};
 use std::arch::asm;
 use std::mem::offset_of;
 
@@ -30,9 +33,8 @@ pub(crate) static GEMM_8X8: I8Gemm = MicroKernel {
 
 const MR: usize = 8;
 const NR: usize = 8;
-
-/// The 32-bit sums of a tile, row by row.
-type Sums = [i32; MR * NR];
+/// Rows that are fewer than a tile is for.
+const FEW: usize = 2;
 
 /// Tiles one after the other: where they come from and go to.
 #[repr(C)]
@@ -80,51 +82,99 @@ unsafe fn gemm_8x8(args: &I8GemmArgs) {
         }
         for first in (whole * MR..args.rows).step_by(MR) {
             let (rows, c) = (args.a.add(first * args.taps), args.c.add(first * args.c_stride));
-            let left = (args.rows - first).min(MR);
-            if !at_once {
-                let mut sums = [0; MR * NR];
-                tiles(args, rows, (c, 0), sums.as_mut_ptr(), 1);
-                finish(args, &sums, left, c);
-                continue;
-            }
-            let mut part = [0_i8; MR * NR];
-            tiles(args, rows, (part.as_mut_ptr(), NR), std::ptr::null_mut(), 1);
-            for (r, row) in part.as_chunks::<NR>().0.iter().enumerate().take(left) {
-                let c = c.add(r * args.c_stride);
-                match args.cols {
-                    NR => c.cast::<[i8; NR]>().write(*row),
-                    cols => std::ptr::copy_nonoverlapping(row.as_ptr(), c, cols),
+            match args.rows - first {
+                left @ 1..=FEW => finish(args, multiply_few(args, rows), left, c),
+                left if at_once => {
+                    let mut part = [0_i8; MR * NR];
+                    tiles(args, rows, (part.as_mut_ptr(), NR), std::ptr::null_mut(), 1);
+                    for (r, row) in part.as_chunks::<NR>().0.iter().enumerate().take(left) {
+                        store_row(vld1_s8(row.as_ptr()), c.add(r * args.c_stride), args.cols);
+                    }
+                }
+                left => {
+                    let mut sums = [0; MR * NR];
+                    tiles(args, rows, (c, 0), sums.as_mut_ptr(), 1);
+                    for (half, sums) in sums.as_chunks::<{ 4 * NR }>().0.iter().enumerate() {
+                        let sums = std::array::from_fn(|r| {
+                            let row = sums.as_ptr().add(r * NR);
+                            [vld1q_s32(row), vld1q_s32(row.add(4))]
+                        });
+                        let c = c.wrapping_add(4 * half * args.c_stride);
+                        finish::<4>(args, sums, left.saturating_sub(4 * half).min(4), c);
+                    }
                 }
             }
         }
     }
 }
 
-/// The output stage of up to MR rows, of factors that shift differently or to the left.
+/// The output stage of `rows` of `R` rows, whatever the factors.
 ///
 /// # Safety
 /// `c` is writable for so many rows; the arrays of `args.requant` have NR elements.
 #[target_feature(enable = "neon")]
-unsafe fn finish(args: &I8GemmArgs, sums: &Sums, rows: usize, c: *mut i8) {
-    // SAFETY: the caller vouches for the arrays and `c`; `sums` has all rows.
+unsafe fn finish<const R: usize>(
+    args: &I8GemmArgs,
+    sums: [[int32x4_t; 2]; R],
+    rows: usize,
+    c: *mut i8,
+) {
+    // SAFETY: the caller vouches for the arrays and `c`.
     unsafe {
-        let prelu = NarrowPrelu::new(&args.requant, [0, 4]);
-        let plain = Narrow::new(&args.requant, [0, 4]);
-        for (half, sums) in sums.as_chunks::<{ 4 * NR }>().0.iter().enumerate() {
-            let sums: [[int32x4_t; 2]; 4] = std::array::from_fn(|r| {
-                let row = sums.as_ptr().add(r * NR);
-                [vld1q_s32(row), vld1q_s32(row.add(4))]
-            });
-            let results = match &prelu {
-                None => plain.apply(sums),
-                Some(prelu) => prelu.apply(sums),
-            };
-            for (r, row) in results.into_iter().enumerate() {
-                if 4 * half + r < rows {
-                    store_row(row, c.add((4 * half + r) * args.c_stride), args.cols);
+        let results = match NarrowPrelu::new(&args.requant, [0, 4]) {
+            None => Narrow::new(&args.requant, [0, 4]).apply(sums),
+            Some(prelu) => prelu.apply(sums),
+        };
+        for (r, row) in results.into_iter().enumerate().take(rows) {
+            store_row(row, c.add(r * args.c_stride), args.cols);
+        }
+    }
+}
+
+/// The sums of a few rows, where the last tile of a block has no more, as of layers of 7x7 pixels: eight channels take 55 cycles.
+///
+/// # Safety
+/// `rows` has taps * MR pointers as `args` says.
+#[target_feature(enable = "neon")]
+unsafe fn multiply_few(args: &I8GemmArgs, rows: *const *const i8) -> [[int32x4_t; 2]; FEW] {
+    // SAFETY: reads rows, up to seven elements beyond their channels, and the panel.
+    unsafe {
+        let bias = args.w.cast::<i32>();
+        let mut acc = [[vld1q_s32(bias), vld1q_s32(bias.add(4))]; FEW];
+        let mut w = args.w.add(4 * NR);
+        for tap in 0..args.taps {
+            let mut a: [*const i8; FEW] = std::array::from_fn(|r| *rows.add(tap * MR + r));
+            for channels in (1..=args.channels).rev().step_by(8) {
+                let x = a.map(|a| vmovl_s8(vld1_s8(a)));
+                a = a.map(|a| a.wrapping_add(8));
+                macro_rules! lanes {
+                    ($count:expr; $($half:ident $lane:literal $channel:literal),*) => { $(
+                        if $channel < $count {
+                            let column = vmovl_s8(vld1_s8(w.add($channel * NR)));
+                            for (acc, x) in acc.iter_mut().zip(x) {
+                                let x = $half(x);
+                                acc[0] = vmlal_lane_s16::<$lane>(acc[0], vget_low_s16(column), x);
+                                acc[1] = vmlal_high_lane_s16::<$lane>(acc[1], column, x);
+                            }
+                        }
+                    )* };
+                    ($count:expr) => {
+                        lanes! {
+                            $count; vget_low_s16 0 0, vget_low_s16 1 1, vget_low_s16 2 2, vget_low_s16 3 3,
+                            vget_high_s16 0 4, vget_high_s16 1 5, vget_high_s16 2 6, vget_high_s16 3 7
+                        }
+                    };
                 }
+                // Without branches the loads of a channel go beside the products of others.
+                if channels >= 8 {
+                    lanes!(8);
+                } else {
+                    lanes!(channels);
+                }
+                w = w.add(channels.min(8) * NR);
             }
         }
+        acc
     }
 }
 

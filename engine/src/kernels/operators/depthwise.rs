@@ -1,5 +1,7 @@
 //! Depthwise convolutions.
 
+use std::ops::Range;
+
 use super::geometry::{ConvShape, Geometry};
 use super::scratch::pointers;
 use super::widen::{FloatPanels, HalfPanels, widened};
@@ -21,8 +23,10 @@ const LEAST_PRODUCTS: usize = 1 << 14;
 #[derive(Debug)]
 struct Rows {
     geometry: Geometry,
-    /// Columns of a table of pointers; `None` for padding.
-    columns: Vec<Option<usize>>,
+    /// Where the pixels of a table of pointers begin in their row; anything for padding.
+    offsets: Vec<usize>,
+    /// The entries that are not padding, in runs.
+    inside: Vec<Range<usize>>,
     step: usize,
 }
 
@@ -30,14 +34,22 @@ impl Rows {
     fn new(shape: &ConvShape) -> Self {
         let geometry = Geometry::new(shape);
         let (columns, step) = geometry.column_table();
-        Self { geometry, columns, step }
+        let offsets = columns.iter().map(|column| column.unwrap_or(0) * shape.in_c).collect();
+        let mut inside: Vec<Range<usize>> = Vec::new();
+        for (entry, _) in columns.iter().enumerate().filter(|(_, column)| column.is_some()) {
+            match inside.last_mut() {
+                Some(run) if run.end == entry => run.end += 1,
+                _ => inside.push(entry..entry + 1),
+            }
+        }
+        Self { geometry, offsets, inside, step }
     }
 
     /// Bytes of scratch memory for the tables of a task.
     fn task_bytes(&self) -> usize {
         let height = self.geometry.shape().window.kernel[0];
         // A table for each row of the window and one of padding; what they hold; which of them an output row takes.
-        let tables = (height + 1) * self.columns.len();
+        let tables = (height + 1) * self.offsets.len();
         (tables + height + height + 1) * size_of::<*const ()>()
     }
 
@@ -98,8 +110,8 @@ struct Tables<'a, T> {
 impl<'a, T> Tables<'a, T> {
     fn new(rows: &'a Rows, input: &'a [T], padding: &'a [T], scratch: &'a mut [u8]) -> Self {
         let [height, _] = rows.geometry.shape().window.kernel;
-        let (outside, rest) = pointers(scratch, rows.columns.len(), padding.as_ptr());
-        let (tables, rest) = pointers(rest, height * rows.columns.len(), padding.as_ptr());
+        let (outside, rest) = pointers(scratch, rows.offsets.len(), padding.as_ptr());
+        let (tables, rest) = pointers(rest, height * rows.offsets.len(), padding.as_ptr());
         let (known, rest) = pointers(rest, height, std::ptr::null());
         let (chosen, _) = pointers(rest, height + 1, outside.as_ptr());
         Self { rows, input, outside, tables, known, chosen }
@@ -122,15 +134,17 @@ impl<'a, T> Tables<'a, T> {
                 let needed = |&known: &*const T| (0..height).any(|tap| base(tap) == Some(known));
                 let free = self.known.iter().position(|known| !needed(known)).unwrap_or(0);
                 self.known[free] = first;
-                let table = self.tables.chunks_exact_mut(self.rows.columns.len()).nth(free);
-                for (pointer, column) in table.into_iter().flatten().zip(&self.rows.columns) {
-                    if let Some(column) = column {
-                        *pointer = first.wrapping_add(column * shape.in_c);
+                let table = self.tables.chunks_exact_mut(self.rows.offsets.len()).nth(free);
+                let table = table.unwrap_or_default();
+                for run in &self.rows.inside {
+                    let offsets = &self.rows.offsets[run.clone()];
+                    for (pointer, &offset) in table[run.clone()].iter_mut().zip(offsets) {
+                        *pointer = first.wrapping_add(offset);
                     }
                 }
                 free
             });
-            self.chosen[tap] = self.tables[table * self.rows.columns.len()..].as_ptr();
+            self.chosen[tap] = self.tables[table * self.rows.offsets.len()..].as_ptr();
         }
         // The last one once more: kernels read ahead.
         self.chosen[height] = self.chosen[height - 1];
