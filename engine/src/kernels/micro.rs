@@ -102,7 +102,7 @@ pub struct Requant {
     pub max: i32,
     /// Whether all left shifts are 0, those for negative accumulators too: kernels may then leave them out.
     pub only_right: bool,
-    /// The right shift, 4..=16, where it is the same for all channels, for negative accumulators too, and all left shifts are 0;
+    /// The right shift, 3..=16, where it is the same for all channels, for negative accumulators too, and all left shifts are 0;
     /// else 0.
     pub shift: i32,
 }
@@ -150,7 +150,7 @@ pub struct I8GemmArgs {
     /// Of 8-bit weights, a byte for each tap and group of channels of the panel, and one more: whose products add up in 16
     /// bits, whatever the activations, because the magnitudes of their weights sum to 255 at most in every column. Groups are
     /// eight channels (those beyond have no byte); bits 0 and 1 are for the first three and four of them, bits 2 and 3 for
-    /// three and four from the fifth on. In tiles of one row groups are `kr` channels, the last of a tap or not, and bit 0 is
+    /// three and four from the fifth on, bits 4 and 5 for three from the second and from the sixth on. In tiles of one row groups are `kr` channels, the last of a tap or not, and bit 0 is
     /// for all sets of channels of the group that are eight apart.
     pub narrow: *const u8,
 }

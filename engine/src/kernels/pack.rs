@@ -141,9 +141,12 @@ impl NarrowGroups {
                     })
                 };
                 flags.push(match several {
-                    true => (0..4).fold(0, |flags, i| {
-                        flags | u8::from(fits(first + i / 2 * 4, 3 + i % 2, 1)) << i
-                    }),
+                    true => [(0, 3), (0, 4), (4, 3), (4, 4), (1, 3), (5, 3)]
+                        .iter()
+                        .enumerate()
+                        .fold(0, |flags, (bit, &(from, count))| {
+                            flags | u8::from(fits(first + from, count, 1)) << bit
+                        }),
                     false => u8::from((first..first + 8).all(|k| fits(k, group / 8, 8))),
                 });
             }

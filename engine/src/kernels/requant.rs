@@ -113,8 +113,8 @@ impl Columns {
 /// The right shift for all factors of a layer: the largest factor's, so that no other has too few bits; nothing where that
 /// leaves results before it too coarse.
 fn common_shift<'a>(factors: impl Iterator<Item = &'a f64>) -> Option<i32> {
-    /// Multiplied accumulators have so many bits behind the point.
-    const LEAST: i32 = 4;
+    /// Multiplied accumulators have so many bits behind the point, rounding which makes errors of a sixteenth of a step at most.
+    const LEAST: i32 = 3;
     /// That many bits can be cut off while 32 bits are narrowed to 16.
     const MOST: i32 = 16;
     let factors = factors.map(|&real| Factor::from_real(real)).filter(|f| f.multiplier != 0);

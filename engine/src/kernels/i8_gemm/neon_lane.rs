@@ -203,20 +203,64 @@ macro_rules! add_narrow {
     };
 }
 
-/// As `narrow`, but of three channels; the fourth is multiplied to 32-bit sums.
+/// As `narrow`, but of three channels, the columns of which are given; the fourth is multiplied to 32-bit sums.
 #[rustfmt::skip]
 macro_rules! three {
-    ($low:literal $high:literal, $row:literal, $sum:literal, $a:literal $b:literal $c:literal $d:literal;
-     $($beside:literal)*) => {
-        three!(@ $low $high, $row, $sum, $a $b $c $d; $($beside)* "" "" "" "")
+    ($low:literal $high:literal, $row:literal, $sum:literal,
+     $va:literal $a:literal, $vb:literal $b:literal, $vc:literal $c:literal, $vd:literal $d:literal; $($beside:literal)*) => {
+        three!(@ $low $high, $row, $sum, $va $a, $vb $b, $vc $c, $vd $d; $($beside)* "" "" "" "")
     };
-    (@ $low:literal $high:literal, $row:literal, $sum:literal, $a:literal $b:literal $c:literal $d:literal;
+    (@ $low:literal $high:literal, $row:literal, $sum:literal,
+     $va:literal $a:literal, $vb:literal $b:literal, $vc:literal $c:literal, $vd:literal $d:literal;
      $b0:literal $b1:literal $b2:literal $b3:literal $($rest:literal)*) => { concat!(
-        "mul v", $sum, ".8h, v8.8h, v", $row, ".h[", $a, "]\n", $b0, "\n",
-        "mla v", $sum, ".8h, v9.8h, v", $row, ".h[", $b, "]\n", $b1, "\n",
-        "mla v", $sum, ".8h, v10.8h, v", $row, ".h[", $c, "]\n", $b2, "\n",
-        "smlal v", $low, ".4s, v11.4h, v", $row, ".h[", $d, "]\n", $b3, "\n",
-        "smlal2 v", $high, ".4s, v11.8h, v", $row, ".h[", $d, "]\n",
+        "mul v", $sum, ".8h, v", $va, ".8h, v", $row, ".h[", $a, "]\n", $b0, "\n",
+        "mla v", $sum, ".8h, v", $vb, ".8h, v", $row, ".h[", $b, "]\n", $b1, "\n",
+        "mla v", $sum, ".8h, v", $vc, ".8h, v", $row, ".h[", $c, "]\n", $b2, "\n",
+        "smlal v", $low, ".4s, v", $vd, ".4h, v", $row, ".h[", $d, "]\n", $b3, "\n",
+        "smlal2 v", $high, ".4s, v", $vd, ".8h, v", $row, ".h[", $d, "]\n",
+    ) };
+}
+
+/// Eight rows of the first four channels, of which three add up in 16 bits: those of columns `$va`, `$vb` and `$vc`.
+#[rustfmt::skip]
+macro_rules! first_three {
+    ($($column:literal $lane:literal),*) => { concat!(
+        columns!("32" "40" "48" "56"),
+        three!("16" "17", "0", "14", $($column $lane),*;),
+        next_columns!(),
+        three!("18" "19", "1", "15", $($column $lane),*;), add_narrow!("14", "16" "17"),
+        three!("20" "21", "2", "14", $($column $lane),*;), add_narrow!("15", "18" "19"),
+        three!("22" "23", "3", "15", $($column $lane),*;), add_narrow!("14", "20" "21"),
+        three!("24" "25", "4", "14", $($column $lane),*;), add_narrow!("15", "22" "23"),
+        three!("26" "27", "5", "15", $($column $lane),*;), add_narrow!("14", "24" "25"),
+        three!("28" "29", "6", "14", $($column $lane),*;), add_narrow!("15", "26" "27"),
+        three!("30" "31", "7", "15", $($column $lane),*;), add_narrow!("14", "28" "29"),
+        add_narrow!("15", "30" "31"),
+    ) };
+}
+
+/// As `first_three`, of the second four channels, while the next eight are loaded.
+#[rustfmt::skip]
+macro_rules! second_three {
+    ($($column:literal $lane:literal),*) => { concat!(
+        columns!("64" "72" "80" "88"),
+        three!("16" "17", "0", "14", $($column $lane),*; "ldr x20, [x0], #8" "ldr x21, [x1], #8" "add x10, x10, #64"),
+        next_columns!(),
+        three!("18" "19", "1", "15", $($column $lane),*; "ldrb w30, [x28], #1"), add_narrow!("14", "16" "17"),
+        three!("20" "21", "2", "14", $($column $lane),*; "ldr x22, [x2], #8" "ldr x23, [x3], #8"),
+        add_narrow!("15", "18" "19"),
+        next_rows!("0" "x20", "1" "x21"),
+        three!("22" "23", "3", "15", $($column $lane),*;), add_narrow!("14", "20" "21"),
+        three!("24" "25", "4", "14", $($column $lane),*; "ldr x24, [x4], #8" "ldr x25, [x5], #8"),
+        add_narrow!("15", "22" "23"),
+        next_rows!("2" "x22", "3" "x23"),
+        three!("26" "27", "5", "15", $($column $lane),*;), add_narrow!("14", "24" "25"),
+        three!("28" "29", "6", "14", $($column $lane),*; "ldr x26, [x6], #8" "ldr x27, [x7], #8"),
+        add_narrow!("15", "26" "27"),
+        next_rows!("4" "x24", "5" "x25"),
+        three!("30" "31", "7", "15", $($column $lane),*; "subs x11, x11, #1"), add_narrow!("14", "28" "29"),
+        next_rows!("6" "x26", "7" "x27"),
+        add_narrow!("15", "30" "31"),
     ) };
 }
 
@@ -388,7 +432,7 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
             "sshll v4.8h, v4.8b, #0", "sshll v5.8h, v5.8b, #0", "sshll v6.8h, v6.8b, #0", "sshll v7.8h, v7.8b, #0",
             "10:",
             "cbz x11, 7f",
-            // Bits of w30: whether the first three and all of the first four channels are narrow, and the same of the second four.
+            // Bits of w30: `I8GemmArgs::narrow`.
             // The last group of a tap loads up to eight elements of each row and 32 bytes of weights beyond.
             "3:",
             "tbz w30, #1, 4f",
@@ -423,37 +467,24 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
             "b.ne 3b",
             "b 7f",
             "4:",
-            "tbz w30, #0, 22f",
-            columns!("32" "40" "48" "56"),
-            three!("16" "17", "0", "14", "0" "1" "2" "3";),
-            next_columns!(),
-            three!("18" "19", "1", "15", "0" "1" "2" "3";), add_narrow!("14", "16" "17"),
-            three!("20" "21", "2", "14", "0" "1" "2" "3";), add_narrow!("15", "18" "19"),
-            three!("22" "23", "3", "15", "0" "1" "2" "3";), add_narrow!("14", "20" "21"),
-            three!("24" "25", "4", "14", "0" "1" "2" "3";), add_narrow!("15", "22" "23"),
-            three!("26" "27", "5", "15", "0" "1" "2" "3";), add_narrow!("14", "24" "25"),
-            three!("28" "29", "6", "14", "0" "1" "2" "3";), add_narrow!("15", "26" "27"),
-            three!("30" "31", "7", "15", "0" "1" "2" "3";), add_narrow!("14", "28" "29"),
-            add_narrow!("15", "30" "31"),
+            "tbz w30, #0, 21f",
+            first_three!("8" "0", "9" "1", "10" "2", "11" "3"),
             "tbnz w30, #3, 5b",
             "6:",
-            "tbz w30, #2, 44f",
+            "tbz w30, #2, 43f",
             "33:",
-            columns!("64" "72" "80" "88"),
-            three!("16" "17", "0", "14", "4" "5" "6" "7"; "ldr x20, [x0], #8" "ldr x21, [x1], #8" "add x10, x10, #64"),
-            next_columns!(),
-            three!("18" "19", "1", "15", "4" "5" "6" "7"; "ldrb w30, [x28], #1"), add_narrow!("14", "16" "17"),
-            three!("20" "21", "2", "14", "4" "5" "6" "7"; "ldr x22, [x2], #8" "ldr x23, [x3], #8"), add_narrow!("15", "18" "19"),
-            next_rows!("0" "x20", "1" "x21"),
-            three!("22" "23", "3", "15", "4" "5" "6" "7";), add_narrow!("14", "20" "21"),
-            three!("24" "25", "4", "14", "4" "5" "6" "7"; "ldr x24, [x4], #8" "ldr x25, [x5], #8"), add_narrow!("15", "22" "23"),
-            next_rows!("2" "x22", "3" "x23"),
-            three!("26" "27", "5", "15", "4" "5" "6" "7";), add_narrow!("14", "24" "25"),
-            three!("28" "29", "6", "14", "4" "5" "6" "7"; "ldr x26, [x6], #8" "ldr x27, [x7], #8"), add_narrow!("15", "26" "27"),
-            next_rows!("4" "x24", "5" "x25"),
-            three!("30" "31", "7", "15", "4" "5" "6" "7"; "subs x11, x11, #1"), add_narrow!("14", "28" "29"),
-            next_rows!("6" "x26", "7" "x27"),
-            add_narrow!("15", "30" "31"),
+            second_three!("8" "4", "9" "5", "10" "6", "11" "7"),
+            "b.ne 3b",
+            "b 7f",
+            "21:",
+            "tbz w30, #4, 22f",
+            first_three!("9" "1", "10" "2", "11" "3", "8" "0"),
+            "tbnz w30, #3, 5b",
+            "tbnz w30, #2, 33b",
+            "43:",
+            "tbz w30, #5, 44f",
+            "34:",
+            second_three!("9" "5", "10" "6", "11" "7", "8" "4"),
             "b.ne 3b",
             "b 7f",
             "22:",
@@ -469,6 +500,7 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
             wide!("30" "31", "7", "0" "1" "2" "3";),
             "tbnz w30, #3, 5b",
             "tbnz w30, #2, 33b",
+            "tbnz w30, #5, 34b",
             "44:",
             columns!("64" "72" "80" "88"),
             wide!("16" "17", "0", "4" "5" "6" "7"; "ldr x20, [x0], #8" "ldr x21, [x1], #8" "add x10, x10, #64"),

@@ -31,7 +31,7 @@ pub(super) struct Walk {
 }
 
 /// Bytes that are copied at a time where pixels are gathered.
-const PIECE: usize = 16;
+const PIECE: usize = size_of::<u128>();
 
 /// Tiles to compute.
 pub(super) struct Job<'a, I, O> {
@@ -233,8 +233,8 @@ impl Walk {
                     // behind its pixels; `gathered` is writable for a piece behind its rows, and what goes beyond a tap
                     // is overwritten by the next, or behind the row.
                     unsafe {
-                        let bytes = from.add(piece).cast::<[u8; PIECE]>().read();
-                        to.add(piece).cast::<[u8; PIECE]>().write(bytes);
+                        let bytes = from.add(piece).cast::<u128>().read_unaligned();
+                        to.add(piece).cast::<u128>().write_unaligned(bytes);
                     }
                 }
             }
