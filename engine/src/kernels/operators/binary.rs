@@ -246,7 +246,13 @@ impl Operator for F32Binary {
     }
 }
 
-/// Sum or difference of 8-bit operands, with PReLU if there are slopes, in the arithmetic of [`I8Sum`].
+/// Sum or difference of 8-bit operands, with PReLU if there are slopes. Everything has 16 bits, some of them parts of a step of
+/// the result: with `high(x, m) = (x * m + 2^14) >> 15`, which every vector instruction set has,
+///
+/// `acc = high(256 a, ma) + high(256 b, mb) + bias`, then `q = clamp((acc + (z << fraction) + half a step) >> fraction)`.
+///
+/// Sums saturate, though those of both operands never do: `fraction` is as large as that allows, and at most 7. PReLU multiplies
+/// `acc` below 0 by the channel's slope, `high(acc, slope) << slope_shift`, saturating.
 #[derive(Debug)]
 pub struct I8Add {
     operands: Operands,
@@ -255,13 +261,7 @@ pub struct I8Add {
     slopes: Vec<i16>,
 }
 
-/// The integers of an [`I8Add`]. Everything has 16 bits, of which `fraction` are parts of a step of the result: with
-/// `high(x, m) = (x * m + 2^14) >> 15`, which every vector instruction set has,
-///
-/// `acc = high(256 a, ma) + high(256 b, mb) + bias`, then `q = clamp((acc + (z << fraction) + half a step) >> fraction)`.
-///
-/// Sums saturate, though those of both operands never do: `fraction` is as large as that allows. PReLU multiplies `acc` below 0
-/// by the channel's slope, `high(acc, slope) << slope_shift`, saturating.
+/// The integers of an [`I8Add`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct I8Sum {
     pub(super) multipliers: (i16, i16),
@@ -340,7 +340,7 @@ impl I8Sum {
 /// The upper half of twice the product, rounded; written as compilers recognize it. Of two numbers the second is not the least.
 #[inline(always)]
 fn high(x: i16, m: i16) -> i16 {
-    (((i32::from(x) * i32::from(m)) >> 14) + 1 >> 1) as i16
+    ((((i32::from(x) * i32::from(m)) >> 14) + 1) >> 1) as i16
 }
 
 /// To 16 bits. Bounds are no variables, as those of the instructions that narrow.
