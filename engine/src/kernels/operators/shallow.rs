@@ -33,7 +33,13 @@ impl Shallow {
             window,
             ..source.clone()
         };
-        Some(Self { source: source.clone(), shape })
+        // What a window reads of the copy lies within it, as shapes are inferred.
+        let fits = |out: usize, axis: usize, taps: usize, extent: usize| {
+            out.saturating_sub(1) * stride[axis] + (taps - 1) * dilation[axis] < extent
+        };
+        let inside =
+            fits(shape.out_h, 0, height, shape.in_h) && fits(shape.out_w, 1, width, shape.in_w);
+        inside.then(|| Self { source: source.clone(), shape })
     }
 
     /// How the layer is computed.

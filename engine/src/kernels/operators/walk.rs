@@ -55,7 +55,7 @@ impl Walk {
     }
 
     /// Copies the `in_c` elements from each pixel that an output pixel reads (of which a pixel itself has `pixel`) side by side.
-    /// The window has no padding.
+    /// All of them must be inside of the input.
     pub(super) fn gathered(shape: &ConvShape, tile: Tile, pixel: usize) -> Self {
         let depth = shape.taps() * shape.in_c;
         Self { taps: 1, gathered: true, ..Self::new(shape, tile, depth, pixel) }
@@ -228,14 +228,17 @@ impl Walk {
             for (place, &line) in pixels.rows().iter().enumerate() {
                 let from = from.wrapping_add((columns + line as usize) * self.pixel).cast::<u8>();
                 let to = start.wrapping_add(place * tap);
-                for piece in (0..tap).step_by(PIECE) {
-                    // SAFETY: the window has no padding, so these are elements of `input`, which is readable for a piece
-                    // behind its pixels; `gathered` is writable for a piece behind its rows, and what goes beyond a tap
-                    // is overwritten by the next, or behind the row.
-                    unsafe {
-                        let bytes = from.add(piece).cast::<u128>().read_unaligned();
-                        to.add(piece).cast::<u128>().write_unaligned(bytes);
-                    }
+                // SAFETY: windows are inside of the input, so these are elements of `input`, which is readable for a piece behind
+                // its pixels; `gathered` is writable for a piece behind its rows, and what goes beyond a tap is overwritten by the
+                // next, or behind the row.
+                let copy = |piece: usize| unsafe {
+                    let bytes = from.add(piece).cast::<u128>().read_unaligned();
+                    to.add(piece).cast::<u128>().write_unaligned(bytes);
+                };
+                // A loop over all would become a call.
+                copy(0);
+                if tap > PIECE {
+                    (PIECE..tap).step_by(PIECE).for_each(copy);
                 }
             }
             pixels.advance();
