@@ -5,8 +5,8 @@ use bytemuck::Pod;
 use proptest::prelude::*;
 use quantrack_engine::graph::{Padding, Window};
 use quantrack_engine::kernels::operators::{
-    BinConv, Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, IntegerWeights,
-    Operator,
+    Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, IntegerWeights,
+    Operator, bin_conv,
 };
 use quantrack_engine::kernels::{CpuFeatures, RequantParams};
 use quantrack_engine::{Pool, RayonPool, Serial};
@@ -224,12 +224,16 @@ proptest! {
     #[test]
     fn one_bit_convolutions_equal_loops_over_signs(
         shape in shapes(),
-        wide: bool,
+        wide in 0..60_usize,
+        pointwise: bool,
         planes in 1..3_usize,
         seed: u64,
     ) {
         let mut next = sequence(seed);
-        let shape = ConvShape { in_c: shape.in_c + if wide { 50 } else { 0 }, ..shape };
+        let shape = match pointwise {
+            true => ConvShape::matrix(shape.out_pixels(), shape.in_c + wide, shape.out_c),
+            false => ConvShape { in_c: shape.in_c + wide, ..shape },
+        };
         let (depth, count) = (shape.in_c, shape.taps());
         // Signs, and the same as words whose bits beyond the channels are zero.
         let mut rows = |rows: usize| {
@@ -258,8 +262,8 @@ proptest! {
             }
         }
         for cpu in instruction_sets() {
-            let conv = BinConv::new(&cpu, &shape, &packed_weights, &bias, requant.clone());
-            check(&conv, &packed, &expected)?;
+            let conv = bin_conv(&cpu, &shape, &packed_weights, &bias, requant.clone());
+            check(&*conv, &packed, &expected)?;
         }
     }
 

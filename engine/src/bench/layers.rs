@@ -4,7 +4,7 @@ use super::Prepared;
 use crate::Level;
 use crate::graph::{Padding, Window};
 use crate::kernels::operators::{
-    BinConv, ConvShape, F32DepthwiseConv, I8Conv, I8DepthwiseConv, IntegerWeights, Operator,
+    ConvShape, F32DepthwiseConv, I8Conv, I8DepthwiseConv, IntegerWeights, Operator, bin_conv,
     float_conv,
 };
 use crate::kernels::{CpuFeatures, RequantParams};
@@ -97,7 +97,7 @@ pub(super) fn dense(cpu: &CpuFeatures, shape: &ConvShape, level: Level) -> Optio
             let planes = if level == Level::Int2 { 2 } else { 1 };
             let words = out_c * planes * shape.taps() * shape.in_c.div_ceil(64);
             let words = vec![0x5555; words];
-            Box::new(BinConv::new(cpu, shape, &words, &vec![0; out_c], requant(out_c)))
+            bin_conv(cpu, shape, &words, &vec![0; out_c], requant(out_c))
         }
     };
     let input = activations(level, shape.in_pixels(), shape.in_c);

@@ -214,6 +214,47 @@ impl BinGemmArgs {
     }
 }
 
+/// Arguments of [`BinTable`]: `c[r][j] = result[j][popcount((a[r] ^ w[j]) & mask[j])]`, where pixels, columns and masks have up to
+/// 64 bits, the results of a column are known beforehand, and without masks all bits count.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct BinTableArgs {
+    /// Pixels, at least 1.
+    pub rows: usize,
+    /// Columns, at least 1.
+    pub cols: usize,
+    /// Bytes of pixels and columns that hold channels: 2, 3, 4, 6 or 8.
+    pub bytes: usize,
+    /// Whether there are masks.
+    pub masked: bool,
+    /// A word for each pixel.
+    pub a: *const u64,
+    /// For four columns at a time `[[u8; 4]; bytes]`, each byte followed by its masks `[u8; 4]`, if there are such, then
+    /// `[u8; 4]`, the results of counts for which the table has no entry. For whole groups of eight columns, and readable for
+    /// four bytes past their end.
+    pub signs: *const u8,
+    /// The results of each column for counts from 0: eight for each byte, rounded up to sixteen. For whole groups of eight
+    /// columns.
+    pub tables: *const u8,
+    /// First result.
+    pub c: *mut i8,
+    /// Elements between rows of `c`.
+    pub c_stride: usize,
+}
+
+impl BinTableArgs {
+    /// Bytes that so many columns, whole groups of four, take of `signs`.
+    pub(crate) fn sign_bytes(&self, columns: usize) -> usize {
+        let planes = if self.masked { 2 } else { 1 };
+        (planes * self.bytes + 1) * columns
+    }
+
+    /// Bytes that so many columns take of `tables`.
+    pub(crate) fn table_bytes(&self, columns: usize) -> usize {
+        (8 * self.bytes).next_multiple_of(16) * columns
+    }
+}
+
 /// Bounds as every kernel applies them: equal values give the bound, so -0 against a lower bound of +0 is +0.
 #[inline]
 pub(crate) fn clamp_f32(x: f32, min: f32, max: f32) -> f32 {
@@ -428,6 +469,8 @@ pub type F32Gemm = MicroKernel<F32GemmArgs>;
 pub type I8Gemm = MicroKernel<I8GemmArgs>;
 /// One-bit tiles, and those of weights of -1, 0 and 1.
 pub type BinGemm = MicroKernel<BinGemmArgs>;
+/// Layers of few channels on bits, by table.
+pub type BinTable = MicroKernel<BinTableArgs>;
 /// fp32 depthwise rows.
 pub type F32Depthwise = MicroKernel<F32DepthwiseArgs>;
 /// 8-bit depthwise rows.

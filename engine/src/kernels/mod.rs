@@ -7,6 +7,7 @@
 //!   reference.
 
 mod bin_gemm;
+mod bin_table;
 mod f32_depthwise;
 mod f32_gemm;
 #[cfg(test)]

@@ -6,10 +6,11 @@
 
 use serde::Serialize;
 
+use super::bin_table::{Columns, MOST_CHANNELS};
 use super::isa::CpuFeatures;
 use super::micro::{
-    BinGemm, BinGemmArgs, F32Depthwise, F32DepthwiseArgs, F32Gemm, F32GemmArgs, I8Depthwise,
-    I8DepthwiseArgs, I8Gemm, I8GemmArgs, MicroKernel, SLACK, Taps, clamp_f32,
+    BinGemm, BinGemmArgs, BinTable, F32Depthwise, F32DepthwiseArgs, F32Gemm, F32GemmArgs,
+    I8Depthwise, I8DepthwiseArgs, I8Gemm, I8GemmArgs, MicroKernel, SLACK, Taps, clamp_f32,
 };
 use super::pack;
 use super::registry;
@@ -40,6 +41,7 @@ pub fn self_test(features: &CpuFeatures, cases: usize) -> Vec<SelfTestResult> {
     check(&mut results, features, cases, "ternary", registry::ternary_gemm(), |kernel, random| {
         bin_gemm(kernel, random, true)
     });
+    check(&mut results, features, cases, "bin_table", registry::bin_table(), bin_table);
     check(&mut results, features, cases, "f32_depthwise", registry::f32_depthwise(), f32_depthwise);
     check(&mut results, features, cases, "i8_depthwise", registry::i8_depthwise(), i8_depthwise);
     results
@@ -396,6 +398,29 @@ fn bin_gemm(kernel: &BinGemm, random: &mut Random, ternary: bool) -> Result<(), 
     let what = format!("{rows}x{cols}, {words} words, {taps} taps");
     compare(&sums, &expected_sums, &what)?;
     compare(&c, &expected, &what)
+}
+
+/// Layers by table, with masks and without.
+fn bin_table(kernel: &BinTable, random: &mut Random) -> Result<(), String> {
+    let (rows, cols) = (random.rows(kernel.tile.mr), random.one_to(3 * kernel.tile.nr));
+    let (channels, masked) = (random.one_to(MOST_CHANNELS), random.coin());
+    let used = !0 >> (64 - channels);
+    let mut words = |count| -> Vec<u64> { (0..count).map(|_| random.bits() & used).collect() };
+    let (a, signs, masks) = (words(rows), words(cols), words(cols));
+    let (bias, requant) = (random.i32s(cols), random.requant(cols));
+    let unit = if masked { 512 } else { 256 };
+    let all = masked.then_some(&masks[..]);
+    let columns = Columns::new(channels, &signs, all, unit, &bias, &requant);
+    let mut c = vec![77_i8; rows * cols];
+    // SAFETY: the registry gives kernels of this CPU only, and there are as many pixels and results.
+    unsafe { (kernel.run)(&columns.args(rows, a.as_ptr(), c.as_mut_ptr())) };
+    let result = |(r, j): (usize, usize)| {
+        let mask = if masked { masks[j] } else { used };
+        let (all, differing) = (mask.count_ones(), ((a[r] ^ signs[j]) & mask).count_ones());
+        requant.apply(j, (all as i32 - 2 * differing as i32) * unit + bias[j])
+    };
+    let expected: Vec<i8> = (0..rows * cols).map(|i| result((i / cols, i % cols))).collect();
+    compare(&c, &expected, &format!("{rows}x{cols}, {channels} channels, masks: {masked}"))
 }
 
 /// The window and pixels of a depthwise row, and the pointers to its taps.

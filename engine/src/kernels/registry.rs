@@ -1,8 +1,10 @@
 //! The one list of micro-kernels. Selection, self-test, tests, benchmarks and table keys all read it.
 
 use super::isa::{CpuFeatures, Isa};
-use super::micro::{BinGemm, F32Depthwise, F32Gemm, I8Depthwise, I8Gemm, MicroKernel, Tile};
-use super::{bin_gemm, f32_depthwise, f32_gemm, i4_gemm, i8_depthwise, i8_gemm};
+use super::micro::{
+    BinGemm, BinTable, F32Depthwise, F32Gemm, I8Depthwise, I8Gemm, MicroKernel, Tile,
+};
+use super::{bin_gemm, bin_table, f32_depthwise, f32_gemm, i4_gemm, i8_depthwise, i8_gemm};
 
 /// Changes whenever a kernel computes something else or at another speed than before under the same name.
 const REVISION: u32 = 17;
@@ -32,6 +34,11 @@ pub fn ternary_gemm() -> &'static [&'static BinGemm] {
     bin_gemm::TERNARY
 }
 
+/// One-bit layers of few channels, by table.
+pub fn bin_table() -> &'static [&'static BinTable] {
+    bin_table::KERNELS
+}
+
 /// fp32 depthwise rows.
 pub fn f32_depthwise() -> &'static [&'static F32Depthwise] {
     f32_depthwise::KERNELS
@@ -53,6 +60,7 @@ pub fn all() -> Vec<(&'static str, Isa)> {
         names(i4_gemm()),
         names(bin_gemm()),
         names(ternary_gemm()),
+        names(bin_table()),
         names(f32_depthwise()),
         names(i8_depthwise()),
     ]
@@ -134,6 +142,12 @@ pub(crate) fn select_ternary(features: &CpuFeatures, work: Work) -> Option<&'sta
     (ternary.isa == bits.isa && !features.prefers(bits.name)).then_some(ternary)
 }
 
+/// The kernel for layers by table, where one has the CPU's best instruction set for bits; with it they are always faster.
+pub(crate) fn select_table(features: &CpuFeatures, work: Work) -> Option<&'static BinTable> {
+    let (table, bits) = (select(bin_table(), features, work), select(bin_gemm(), features, work));
+    (table.isa == bits.isa && !features.prefers(bits.name)).then_some(table)
+}
+
 /// The kernel for `work`: of those that the CPU can run, one that an experiment asks for, else one of the best
 /// instruction set, and of these the one whose tiles, whole or not, cost least.
 ///
@@ -172,7 +186,7 @@ mod tests {
     fn names_are_unique_and_every_family_has_a_portable_kernel() {
         let mut names: Vec<&str> = all().into_iter().map(|(name, _)| name).collect();
         let portable = all().iter().filter(|(_, isa)| *isa == Isa::Portable).count();
-        assert_eq!(portable, 7);
+        assert_eq!(portable, 8);
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -8,8 +8,8 @@ use crate::kernels::operators::{
     Affine, BinConv, BinMaxPool, Concat, ConvShape, Convert, CopyRows, F32AveragePool, F32Binary,
     F32DepthwiseConv, F32MaxPool, F32Prelu, F32Reduce, F32Resize, F32Signs, F32Softmax, F32Unary,
     Gather, I8Add, I8AveragePool, I8Conv, I8DepthwiseConv, I8MaxPool, I8Mean, I8Mul, I8Prelu,
-    I8Resize, I8Signs, I8Softmax, I8Table, IntegerWeights, Operands, Operator, Widened, float_conv,
-    unary,
+    I8Resize, I8Signs, I8Softmax, I8Table, IntegerWeights, Operands, Operator, Widened, bin_conv,
+    float_conv, unary,
 };
 use crate::kernels::{CpuFeatures, RequantParams};
 
@@ -366,7 +366,7 @@ impl Context<'_> {
             return boxed(BinConv::to_floats(self.cpu, &shape, weights, output));
         }
         let requant = self.requant(1.0 / 256.0, activation)?;
-        boxed(BinConv::new(self.cpu, &shape, weights, self.i32s(2)?, requant))
+        Ok(bin_conv(self.cpu, &shape, weights, self.i32s(2)?, requant))
     }
 
     /// The output stage of a layer on bits whose result is fp32.

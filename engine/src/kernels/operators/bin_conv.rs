@@ -201,19 +201,29 @@ fn ternary_panels(
     bias: &[i32],
 ) -> Panels<u64> {
     let (words, bytes) = (shape.in_c.div_ceil(64), shape.in_c.div_ceil(8));
+    let (signs, masks) = signs_and_masks(shape, weights);
+    let products = |masks: &[u64]| masks.iter().map(|word| word.count_ones()).sum::<u32>();
+    let biases: Vec<i32> = masks
+        .chunks_exact(shape.taps() * words)
+        .zip(bias)
+        .map(|(masks, &bias)| bias.wrapping_add((2 * products(masks) as i32) << 8))
+        .collect();
+    pack::ternary_gemm(kernel.tile, [&signs, &masks], &biases, shape.taps(), (words, bytes))
+}
+
+/// The first signs of weights `[out_c, 2, taps, words]`, and masks of those that are not 0.
+pub(super) fn signs_and_masks(shape: &ConvShape, weights: &[u64]) -> (Vec<u64>, Vec<u64>) {
+    let words = shape.in_c.div_ceil(64);
     let row = shape.taps() * words;
     let channels = |word: usize| !0 >> (64 - (shape.in_c - 64 * word).min(64));
-    let (mut signs, mut masks, mut biases) = (Vec::new(), Vec::new(), Vec::new());
-    for (weights, &bias) in weights.chunks_exact(2 * row).zip(bias) {
+    let (mut signs, mut masks) = (Vec::new(), Vec::new());
+    for weights in weights.chunks_exact(2 * row) {
         let (first, second) = weights.split_at(row);
         let pairs = first.iter().zip(second).enumerate();
-        let mask: Vec<u64> = pairs.map(|(k, (a, b))| !(a ^ b) & channels(k % words)).collect();
-        let products: u32 = mask.iter().map(|word| word.count_ones()).sum();
-        biases.push(bias.wrapping_add((2 * products as i32) << 8));
         signs.extend_from_slice(first);
-        masks.extend(mask);
+        masks.extend(pairs.map(|(k, (a, b))| !(a ^ b) & channels(k % words)));
     }
-    pack::ternary_gemm(kernel.tile, [&signs, &masks], &biases, shape.taps(), (words, bytes))
+    (signs, masks)
 }
 
 impl BinConv {

@@ -7,6 +7,7 @@
 #[cfg(target_arch = "aarch64")]
 mod add_neon;
 mod bin_conv;
+mod bin_table;
 mod binary;
 mod buffer;
 mod conv;
@@ -29,6 +30,7 @@ mod widen;
 mod winograd;
 
 pub use bin_conv::{Affine, BinConv};
+pub use bin_table::bin_conv;
 pub use binary::{F32Binary, I8Add, I8Mul, Operands};
 pub use buffer::Buffer;
 pub use conv::{F32Conv, I8Conv, IntegerWeights, float_conv};
