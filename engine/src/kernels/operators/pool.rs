@@ -4,6 +4,7 @@ use super::fold::{Fold, LANES_F32, LANES_I8, LANES_U64};
 use super::geometry::{ConvShape, Geometry, PADDING};
 use super::{Operator, Scratch, elements, elements_mut, for_rows};
 use crate::Pool;
+use crate::graph::Window;
 use crate::kernels::isa::CpuFeatures;
 use crate::kernels::micro::SLACK;
 use crate::kernels::requant::Factor;
@@ -88,6 +89,51 @@ impl<T: Copy, A: Copy, C: Fn(A, T) -> A + Copy, F: Fn(A, usize) -> T + Copy, con
     }
 }
 
+/// Channels at a time of [`Quads`].
+const QUAD_LANES: usize = 16;
+
+/// The largest elements of two by two pixels, the most frequent window by far, for a row of output pixels: without padding, so
+/// that nothing is decided pixel by pixel.
+struct Quads<'a> {
+    upper: &'a [i8],
+    lower: &'a [i8],
+    output: &'a mut [i8],
+    /// A multiple of [`QUAD_LANES`].
+    channels: usize,
+    bounds: (i8, i8),
+}
+
+impl Quads<'_> {
+    /// Whether windows of `shape` are such.
+    fn suit(shape: &ConvShape) -> bool {
+        let inside = 2 * shape.out_h <= shape.in_h && 2 * shape.out_w <= shape.in_w;
+        shape.window == Window { kernel: [2; 2], stride: [2; 2], ..Window::default() }
+            && inside
+            && shape.in_c.is_multiple_of(QUAD_LANES)
+    }
+}
+
+impl Loop for Quads<'_> {
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "one index for five arrays")]
+    fn run(self) {
+        let (vectors, (min, max)) = (self.channels / QUAD_LANES, self.bounds);
+        let output = self.output.as_chunks_mut::<QUAD_LANES>().0;
+        let (upper, lower) = (self.upper.as_chunks::<QUAD_LANES>().0, self.lower.as_chunks().0);
+        for (pixel, output) in output.chunks_exact_mut(vectors).enumerate() {
+            let upper = &upper[2 * pixel * vectors..][..2 * vectors];
+            let lower: &[[i8; QUAD_LANES]] = &lower[2 * pixel * vectors..][..2 * vectors];
+            for (k, y) in output.iter_mut().enumerate() {
+                let (a, b) = (&upper[k], &upper[k + vectors]);
+                let (c, d) = (&lower[k], &lower[k + vectors]);
+                for i in 0..QUAD_LANES {
+                    y[i] = a[i].max(b[i]).max(c[i].max(d[i])).max(min).min(max);
+                }
+            }
+        }
+    }
+}
+
 /// Largest element of each window, fp32.
 #[derive(Debug)]
 pub struct F32MaxPool {
@@ -132,6 +178,26 @@ impl I8MaxPool {
     pub fn new(cpu: &CpuFeatures, shape: &ConvShape, bounds: (i8, i8)) -> Self {
         Self { windows: Windows::new(cpu, shape), bounds }
     }
+
+    /// Row by row, where [`Quads`] suit.
+    fn quads(&self, input: &[u8], output: &mut [u8], pool: &dyn Pool) {
+        let shape = self.windows.geometry.shape();
+        let channels = shape.in_c;
+        let input = elements::<i8>(input, shape.in_pixels() * channels);
+        let row = shape.out_w * channels;
+        let output = elements_mut::<i8>(output, shape.out_pixels() * channels);
+        for_rows(pool, output, row, LEAST.div_ceil(4 * row.max(1)), |first, output| {
+            for (index, output) in output.chunks_exact_mut(row).enumerate() {
+                // Every window is inside.
+                let source = |tap| {
+                    let pixel = self.windows.geometry.source_row(first + index, tap).unwrap_or(0);
+                    &input[pixel * channels..][..shape.in_w * channels]
+                };
+                let (upper, lower, bounds) = (source(0), source(1), self.bounds);
+                self.windows.vectorizer.run(Quads { upper, lower, output, channels, bounds });
+            }
+        });
+    }
 }
 
 impl Operator for I8MaxPool {
@@ -143,6 +209,10 @@ impl Operator for I8MaxPool {
         pool: &dyn Pool,
     ) {
         let (min, max) = self.bounds;
+        let shape = self.windows.geometry.shape();
+        if Quads::suit(shape) {
+            return self.quads(inputs[0], outputs[0], pool);
+        }
         let fold = Fold {
             start: i8::MIN,
             combine: |y: i8, x: i8| y.max(x),
