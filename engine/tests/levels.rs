@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ndarray_npy::NpzReader;
-use quantrack_engine::graph::Graph;
+use quantrack_engine::graph::{ConstantData, Encoding, Graph};
 use quantrack_engine::kernels::CpuFeatures;
 use quantrack_engine::plan::{Plan, Session};
 use quantrack_engine::quantize::{Calibration, Calibrator, default_recipe, quantize};
@@ -150,5 +150,31 @@ fn variants_survive_their_file_and_shrink_with_the_bits() {
         if name != MODELS[3] {
             assert!(sizes.windows(2).all(|pair| pair[1] < pair[0]), "{name}: {sizes:?}");
         }
+    }
+}
+
+#[test]
+fn depthwise_layers_write_the_bits_that_the_next_layer_reads() {
+    let Some(folder) = support::data() else { return };
+    // Every depthwise layer but the last, whose mean is taken, has one reader: a layer on bits.
+    let model = Model::load(&folder, MODELS[1]);
+    let calibration = model.calibration();
+    for level in [Level::Int2, Level::Bin1] {
+        let graph = model.variant(level, &calibration).graph;
+        let depthwise = graph.nodes.iter().filter(|node| node.op.name() == "depthwise_conv_2d");
+        let bits = depthwise.clone().filter(|node| {
+            let (weights, channels) =
+                (&graph.values[node.inputs[1]], graph.values[node.inputs[2]].elements());
+            let Some(ConstantData::I8(steps)) = weights.constant.as_ref().map(|c| &c.data) else {
+                return false;
+            };
+            for channel in 0..channels {
+                let steps = steps.iter().skip(channel).step_by(channels);
+                let sum: u32 = steps.map(|step| u32::from(step.unsigned_abs())).sum();
+                assert!(sum <= 255, "{}: {sum}", node.name);
+            }
+            graph.values[node.outputs[0]].encoding == Encoding::Bits
+        });
+        assert_eq!(bits.count(), depthwise.count() - 1, "{level}");
     }
 }

@@ -5,8 +5,8 @@ use bytemuck::Pod;
 use proptest::prelude::*;
 use quantrack_engine::graph::{Padding, Window};
 use quantrack_engine::kernels::operators::{
-    Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, IntegerWeights,
-    Operator, bin_conv,
+    Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, I8DepthwiseSignsConv,
+    IntegerWeights, Operator, bin_conv,
 };
 use quantrack_engine::kernels::{CpuFeatures, RequantParams};
 use quantrack_engine::{Pool, RayonPool, Serial};
@@ -317,6 +317,50 @@ proptest! {
         }
         for cpu in instruction_sets() {
             let conv = I8DepthwiseConv::new(&cpu, &shape, &weights, &bias, zero_point, requant.clone());
+            check(&conv, &input, &expected)?;
+        }
+    }
+
+    #[test]
+    fn signs_of_int8_depthwise_convolutions_equal_loops(
+        shape in shapes(),
+        narrow: bool,
+        seed: u64,
+        zero_point: i8,
+    ) {
+        let mut next = sequence(seed);
+        let channels = shape.in_c + if next().is_multiple_of(2) { 60 } else { 0 };
+        let shape = ConvShape { in_c: channels, out_c: channels, ..shape };
+        let input = many(&mut next, shape.in_pixels() * channels, byte);
+        // Products that add up in 16 bits, or do not.
+        let most = if narrow { 255 / shape.taps() as i32 } else { 127 };
+        let weights = many(&mut next, shape.taps() * channels, eight_bit_weight);
+        let weights: Vec<i8> =
+            weights.into_iter().map(|w| i32::from(w).clamp(-most, most) as i8).collect();
+        let bias = many(&mut next, channels, |bits| bits as i32 >> 18);
+        let threshold = |bits: u64| match bits % 8 {
+            0 => -(1 << 30),
+            1 => 1 << 30,
+            _ => bits as i32 >> 18,
+        };
+        let thresholds = many(&mut next, channels, threshold);
+        let words = channels.div_ceil(64);
+        let mut expected = Vec::new();
+        for pixel in taps(&shape) {
+            let mut bits = vec![0_u64; words];
+            for channel in 0..channels {
+                let mut sum = bias[channel];
+                for (tap, at) in pixel.iter().enumerate().filter_map(|(t, at)| Some((t, (*at)?))) {
+                    let x = i32::from(input[at * channels + channel]) - i32::from(zero_point);
+                    sum += x * i32::from(weights[tap * channels + channel]);
+                }
+                bits[channel / 64] |= u64::from(sum >= thresholds[channel]) << (channel % 64);
+            }
+            expected.extend(bits);
+        }
+        for cpu in instruction_sets() {
+            let conv =
+                I8DepthwiseSignsConv::new(&cpu, &shape, &weights, &bias, &thresholds, zero_point);
             check(&conv, &input, &expected)?;
         }
     }

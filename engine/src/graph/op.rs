@@ -121,7 +121,8 @@ pub enum Op {
         /// Fused activation.
         activation: Activation,
     },
-    /// Inputs: x `[n, h, w, c]`, weights `[1, kh, kw, c]`, bias `[c]`, then slopes `[c]`.
+    /// Inputs: x `[n, h, w, c]`, weights `[1, kh, kw, c]`, bias `[c]`, then slopes `[c]`. With a result of `Bits`: then
+    /// thresholds `[c]` in units of the accumulator; a bit is 1 when bias and products sum up to the threshold or more.
     DepthwiseConv2d {
         /// Geometry.
         window: Window,

@@ -370,6 +370,30 @@ pub struct I8DepthwiseArgs {
     pub requant: Requant,
 }
 
+/// Arguments of [`I8DepthwiseSigns`]: as [`I8DepthwiseArgs`] for weights whose magnitudes sum to 255 at most in every channel, so
+/// that all products of a window add up in 16 bits; for each output and channel a bit, 1 where they sum up to the threshold or
+/// more.
+#[repr(C)]
+#[derive(Debug)]
+pub struct I8DepthwiseSignsArgs {
+    /// Output pixels, at least 1.
+    pub pixels: usize,
+    /// Channels, at least 1.
+    pub channels: usize,
+    /// Where the taps are.
+    pub taps: Taps<i8>,
+    /// As [`I8DepthwiseArgs::w`]; biases are not used.
+    pub w: *const i8,
+    /// For each block of `nr` channels their thresholds, [`i16::MAX`], which no sum reaches, for those that are missing, then the
+    /// bit of each in a byte, from 1 to 128.
+    pub thresholds: *const [i16; 16],
+    /// Bits of the first output pixel, the first channel's the least significant of the first byte; for each `nr` channels a
+    /// byte is written.
+    pub c: *mut u8,
+    /// Bytes between output pixels.
+    pub c_stride: usize,
+}
+
 /// The order in which 8-bit depthwise kernels multiply the taps of a row: at step 2 those that share pixels with a neighbouring
 /// output follow each other.
 pub(crate) fn run_order(width: usize, step: usize) -> impl Iterator<Item = usize> {
@@ -475,3 +499,5 @@ pub type BinTable = MicroKernel<BinTableArgs>;
 pub type F32Depthwise = MicroKernel<F32DepthwiseArgs>;
 /// 8-bit depthwise rows.
 pub type I8Depthwise = MicroKernel<I8DepthwiseArgs>;
+/// 8-bit depthwise rows whose results are bits.
+pub type I8DepthwiseSigns = MicroKernel<I8DepthwiseSignsArgs>;

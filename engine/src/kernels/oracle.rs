@@ -7,10 +7,12 @@
 use serde::Serialize;
 
 use super::bin_table::{Columns, MOST_CHANNELS};
+use super::i8_depthwise::threshold_blocks;
 use super::isa::CpuFeatures;
 use super::micro::{
     BinGemm, BinGemmArgs, BinTable, F32Depthwise, F32DepthwiseArgs, F32Gemm, F32GemmArgs,
-    I8Depthwise, I8DepthwiseArgs, I8Gemm, I8GemmArgs, MicroKernel, SLACK, Taps, clamp_f32,
+    I8Depthwise, I8DepthwiseArgs, I8DepthwiseSigns, I8DepthwiseSignsArgs, I8Gemm, I8GemmArgs,
+    MicroKernel, SLACK, Taps, clamp_f32,
 };
 use super::pack;
 use super::registry;
@@ -44,6 +46,8 @@ pub fn self_test(features: &CpuFeatures, cases: usize) -> Vec<SelfTestResult> {
     check(&mut results, features, cases, "bin_table", registry::bin_table(), bin_table);
     check(&mut results, features, cases, "f32_depthwise", registry::f32_depthwise(), f32_depthwise);
     check(&mut results, features, cases, "i8_depthwise", registry::i8_depthwise(), i8_depthwise);
+    let signs = registry::i8_depthwise_signs();
+    check(&mut results, features, cases, "i8_depthwise_signs", signs, i8_depthwise_signs);
     results
 }
 
@@ -579,6 +583,55 @@ fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String>
                 acc = acc.wrapping_add(w * i32::from(window.tap(p, tap)[ch]));
             }
             expected[p * stride + ch] = requant.apply(ch, acc);
+        }
+    }
+    compare(&c, &expected, &window.what(channels))
+}
+
+fn i8_depthwise_signs(kernel: &I8DepthwiseSigns, random: &mut Random) -> Result<(), String> {
+    let channels = random.one_to(150);
+    let zero_point = random.i8();
+    let window = Window::new(random, channels, zero_point, |random, n| random.i8s(n));
+    let (pixels, taps) = (window.pixels, window.kernel[0] * window.kernel[1]);
+    // Magnitudes up to what just fits.
+    let most = (255 / taps).min(127) as i32;
+    let extreme = random.below(3) == 0;
+    let weights = random.i8s(taps * channels).into_iter();
+    let weights: Vec<i8> = weights
+        .map(|w| if extreme { -most as i8 } else { (i32::from(w) * most / 128) as i8 })
+        .collect();
+    let nr = kernel.tile.nr;
+    let threshold = |random: &mut Random| match random.below(6) {
+        0 => i16::MIN,
+        1 => i16::MAX,
+        _ => (random.bits() >> 52) as i16 - 2048,
+    };
+    let thresholds: Vec<i16> = (0..channels).map(|_| threshold(random)).collect();
+    let blocks = threshold_blocks(&thresholds);
+    let packed = pack::i8_depthwise(kernel.tile, &weights, &vec![0; channels], taps);
+    let tables = window.tables();
+    let bytes = channels.div_ceil(nr);
+    let stride = bytes + 3;
+    let mut c = vec![77_u8; (pixels - 1) * stride + bytes];
+    let args = I8DepthwiseSignsArgs {
+        pixels,
+        channels,
+        taps: window.taps(&tables),
+        w: packed.panel(0).as_ptr(),
+        thresholds: blocks.as_ptr(),
+        c: c.as_mut_ptr(),
+        c_stride: stride,
+    };
+    // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
+    unsafe { (kernel.run)(&args) };
+    let mut expected = vec![77_u8; (pixels - 1) * stride + bytes];
+    for p in 0..pixels {
+        expected[p * stride..][..bytes].fill(0);
+        for ch in 0..channels {
+            let product =
+                |tap| i32::from(window.tap(p, tap)[ch]) * i32::from(weights[tap * channels + ch]);
+            let is = (0..taps).map(product).sum::<i32>() >= i32::from(thresholds[ch]);
+            expected[p * stride + ch / 8] |= u8::from(is) << (ch % 8);
         }
     }
     compare(&c, &expected, &window.what(channels))

@@ -2,7 +2,8 @@
 
 use super::isa::{CpuFeatures, Isa};
 use super::micro::{
-    BinGemm, BinTable, F32Depthwise, F32Gemm, I8Depthwise, I8Gemm, MicroKernel, Tile,
+    BinGemm, BinTable, F32Depthwise, F32Gemm, I8Depthwise, I8DepthwiseSigns, I8Gemm, MicroKernel,
+    Tile,
 };
 use super::{bin_gemm, bin_table, f32_depthwise, f32_gemm, i4_gemm, i8_depthwise, i8_gemm};
 
@@ -49,6 +50,11 @@ pub fn i8_depthwise() -> &'static [&'static I8Depthwise] {
     i8_depthwise::KERNELS
 }
 
+/// 8-bit depthwise rows whose results are bits.
+pub fn i8_depthwise_signs() -> &'static [&'static I8DepthwiseSigns] {
+    i8_depthwise::SIGNS
+}
+
 /// Name and instruction set of every kernel of this build.
 pub fn all() -> Vec<(&'static str, Isa)> {
     fn names<A>(kernels: &[&MicroKernel<A>]) -> Vec<(&'static str, Isa)> {
@@ -63,6 +69,7 @@ pub fn all() -> Vec<(&'static str, Isa)> {
         names(bin_table()),
         names(f32_depthwise()),
         names(i8_depthwise()),
+        names(i8_depthwise_signs()),
     ]
     .concat()
 }
@@ -148,6 +155,16 @@ pub(crate) fn select_table(features: &CpuFeatures, work: Work) -> Option<&'stati
     (table.isa == bits.isa && !features.prefers(bits.name)).then_some(table)
 }
 
+/// The kernel for depthwise layers whose results are bits, where one has the CPU's best instruction set for such of 8 bits.
+pub(crate) fn select_depthwise_signs(
+    features: &CpuFeatures,
+    work: Work,
+) -> Option<&'static I8DepthwiseSigns> {
+    let signs = select(i8_depthwise_signs(), features, work);
+    let bytes = select(i8_depthwise(), features, work);
+    (signs.isa == bytes.isa && !features.prefers(bytes.name)).then_some(signs)
+}
+
 /// The kernel for `work`: of those that the CPU can run, one that an experiment asks for, else one of the best
 /// instruction set, and of these the one whose tiles, whole or not, cost least.
 ///
@@ -186,7 +203,7 @@ mod tests {
     fn names_are_unique_and_every_family_has_a_portable_kernel() {
         let mut names: Vec<&str> = all().into_iter().map(|(name, _)| name).collect();
         let portable = all().iter().filter(|(_, isa)| *isa == Isa::Portable).count();
-        assert_eq!(portable, 8);
+        assert_eq!(portable, 9);
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -7,9 +7,9 @@ use crate::graph::{
 use crate::kernels::operators::{
     Affine, BinConv, BinMaxPool, Concat, ConvShape, Convert, CopyRows, F32AveragePool, F32Binary,
     F32DepthwiseConv, F32MaxPool, F32Prelu, F32Reduce, F32Resize, F32Signs, F32Softmax, F32Unary,
-    Gather, I8Add, I8AveragePool, I8Conv, I8DepthwiseConv, I8MaxPool, I8Mean, I8Mul, I8Prelu,
-    I8Resize, I8Signs, I8Softmax, I8Table, IntegerWeights, Operands, Operator, Widened, bin_conv,
-    float_conv, unary,
+    Gather, I8Add, I8AveragePool, I8Conv, I8DepthwiseConv, I8DepthwiseSignsConv, I8MaxPool, I8Mean,
+    I8Mul, I8Prelu, I8Resize, I8Signs, I8Softmax, I8Table, IntegerWeights, Operands, Operator,
+    Widened, bin_conv, float_conv, unary,
 };
 use crate::kernels::{CpuFeatures, RequantParams};
 
@@ -388,7 +388,26 @@ impl Context<'_> {
         Ok(Affine { scales, bias, bounds, factors, offsets })
     }
 
+    /// A depthwise layer on 8 bits whose results are bits.
+    fn depthwise_signs(&self, window: Window, activation: Activation) -> Result<Box<dyn Operator>> {
+        if activation == Activation::Prelu {
+            return Err("its result in bits cannot have a fused PReLU".to_owned());
+        }
+        let (_, zero_point) = Self::i8_encoding(self.value(0)?)?;
+        let (shape, weights) = (self.conv_shape(window)?, self.i8_weights()?);
+        let (bias, thresholds) = (self.i32s(2)?, self.i32s(3)?);
+        if thresholds.len() != bias.len() {
+            return Err(format!("it needs {} thresholds", bias.len()));
+        }
+        boxed(I8DepthwiseSignsConv::new(self.cpu, &shape, weights, bias, thresholds, zero_point))
+    }
+
     fn int8(&self) -> Result<Box<dyn Operator>> {
+        if let (Op::DepthwiseConv2d { window, activation }, Encoding::Bits) =
+            (&self.node.op, self.result().encoding)
+        {
+            return self.depthwise_signs(*window, *activation);
+        }
         let input = Self::i8_encoding(self.value(0)?)?;
         let output = Self::i8_encoding(self.result())?;
         let shape = &self.value(0)?.shape;

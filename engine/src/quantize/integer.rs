@@ -18,6 +18,8 @@ use crate::variant::Variant;
 
 /// Fewest input channels for which a layer runs on bits: kernels count eight at once.
 const MIN_BIN_CHANNELS: usize = 8;
+/// Largest magnitude of a threshold in units of the accumulator, which no sum reaches.
+const MOST_STEPS: i32 = 1 << 30;
 /// The encoding of probabilities.
 const PROBABILITY: (f32, i8) = (1.0 / 256.0, -128);
 
@@ -34,21 +36,25 @@ pub(super) fn quantize(
         BTreeMap::new()
     };
     let encodings = encodings(&graph, recipe, calibration);
-    let roles = Roles::of(&graph);
-    let producers = graph.producers();
-    let nodes = graph.nodes.clone();
-    let mut pass = Pass { rewriter: Rewriter::new(graph, level), encodings, level };
-    for (index, node) in nodes.iter().enumerate() {
-        if let Some(reason) = needs_fp32(node, roles.is_preparation(index)) {
+    let context = Context {
+        roles: Roles::of(&graph),
+        producers: graph.producers(),
+        consumers: graph.consumers(),
+        recipe,
+        calibration,
+        graph: graph.clone(),
+    };
+    let roles = &context.roles;
+    let rewriter = Rewriter::new(graph, level);
+    let narrow_depthwise = *recipe == Recipe::SignCenter;
+    let mut pass = Pass { rewriter, encodings, level, narrow_depthwise };
+    for (index, node) in context.graph.nodes.iter().enumerate() {
+        if let Some(reason) = context.float_reason(index) {
             pass.float(node, &reason);
             continue;
         }
-        if recipe.scheme().float_heads && roles.is_tail(index) {
-            pass.float(node, "a head, or what follows it: its results are the model's");
-            continue;
-        }
         if matches!(level, Level::Int2 | Level::Bin1) {
-            match pass.sign_layer(node, index, &roles, &producers, recipe, calibration) {
+            match pass.sign_layer(index, &context) {
                 Ok(layer) => {
                     pass.bits(node, layer);
                     continue;
@@ -58,7 +64,7 @@ pub(super) fn quantize(
         }
         // Activations of int4 have 8 bits, so operators without weights are at home there.
         if level == Level::Int4 && roles.weighted[index] {
-            match eight_bit_reason(node, index, &roles) {
+            match eight_bit_reason(node, index, roles) {
                 None => {
                     pass.int4(node, calibration, moments.get(&index));
                     continue;
@@ -66,13 +72,36 @@ pub(super) fn quantize(
                 Some(reason) => pass.rewriter.exempt(node, Level::Int8, reason),
             }
         }
-        pass.int8(node);
+        match pass.thresholds_of_reader(index, &context) {
+            Some(thresholds) => pass.depthwise_signs(node, &thresholds),
+            None => pass.int8(node),
+        }
     }
     let (graph, exemptions) = pass.rewriter.finish();
     Ok(Variant { graph, level, recipe: String::new(), exemptions })
 }
 
-/// Why a node stays in floating point, if it does.
+/// What decisions about a node look at.
+struct Context<'a> {
+    graph: Graph,
+    roles: Roles,
+    producers: Vec<Option<usize>>,
+    consumers: Vec<Vec<usize>>,
+    recipe: &'a Recipe,
+    calibration: &'a Calibration,
+}
+
+impl Context<'_> {
+    /// Why a node stays in floating point, if it does.
+    fn float_reason(&self, index: usize) -> Option<String> {
+        needs_fp32(&self.graph.nodes[index], self.roles.is_preparation(index)).or_else(|| {
+            let tail = self.recipe.scheme().float_heads && self.roles.is_tail(index);
+            tail.then(|| "a head, or what follows it: its results are the model's".to_owned())
+        })
+    }
+}
+
+/// Why the arithmetic of a node stays in floating point, if it does.
 fn needs_fp32(node: &Node, preparation: bool) -> Option<String> {
     let arithmetic = matches!(
         &node.op,
@@ -208,6 +237,9 @@ struct Pass {
     rewriter: Rewriter,
     encodings: Vec<(f32, i8)>,
     level: Level,
+    /// Whether the weights of depthwise layers are such that their products add up in 16 bits, which takes two thirds of the
+    /// time: between layers on bits, the bits or two that some of them lose do not count.
+    narrow_depthwise: bool,
 }
 
 impl Pass {
@@ -271,8 +303,9 @@ impl Pass {
         let (weights, bias) = (self.f32s(node.inputs[1]), self.f32s(node.inputs[2]));
         let input_scale = self.encodings[node.inputs[0]].0;
         let (channels, per_output) = (bias.len(), weights.len() / bias.len().max(1));
+        let narrow = depthwise && self.narrow_depthwise;
         let channel = |index: usize| if depthwise { index % channels } else { index / per_output };
-        let quantized = eight_bits(&weights, &bias, input_scale, channel);
+        let quantized = eight_bits(&weights, &bias, input_scale, channel, narrow);
         self.parameters(node, Encoding::Int8 { scale: 1.0, zero_point: 0 }, quantized)
     }
 
@@ -325,15 +358,9 @@ impl Pass {
     }
 
     /// The node as a layer on bits, or why it stays at 8.
-    fn sign_layer(
-        &self,
-        node: &Node,
-        index: usize,
-        roles: &Roles,
-        producers: &[Option<usize>],
-        recipe: &Recipe,
-        calibration: &Calibration,
-    ) -> Result<SignLayer, String> {
+    fn sign_layer(&self, index: usize, context: &Context<'_>) -> Result<SignLayer, String> {
+        let Context { roles, producers, recipe, calibration, graph, .. } = context;
+        let node = &graph.nodes[index];
         match node.op {
             Op::Conv2d { .. } | Op::FullyConnected { .. } => {}
             Op::DepthwiseConv2d { .. } => {
@@ -342,7 +369,7 @@ impl Pass {
             _ => return Err(format!("{} has no one-bit arithmetic", node.op.name())),
         }
         let (weights, bias) = (self.f32s(node.inputs[1]), self.f32s(node.inputs[2]));
-        if *recipe == Recipe::Trained {
+        if **recipe == Recipe::Trained {
             return sign::trained(&self.rewriter.source, producers, node, &weights, &bias)
                 .ok_or_else(|| "trained with more bits".to_owned());
         }
@@ -365,13 +392,72 @@ impl Pass {
         Ok(sign::centred(input, &weights, &bias, &statistics, self.level == Level::Int2))
     }
 
+    /// The thresholds at which the only reader of a depthwise layer, itself a layer on bits, takes the layer's signs: nothing else
+    /// needs to be known of its results. Not with PReLU, which need not keep their order.
+    fn thresholds_of_reader(&self, index: usize, context: &Context<'_>) -> Option<Vec<f32>> {
+        let node = &context.graph.nodes[index];
+        let (Op::DepthwiseConv2d { activation, .. }, &[result]) = (&node.op, &node.outputs[..])
+        else {
+            return None;
+        };
+        let low = matches!(self.level, Level::Int2 | Level::Bin1);
+        let &[reader] = &context.consumers[result][..] else { return None };
+        let inner = !context.graph.outputs.contains(&result);
+        if !low || !inner || *activation == Activation::Prelu {
+            return None;
+        }
+        context.float_reason(reader).is_none().then_some(())?;
+        let layer = self.sign_layer(reader, context).ok()?;
+        (layer.input == result).then_some(layer.thresholds)
+    }
+
+    /// A depthwise layer on 8 bits whose results are bits: whether they are at or above real thresholds.
+    fn depthwise_signs(&mut self, node: &Node, thresholds: &[f32]) {
+        let mut inputs = self.layer(node, true);
+        let input_scale = self.encodings[node.inputs[0]].0;
+        let units = self.rewriter.scales(inputs[1]).iter().map(|scale| input_scale * scale);
+        let bound = match Self::activation(node) {
+            Activation::None | Activation::Prelu => None,
+            Activation::Relu => Some(f32::INFINITY),
+            Activation::Relu6 => Some(6.0),
+        };
+        let steps = thresholds.iter().zip(units).map(|(&threshold, unit)| match threshold {
+            // Results of an activation that are all above it, or all below.
+            threshold if threshold <= 0.0 && bound.is_some() => -MOST_STEPS,
+            threshold if bound.is_some_and(|bound| threshold > bound) => MOST_STEPS,
+            threshold => {
+                let steps = (f64::from(threshold) / f64::from(unit)).ceil() as i32;
+                steps.clamp(-MOST_STEPS, MOST_STEPS)
+            }
+        });
+        let steps = Constant::i32(steps.collect());
+        let name = format!("{}#thresholds", node.name);
+        inputs.push(self.rewriter.constant(&name, vec![thresholds.len()], Encoding::I32, steps));
+        self.rewriter.node(node, inputs, |_| Encoding::Bits, Level::Int8);
+    }
+
     /// A layer on bits with 8-bit results.
     fn bits(&mut self, node: &Node, layer: SignLayer) {
-        let from_float = self.rewriter.first_encoding(layer.input) == Some(Encoding::F32);
+        let bits = match self.rewriter.first_encoding(layer.input) {
+            Some(Encoding::Bits) => self.rewriter.form(layer.input, Encoding::Bits, Clone::clone),
+            first => self.signs(node, &layer, first == Some(Encoding::F32)),
+        };
+        let mut inputs = vec![bits];
+        let encoding = if self.level == Level::Int2 { Encoding::Ternary } else { Encoding::Bits };
+        inputs.push(self.parameter(node.inputs[1], encoding, layer.weights));
+        inputs.push(self.parameter(node.inputs[2], Encoding::I32, layer.bias));
+        inputs.extend(self.slopes(node));
+        let encodings = std::mem::take(&mut self.encodings);
+        self.rewriter.node(node, inputs, |id| int8(encodings[id]), self.level);
+        self.encodings = encodings;
+    }
+
+    /// A conversion of the operand of a layer on bits, of which there is an fp32 form or one of 8 bits.
+    fn signs(&mut self, node: &Node, layer: &SignLayer, from_float: bool) -> ValueId {
         let channels = layer.thresholds.len();
         let (x, thresholds) = if from_float {
             let x = self.rewriter.form(layer.input, Encoding::F32, Clone::clone);
-            (x, (Encoding::F32, Constant::f32(layer.thresholds)))
+            (x, (Encoding::F32, Constant::f32(layer.thresholds.clone())))
         } else {
             let (scale, zero_point) = self.encodings[layer.input];
             let step = |threshold: &f32| {
@@ -383,14 +469,6 @@ impl Pass {
         };
         let name = format!("{}#thresholds", node.name);
         let thresholds = self.rewriter.constant(&name, vec![channels], thresholds.0, thresholds.1);
-        let bits = self.rewriter.convert(layer.input, x, Encoding::Bits, &[thresholds]);
-        let mut inputs = vec![bits];
-        let encoding = if self.level == Level::Int2 { Encoding::Ternary } else { Encoding::Bits };
-        inputs.push(self.parameter(node.inputs[1], encoding, layer.weights));
-        inputs.push(self.parameter(node.inputs[2], Encoding::I32, layer.bias));
-        inputs.extend(self.slopes(node));
-        let encodings = std::mem::take(&mut self.encodings);
-        self.rewriter.node(node, inputs, |id| int8(encodings[id]), self.level);
-        self.encodings = encodings;
+        self.rewriter.convert(layer.input, x, Encoding::Bits, &[thresholds])
     }
 }

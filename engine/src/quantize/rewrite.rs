@@ -58,6 +58,11 @@ impl Rewriter {
         index
     }
 
+    /// The scales of a constant of the target.
+    pub(super) fn scales(&self, id: ValueId) -> &[f32] {
+        self.target.values[id].constant.as_ref().map_or(&[], |constant| &constant.scales)
+    }
+
     /// The encoding of the first form of a source value.
     pub(super) fn first_encoding(&self, id: ValueId) -> Option<Encoding> {
         self.forms[id].first().map(|&form| self.target.values[form].encoding)

@@ -33,22 +33,29 @@ pub(super) struct Symmetric {
 /// Symmetric per-channel rounding to 8 bits: the largest weight of a channel becomes ±127. `channel` maps the index of a
 /// weight to its channel.
 ///
-/// A channel with tiny weights but a large bias gets a larger scale, so that its bias fits 30 bits.
+/// A channel with tiny weights but a large bias gets a larger scale, so that its bias fits 30 bits; and where `in_16_bits` is
+/// asked for one whose steps' magnitudes sum to 255 at most, so that its products with any 8-bit activations add up in 16 bits.
 pub(super) fn eight_bits(
     weights: &[f32],
     bias: &[f32],
     input_scale: f32,
     channel: impl Fn(usize) -> usize,
+    in_16_bits: bool,
 ) -> Symmetric {
-    let mut largest = vec![0.0_f32; bias.len()];
+    let (mut largest, mut sums) = (vec![0.0_f32; bias.len()], vec![0.0_f32; bias.len()]);
     for (index, w) in weights.iter().enumerate() {
-        let of_channel = &mut largest[channel(index)];
-        *of_channel = of_channel.max(w.abs());
+        let channel = channel(index);
+        largest[channel] = largest[channel].max(w.abs());
+        sums[channel] += w.abs();
     }
-    let scales: Vec<f32> = largest
-        .iter()
-        .zip(bias)
-        .map(|(largest, &bias)| (largest / 127.0).max(least_scale(bias, input_scale)))
+    // Rounding adds half a step to each weight at most, and a little is left for the sum itself.
+    let room = 254.9 - 0.5 * (weights.len() / bias.len().max(1)) as f32;
+    let narrow = |sum: f32| if in_16_bits && room > 0.0 { sum / room } else { 0.0 };
+    let scales = largest.iter().zip(sums).zip(bias);
+    let scales: Vec<f32> = scales
+        .map(|((largest, sum), &bias)| {
+            (largest / 127.0).max(narrow(sum)).max(least_scale(bias, input_scale))
+        })
         .collect();
     let step = |(index, &w): (usize, &f32)| rounded(w, scales[channel(index)], 127.0);
     let quantized = weights.iter().enumerate().map(step).collect();
@@ -142,7 +149,7 @@ mod tests {
         fn weights_are_off_by_at_most_half_a_step(
             weights in prop::collection::vec(-2.0..2.0_f32, 12), bias in prop::collection::vec(-5.0..5.0_f32, 3)
         ) {
-            let symmetric = eight_bits(&weights, &bias, 0.1, |index| index / 4);
+            let symmetric = eight_bits(&weights, &bias, 0.1, |index| index / 4, false);
             let ConstantData::I8(q) = &symmetric.weights.data else { panic!("8 bits") };
             for (index, (&q, &w)) in q.iter().zip(&weights).enumerate() {
                 let scale = symmetric.weights.scales[index / 4];
@@ -155,9 +162,25 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn products_add_up_in_16_bits(weights in prop::collection::vec(-1.0..1.0_f32, 2 * 49)) {
+            let symmetric = eight_bits(&weights, &[0.0; 2], 0.1, |index| index % 2, true);
+            let ConstantData::I8(q) = &symmetric.weights.data else { panic!("8 bits") };
+            for channel in 0..2 {
+                let sum: u32 = q.iter().skip(channel).step_by(2).map(|q| u32::from(q.unsigned_abs())).sum();
+                prop_assert!(sum <= 255, "{sum}");
+                let scale = symmetric.weights.scales[channel];
+                for (&q, &w) in q.iter().zip(&weights).skip(channel).step_by(2) {
+                    prop_assert!((f32::from(q) * scale - w).abs() <= scale * 0.5001);
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_channel_of_zeros_keeps_its_bias() {
-        let symmetric = eight_bits(&[0.0; 4], &[3.0], 0.5, |_| 0);
+        let symmetric = eight_bits(&[0.0; 4], &[3.0], 0.5, |_| 0, false);
         let b = f64::from(symmetric.bias.as_i32().unwrap()[0]);
         let real = b * 0.5 * f64::from(symmetric.weights.scales[0]);
         assert!((real - 3.0).abs() < 1e-5, "{real}");

@@ -21,17 +21,17 @@ const LEAST_PRODUCTS: usize = 1 << 14;
 
 /// Which pixels the rows of a depthwise convolution read.
 #[derive(Debug)]
-struct Rows {
-    geometry: Geometry,
+pub(super) struct Rows {
+    pub(super) geometry: Geometry,
     /// Where the pixels of a table of pointers begin in their row; anything for padding.
     offsets: Vec<usize>,
     /// The entries that are not padding, in runs.
     inside: Vec<Range<usize>>,
-    step: usize,
+    pub(super) step: usize,
 }
 
 impl Rows {
-    fn new(shape: &ConvShape) -> Self {
+    pub(super) fn new(shape: &ConvShape) -> Self {
         let geometry = Geometry::new(shape);
         let (columns, step) = geometry.column_table();
         let offsets = columns.iter().map(|column| column.unwrap_or(0) * shape.in_c).collect();
@@ -54,12 +54,12 @@ impl Rows {
     }
 
     /// Bytes of scratch memory for so many threads.
-    fn scratch_bytes(&self, threads: usize) -> usize {
+    pub(super) fn scratch_bytes(&self, threads: usize) -> usize {
         Scratch::bytes_per_task(threads, self.task_bytes())
     }
 
     /// Calls `call` with every row of `output` and its taps.
-    fn run<T: Sync, O: Send>(
+    pub(super) fn run<T: Sync, O: Send>(
         &self,
         input: &[T],
         padding: &[T],
@@ -69,9 +69,10 @@ impl Rows {
         call: impl Fn(Taps<T>, &mut [O]) + Sync,
     ) {
         let shape = self.geometry.shape();
-        let row = shape.out_w * shape.in_c;
         let rows = shape.batch * shape.out_h;
-        let least = LEAST_PRODUCTS.div_ceil((row * shape.taps()).max(1));
+        let row = output.len() / rows;
+        let products = shape.out_w * shape.in_c * shape.taps();
+        let least = LEAST_PRODUCTS.div_ceil(products.max(1));
         let output = SharedRows::new(output, row);
         let parts = scratch.per_task(pool, self.task_bytes());
         parts.split(pool, rows, least, |first, end, scratch| {
