@@ -36,6 +36,7 @@ pub(crate) unsafe fn scale<const N: usize>(
         }
         return acc;
     }
+    // A copy, because vectors that a call gets a pointer to are in memory all along.
     let mut scaled = [_mm256_setzero_si256(); N];
     for (scaled, &acc) in scaled.iter_mut().zip(&acc) {
         *scaled = acc;
@@ -117,28 +118,23 @@ impl<'a> Stage16<'a> {
                     results[r] = narrow(self.requant, scaled);
                 }
             }
-            // SAFETY: the arrays are there.
-            None => unsafe { self.uncommon(&acc, &mut results) },
+            None => {
+                let mut halves = [[_mm256_setzero_si256(); R]; 2];
+                for r in 0..R {
+                    [halves[0][r], halves[1][r]] = acc[r];
+                }
+                for (half, acc) in halves.iter_mut().enumerate() {
+                    // SAFETY: the arrays have sixteen elements.
+                    unsafe { scale_uncommon(self.requant, 8 * half, acc) };
+                }
+                for r in 0..R {
+                    results[r] = narrow(self.requant, [halves[0][r], halves[1][r]]);
+                }
+            }
         }
         for r in 0..R {
             // SAFETY: the caller vouches for the row.
             unsafe { store(results[r], c.add(r * stride), count) };
-        }
-    }
-
-    /// Results by any factors.
-    ///
-    /// # Safety
-    /// The arrays of the stage are still there.
-    #[inline(never)]
-    #[target_feature(enable = "avx2")]
-    unsafe fn uncommon(&self, acc: &[[__m256i; 2]], results: &mut [__m128i]) {
-        for (acc, results) in acc.iter().zip(results) {
-            // SAFETY: the caller vouches for the arrays.
-            let [low] = unsafe { scale(self.requant, 0, [acc[0]]) };
-            // SAFETY: likewise.
-            let [high] = unsafe { scale(self.requant, 8, [acc[1]]) };
-            *results = narrow(self.requant, [low, high]);
         }
     }
 }
