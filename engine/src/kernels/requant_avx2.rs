@@ -103,6 +103,7 @@ impl<'a> Stage16<'a> {
     /// `c` is writable for them; the arrays are still there.
     #[inline]
     #[target_feature(enable = "avx2")]
+    #[expect(clippy::needless_range_loop, reason = "iterators over vectors may stay calls here")]
     pub(crate) unsafe fn store<const R: usize>(
         &self,
         acc: [[__m256i; 2]; R],

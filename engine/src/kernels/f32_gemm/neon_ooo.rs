@@ -138,6 +138,7 @@ unsafe fn vectors<const V: usize>(p: *const f32) -> [float32x4_t; V] {
 /// `args.c` is writable for them; `args.slopes` is null or as long as the panel is wide.
 #[inline]
 #[target_feature(enable = "neon")]
+#[expect(clippy::needless_range_loop, reason = "iterators over vectors may stay calls here")]
 unsafe fn store<const R: usize, const V: usize>(
     args: &F32GemmArgs,
     mut acc: [[float32x4_t; V]; R],

@@ -113,6 +113,7 @@ unsafe fn sums<const R: usize, const V: usize>(args: &I8GemmArgs) -> [[__m256i; 
 /// `a` has R pointers that are readable for the elements rounded up to 16; `wide` has R rows.
 #[inline]
 #[target_feature(enable = "avx2")]
+#[expect(clippy::needless_range_loop, reason = "iterators over vectors may stay calls here")]
 unsafe fn widen<const R: usize>(
     a: *const *const i8,
     first: usize,

@@ -50,6 +50,7 @@ unsafe fn gemm_4x4(args: &I8GemmArgs) {
 /// # Safety
 /// As [`MicroKernel::run`], for a tile of `R` rows.
 #[target_feature(enable = "neon")]
+#[expect(clippy::needless_range_loop, reason = "iterators over vectors may stay calls here")]
 unsafe fn rows<const R: usize>(args: &I8GemmArgs) {
     // SAFETY: the caller vouches for `args`: `a` has taps * MR pointers to `channels` elements followed by at least fifteen readable
     // ones (SLACK), which meet zero weights; `w` is a whole panel, `c` R rows of `cols` elements, the arrays of `requant` have
