@@ -202,6 +202,60 @@ async fn a_newer_schema_and_damage_are_refused_with_a_next_step() {
     assert!(error.to_string().contains("/dev/null"), "{error}");
 }
 
+/// A store in which a journal of 12 batches of 5 results is all that the write-ahead log holds.
+async fn journalled(home: &TempDir) -> Store {
+    let store = Store::open(home.path()).await.unwrap();
+    sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&store.pool).await.unwrap();
+    for batch in 10..22 {
+        let results: Vec<(String, i64)> = (0..5).map(|i| (format!("{batch}/{i}"), i)).collect();
+        store.journal("key", &results).await.unwrap();
+    }
+    store
+}
+
+#[tokio::test]
+async fn a_journal_cut_anywhere_holds_its_first_batches_and_goes_on() {
+    let home = TempDir::new().unwrap();
+    let store = journalled(&home).await;
+    let database = std::fs::read(home.path().join("store.sqlite")).unwrap();
+    let log = std::fs::read(home.path().join("store.sqlite-wal")).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for cut in (0..=log.len()).step_by(log.len() / 60).chain([log.len()]) {
+        let copy = TempDir::new().unwrap();
+        std::fs::write(copy.path().join("store.sqlite"), &database).unwrap();
+        std::fs::write(copy.path().join("store.sqlite-wal"), &log[..cut]).unwrap();
+        let store = Store::open(copy.path()).await.unwrap();
+        let known = store.journalled::<i64>("key").await.unwrap();
+        let batches = known.len() / 5;
+        let first =
+            (10..10 + batches).flat_map(|batch| (0..5).map(move |i| format!("{batch}/{i}")));
+        assert!(known.keys().cloned().eq(first), "cut at {cut}: {known:?}");
+        store.journal("key", &[("new".to_owned(), 1)]).await.unwrap();
+        assert_eq!(store.journalled::<i64>("key").await.unwrap().len(), known.len() + 1);
+        seen.insert(batches);
+    }
+    assert_eq!((seen.first(), seen.last()), (Some(&0), Some(&12)));
+    drop(store);
+}
+
+#[tokio::test]
+async fn a_database_cut_anywhere_is_told_as_damaged() {
+    let home = TempDir::new().unwrap();
+    let store = journalled(&home).await;
+    sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&store.pool).await.unwrap();
+    store.pool.close().await;
+    let database = std::fs::read(home.path().join("store.sqlite")).unwrap();
+    for cut in (1..database.len()).step_by(database.len() / 40) {
+        let copy = TempDir::new().unwrap();
+        std::fs::write(copy.path().join("store.sqlite"), &database[..cut]).unwrap();
+        let read = async { Store::open(copy.path()).await?.journalled::<i64>("key").await };
+        match read.await {
+            Ok(known) => assert!(known.is_empty() || known.len() == 60, "{cut}: {}", known.len()),
+            Err(error) => assert!(matches!(error, StoreError::Corrupt { .. }), "{cut}: {error}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_lock_has_one_holder() {
     let home = TempDir::new().unwrap();
