@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use quantrack_engine::Level;
 use quantrack_orchestrator::search::{
-    Choice, Composition, Enumerate, Item, Objective, Problem, StageChoices, minimize,
+    Choice, Composition, Constraints, Enumerate, Item, Method, Objective, Problem, StageChoices,
+    minimize,
 };
 
 const STAGES: usize = 100;
@@ -57,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let problem = enumerated(&mut random);
     for count in [1_000, 10_000] {
         let start = Instant::now();
-        let last = Enumerate::new(&problem, |_, _| true).nth(count - 1);
+        let last = Enumerate::new(&problem).nth(count - 1);
         let took = start.elapsed();
         let latency_us = last.map(|(_, latency_us)| latency_us);
         println!("enumeration to number {count}: {took:?}, {latency_us:?} us");
@@ -88,6 +89,8 @@ fn enumerated(random: &mut Random) -> Problem {
         latency_us: 1.0 + random.below(1_000_000) as f64 / 1e3,
         interval_us: None,
         accuracy: None,
+        model_bytes: 0,
+        memory_bytes: None,
     };
     let mut stage = |index: usize| StageChoices {
         name: index.to_string(),
@@ -101,6 +104,8 @@ fn enumerated(random: &mut Random) -> Problem {
         objective: Objective::MinLatency,
         floor: None,
         max_latency_us: None,
+        constraints: Constraints::default(),
+        method: Method::default(),
         max_evaluations: None,
     }
 }

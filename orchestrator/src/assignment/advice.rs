@@ -1,6 +1,6 @@
 //! The outcome in sentences.
 
-use crate::output::duration_us;
+use crate::output::{bytes, duration_us};
 use crate::search::{Certificate, Guarantee, Problem, Relaxation, Verdict};
 
 /// What to relax, one sentence per threshold; empty when an assignment was found.
@@ -45,6 +45,21 @@ fn sentence(problem: &Problem, relaxation: &Relaxation) -> String {
             "relax the accuracy asked of stage {} from {min_accuracy:.3} to {best:.3}, the best that it reaches",
             problem.stages[*stage].name
         ),
+        Relaxation::Bytes { model_bytes, memory_bytes, picks } => format!(
+            "relax the limits on bytes: the fastest assignment ({}) has {} of model files and takes {} of memory",
+            levels(problem, picks),
+            bytes(*model_bytes),
+            bytes(*memory_bytes)
+        ),
+        Relaxation::SameLevel { groups } => {
+            let group = |group: &Vec<usize>| {
+                let names: Vec<&str> =
+                    group.iter().map(|&stage| problem.stages[stage].name.as_str()).collect();
+                names.join(" and ")
+            };
+            let named: Vec<String> = groups.iter().map(group).collect();
+            format!("let levels differ: {} have none in common that is allowed", named.join("; "))
+        }
     }
 }
 
@@ -59,6 +74,13 @@ pub fn guarantee(certificate: &Certificate, evaluations: usize, found: bool) -> 
         (Guarantee::AssumptionFree, false) => format!(
             "Certain, with nothing assumed about accuracy: {evaluations} assignments were evaluated end to end, and \
              thresholds exclude the others."
+        ),
+        (Guarantee::Monotone, _) => format!(
+            "{} if accuracy is monotone: {evaluations} assignments were evaluated end to end; what was not runs no stage \
+             at a higher level than one that misses the thresholds by {} or more right answers. {} audits agree.",
+            if found { "Optimal" } else { "Certain" },
+            certificate.monotone_margin.unwrap_or_default(),
+            certificate.audits.len()
         ),
         (Guarantee::Incomplete, true) => format!(
             "Not proven optimal: the limit on evaluations ended the search after {evaluations}. Of assignments \

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use quantrack_engine::Level;
 
 use crate::exit::Failure;
-use crate::search::{Choice, Problem, StageChoices};
+use crate::search::{Choice, Method, Problem, StageChoices};
 use crate::spec::{Percentile, Pipeline};
 use crate::store::TableRow;
 
@@ -41,6 +41,8 @@ pub fn problem(inputs: &ProblemInputs<'_>) -> Result<Problem, Failure> {
                     Percentile::P90 | Percentile::P95 => None,
                 },
                 accuracy: sensitivity.get(&key).copied(),
+                model_bytes: row.bytes,
+                memory_bytes: Some(row.resources.variant_bytes()),
             });
         }
         let missing = |what: &str| {
@@ -64,6 +66,8 @@ pub fn problem(inputs: &ProblemInputs<'_>) -> Result<Problem, Failure> {
         objective: pipeline.objective,
         floor: Some(pipeline.floor),
         max_latency_us: pipeline.max_latency_us,
+        constraints: pipeline.constraints.clone(),
+        method: Method::default(),
         max_evaluations: None,
     })
 }

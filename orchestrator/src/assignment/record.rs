@@ -68,6 +68,9 @@ pub struct SearchRecord {
     pub trace: Vec<Evaluated>,
     /// The assignment's picks and right answers.
     pub found: Option<Evaluated>,
+    /// Where the trade-off was asked for, all of it: the fastest first, which is the assignment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub front: Vec<Evaluated>,
     /// The baseline's.
     pub baseline: Evaluated,
 }
@@ -109,6 +112,7 @@ impl SearchRecord {
             problem,
             trace: outcome.trace,
             found,
+            front: outcome.front,
             baseline,
         }
     }

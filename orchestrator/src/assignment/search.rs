@@ -4,16 +4,34 @@ use quantrack_engine::Level;
 
 use super::{SearchRecord, uniform};
 use crate::exit::Failure;
-use crate::search::{Accuracy, Evaluated, Problem, SolveError, solve};
+use crate::search::{
+    Accuracy, Evaluate, Evaluated, Problem, Progress, SolveError, Stopping, solve,
+};
 use crate::spec::Percentile;
 
 /// Measures end-to-end accuracy.
 pub trait EndToEnd {
-    /// Right answers of the assignment that runs these variants, one digest per stage.
+    /// Whether the assignment that runs these variants, one digest per stage, has each sample right, as
+    /// [`Evaluate::answers`] asks for.
     ///
     /// # Errors
     /// When it cannot be evaluated.
-    fn accuracy(&mut self, variants: &[&str]) -> Result<Accuracy, Failure>;
+    fn answers(
+        &mut self,
+        variants: &[&str],
+        stop: Option<&Stopping<'_>>,
+    ) -> Result<Vec<bool>, Failure>;
+
+    /// What the first stages leave, running these variants, as [`Evaluate::reached`] asks for.
+    ///
+    /// # Errors
+    /// When it cannot be evaluated.
+    fn reached(&mut self, _variants: &[&str], _needed: u64) -> Result<Option<u64>, Failure> {
+        Ok(None)
+    }
+
+    /// Called when something became known.
+    fn progress(&mut self, _progress: &Progress) {}
 }
 
 /// Whose latencies a problem is made of.
@@ -40,7 +58,7 @@ pub fn search(
     problem: Problem,
     evaluator: &mut dyn EndToEnd,
 ) -> Result<SearchRecord, Failure> {
-    let outcome = solve(&problem, |picks| evaluate(&problem, picks, evaluator));
+    let outcome = solve(&problem, &mut Picked { problem: &problem, evaluator });
     let outcome = outcome.map_err(|error| match error {
         SolveError::Problem(error) => Failure::usage(error),
         SolveError::Evaluate(failure) => failure,
@@ -48,48 +66,88 @@ pub fn search(
     let mut compared = Vec::new();
     for level in Level::ALL {
         let Some(picks) = uniform(&problem, level) else { continue };
-        let known = outcome.trace.iter().find(|evaluated| evaluated.picks == picks);
+        let total = outcome.baseline.accuracy.total;
+        let known = |seen: &&Evaluated| seen.picks == picks && seen.is_complete(total);
+        let known = outcome.trace.iter().find(known);
         let evaluated = match known {
             Some(evaluated) => evaluated.clone(),
-            None => Evaluated {
-                latency_us: problem.latency_us(&picks),
-                accuracy: evaluate(&problem, &picks, evaluator)?,
-                picks,
-            },
+            None => whole(&problem, picks, evaluator)?,
         };
         compared.push((level, evaluated));
     }
     Ok(SearchRecord::new(scope, problem, outcome, compared))
 }
 
-fn evaluate(
+/// Evaluates an assignment on all samples.
+fn whole(
     problem: &Problem,
-    picks: &[usize],
+    picks: Vec<usize>,
     evaluator: &mut dyn EndToEnd,
-) -> Result<Accuracy, Failure> {
+) -> Result<Evaluated, Failure> {
+    let answers = Picked { problem, evaluator }.answers(&picks, None)?;
+    let correct = answers.iter().filter(|&&right| right).count() as u64;
+    Ok(Evaluated {
+        latency_us: problem.latency_us(&picks),
+        accuracy: Accuracy { correct, total: answers.len() as u64 },
+        at_most: correct,
+        answers: String::new(),
+        picks,
+    })
+}
+
+/// Evaluates picks by the variants that they stand for.
+struct Picked<'a> {
+    problem: &'a Problem,
+    evaluator: &'a mut dyn EndToEnd,
+}
+
+/// Digests of the variants that the first stages run.
+fn variants<'a>(problem: &'a Problem, picks: &[usize]) -> Vec<&'a str> {
     let stages = problem.stages.iter().zip(picks);
-    let variants: Vec<&str> =
-        stages.map(|(stage, &pick)| stage.choices[pick].variant_sha256.as_str()).collect();
-    evaluator.accuracy(&variants)
+    stages.map(|(stage, &pick)| stage.choices[pick].variant_sha256.as_str()).collect()
+}
+
+impl Evaluate for Picked<'_> {
+    type Error = Failure;
+
+    fn answers(
+        &mut self,
+        picks: &[usize],
+        stop: Option<&Stopping<'_>>,
+    ) -> Result<Vec<bool>, Failure> {
+        self.evaluator.answers(&variants(self.problem, picks), stop)
+    }
+
+    fn reached(&mut self, picks: &[usize], needed: u64) -> Result<Option<u64>, Failure> {
+        self.evaluator.reached(&variants(self.problem, picks), needed)
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        self.evaluator.progress(progress);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::{Choice, Composition, Floor, Objective, StageChoices};
+    use crate::search::{Choice, Composition, Constraints, Floor, Method, Objective, StageChoices};
 
     /// Right answers by the levels of both stages: one bit costs most in the first stage.
     struct Table;
 
     impl EndToEnd for Table {
-        fn accuracy(&mut self, variants: &[&str]) -> Result<Accuracy, Failure> {
+        fn answers(
+            &mut self,
+            variants: &[&str],
+            _: Option<&Stopping<'_>>,
+        ) -> Result<Vec<bool>, Failure> {
             let lost: u64 = match variants {
                 ["fp32", "fp32"] => 0,
                 ["int8", _] => 2,
                 ["bin1", _] => 60,
                 _ => 1,
             };
-            Ok(Accuracy { correct: 95 - lost, total: 100 })
+            Ok((0..100).map(|sample| sample < 95 - lost).collect())
         }
     }
 
@@ -101,6 +159,8 @@ mod tests {
             latency_us,
             interval_us: None,
             accuracy: None,
+            model_bytes: 1000,
+            memory_bytes: None,
         };
         StageChoices {
             name: name.to_owned(),
@@ -119,6 +179,8 @@ mod tests {
             objective: Objective::MinLatency,
             floor: Some(floor),
             max_latency_us,
+            constraints: Constraints::default(),
+            method: Method::default(),
             max_evaluations: None,
         };
         let scope = Scope {

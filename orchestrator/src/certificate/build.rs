@@ -1,10 +1,10 @@
 //! The certificate of a finished search.
 
 use super::document::{
-    Choice, Document, DocumentError, Evaluation, Excluded, Proof, Question, Stage, Table,
+    Bound, Choice, Document, DocumentError, Evaluation, Excluded, Proof, Question, Stage, Table,
 };
 use crate::assignment::SearchRecord;
-use crate::search::{Evaluated, Guarantee, Objective, Problem};
+use crate::search::{Evaluated, Guarantee, Objective, Problem, Space};
 
 /// The certificate of a search: of all evaluations, those that the proof needs.
 ///
@@ -21,6 +21,8 @@ pub fn certificate(record: &SearchRecord) -> Result<Document, DocumentError> {
         objective: problem.objective,
         floor: problem.floor,
         max_latency_us: problem.max_latency_us,
+        constraints: problem.constraints.clone(),
+        false_rejection: problem.method.false_rejection,
     };
     Document::seal(question, table(problem), proof(record))
 }
@@ -39,6 +41,8 @@ fn table(problem: &Problem) -> Table {
                 variant_sha256: choice.variant_sha256.clone(),
                 latency_us: choice.latency_us,
                 accuracy: choice.accuracy,
+                model_bytes: choice.model_bytes,
+                memory_bytes: choice.memory_bytes,
             })
             .collect(),
     };
@@ -64,14 +68,24 @@ fn proof(record: &SearchRecord) -> Proof {
         (_, Some(found), Objective::MinLatency) => Some(found.latency_us),
         _ => problem.max_latency_us,
     };
-    let could_be_better = |seen: &&Evaluated| needed(record, seen, covered_us);
+    let monotone_margin = certificate.monotone_margin;
+    let could_be_better =
+        |seen: &&Evaluated| monotone_margin.is_some() || needed(record, seen, covered_us);
     Proof {
         guarantee: certificate.guarantee,
         baseline: evaluation(&record.baseline),
         min_correct: certificate.min_correct,
         incumbent: record.found.as_ref().map(evaluation),
+        front: record.front.iter().map(evaluation).collect(),
+        monotone_margin,
+        audits: certificate.audits.clone(),
         excluded,
         witnesses: certificate.witnesses.iter().filter(could_be_better).map(evaluation).collect(),
+        bounds: certificate
+            .bounds
+            .iter()
+            .map(|(picks, at_most)| Bound { picks: picks.clone(), at_most: *at_most })
+            .collect(),
         covered_us,
     }
 }
@@ -79,8 +93,7 @@ fn proof(record: &SearchRecord) -> Proof {
 /// Whether the proof must show that `seen` is no better: by its latency alone it could have been.
 fn needed(record: &SearchRecord, seen: &Evaluated, covered_us: Option<f64>) -> bool {
     let (problem, certificate) = (&record.problem, &record.certificate);
-    let excluded = seen.picks.iter().enumerate();
-    if excluded.into_iter().any(|(stage, &pick)| certificate.excluded.contains(&(stage, pick))) {
+    if !Space::new(problem).contains(&seen.picks) {
         return false;
     }
     let latency_us = seen.latency_us;
@@ -90,6 +103,10 @@ fn needed(record: &SearchRecord, seen: &Evaluated, covered_us: Option<f64>) -> b
     let promising = match (&record.found, problem.objective) {
         (None, _) => true,
         (Some(found), Objective::MinLatency) => latency_us < found.latency_us,
+        (Some(_), Objective::ParetoFront) => {
+            let perfect = record.front.iter().find(|seen| seen.at_most == seen.accuracy.total);
+            perfect.is_none_or(|perfect| latency_us < perfect.latency_us)
+        }
         (Some(found), Objective::MaxAccuracy) => {
             found.accuracy.correct < found.accuracy.total || latency_us < found.latency_us
         }
@@ -111,5 +128,7 @@ fn evaluation(seen: &Evaluated) -> Evaluation {
         latency_us: seen.latency_us,
         correct: seen.accuracy.correct,
         total: seen.accuracy.total,
+        at_most: seen.at_most,
+        answers: seen.answers.clone(),
     }
 }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::cover::{better, walk};
+use quantrack_engine::Level;
+
+use super::cover::{is_above, is_below_a_failure, keeps, walk};
 use super::document::{Document, Evaluation, Excluded};
+use super::wealth;
 use crate::search::{Composition, Floor, Guarantee, Objective};
 
 /// What a certificate that was accepted proves.
@@ -48,6 +51,16 @@ pub enum Rejected {
     /// The answer breaks a threshold.
     #[error("the answer {0:?} does not meet the thresholds: {1}")]
     Answer(Vec<usize>, String),
+    /// An evaluation contradicts what is assumed.
+    #[error(
+        "{below:?} has too many right answers for accuracy to be monotone: {above:?} runs no stage lower"
+    )]
+    Contradicted {
+        /// Choice per stage.
+        above: Vec<usize>,
+        /// Choice per stage.
+        below: Vec<usize>,
+    },
     /// An assignment that could be better was not evaluated.
     #[error("{picks:?} would take {latency_us} us and could be better, but is no witness")]
     Uncovered {
@@ -74,32 +87,40 @@ pub enum Rejected {
 pub fn check(document: &Document) -> Result<Proven, Rejected> {
     well_formed(document)?;
     let proof = &document.proof;
-    let evaluations = proof.witnesses.iter().chain(&proof.incumbent).chain([&proof.baseline]);
-    evaluations.clone().try_for_each(|seen| evaluation(document, seen))?;
-    let mut known: BTreeMap<&[usize], u64> = BTreeMap::new();
-    for seen in evaluations {
-        if *known.entry(&seen.picks).or_insert(seen.correct) != seen.correct {
+    let answers = proof.incumbent.iter().chain(&proof.front).chain([&proof.baseline]);
+    for whole in answers.clone() {
+        if whole.total != proof.baseline.total {
+            return Err(wrong(whole, "it was not evaluated on all samples".to_owned()));
+        }
+    }
+    let evaluations: Vec<&Evaluation> = proof.witnesses.iter().chain(answers).collect();
+    evaluations.iter().try_for_each(|seen| evaluation(document, seen))?;
+    let mut known: BTreeMap<&[usize], (u64, u64)> = BTreeMap::new();
+    for seen in &evaluations {
+        let counts = (seen.correct, seen.at_most);
+        if *known.entry(&seen.picks).or_insert(counts) != counts {
             return Err(wrong(seen, "it is there with another number of right answers".to_owned()));
         }
     }
+    bounds(document, &evaluations)?;
+    assumption(document, &evaluations)?;
     let baseline: Vec<usize> = document.table.stages.iter().map(|s| s.baseline).collect();
     equal("the picks of the baseline", &baseline, &proof.baseline.picks)?;
     equal("the floor in right answers", &min_correct(document), &proof.min_correct)?;
     equal("the list of excluded choices", &excluded(document), &proof.excluded)?;
     covered(document)?;
     answer(document)?;
-    for witness in &proof.witnesses {
-        if passes(document, witness) && better(document, witness) {
-            return Err(Rejected::Better(witness.picks.clone()));
-        }
-    }
     let ordered = |a: &Evaluation, b: &Evaluation| {
         a.latency_us.total_cmp(&b.latency_us).then_with(|| a.picks.cmp(&b.picks)).is_lt()
     };
     let misplaced = proof.witnesses.windows(2).filter(|pair| !ordered(&pair[0], &pair[1])).count();
     let (found, visited) = walk(document)?;
-    match misplaced.max(proof.witnesses.len().saturating_sub(found)) {
-        0 => Ok(Proven { witnesses: found, visited }),
+    let unused = match proof.monotone_margin {
+        None => proof.witnesses.len().saturating_sub(found),
+        Some(_) => 0,
+    };
+    match misplaced.max(unused) {
+        0 => Ok(Proven { witnesses: proof.witnesses.len(), visited }),
         superfluous => Err(Rejected::Superfluous(superfluous)),
     }
 }
@@ -107,6 +128,14 @@ pub fn check(document: &Document) -> Result<Proven, Rejected> {
 fn well_formed(document: &Document) -> Result<(), Rejected> {
     let (stages, question) = (&document.table.stages, &document.question);
     let table = |why: String| Err(Rejected::Table(why));
+    let limits = &question.constraints;
+    if limits.same_level.iter().flatten().any(|&stage| stage >= stages.len()) {
+        return table("stages that must share a level are none of the table".to_owned());
+    }
+    let unknown = |stage: &super::Stage| stage.choices.iter().any(|c| c.memory_bytes.is_none());
+    if limits.max_memory_bytes.is_some() && stages.iter().any(unknown) {
+        return table("memory is limited, but not known of all variants".to_owned());
+    }
     let mut leaves = vec![0_usize; stages.len()];
     count_leaves(&document.table.composition, &mut leaves)?;
     if stages.is_empty() || leaves.iter().any(|&times| times != 1) {
@@ -124,7 +153,7 @@ fn well_formed(document: &Document) -> Result<(), Rejected> {
         }
     }
     let weight_ok = match question.objective {
-        Objective::MinLatency => true,
+        Objective::MinLatency | Objective::ParetoFront => true,
         Objective::MaxAccuracy => question.max_latency_us.is_some(),
         Objective::Weighted { accuracy_weight } => accuracy_weight >= 0.0,
     };
@@ -133,7 +162,12 @@ fn well_formed(document: &Document) -> Result<(), Rejected> {
         Some(Floor::MaxDropPoints(points)) => (0.0..=100.0).contains(&points),
         Some(Floor::MinAccuracy(share)) => (0.0..=1.0).contains(&share),
     };
-    match weight_ok && floor_ok && question.max_latency_us.is_none_or(|limit| limit > 0.0) {
+    let risk_ok = (0.0..=0.5).contains(&question.false_rejection);
+    match weight_ok
+        && floor_ok
+        && risk_ok
+        && question.max_latency_us.is_none_or(|limit| limit > 0.0)
+    {
         true => Ok(()),
         false => Err(Rejected::Question("a threshold or weight is out of range".to_owned())),
     }
@@ -141,32 +175,50 @@ fn well_formed(document: &Document) -> Result<(), Rejected> {
 
 fn count_leaves(composition: &Composition, leaves: &mut [usize]) -> Result<(), Rejected> {
     match composition {
-        Composition::Stage { stage, rate } => match leaves.get_mut(*stage) {
-            Some(times) if (0.0..=1.0).contains(rate) => {
-                *times += 1;
-                Ok(())
+        Composition::Stage { stage, rate, by } => {
+            let depends = |by: &crate::search::RateByLevel| {
+                by.stage != *stage
+                    && by.stage < leaves.len()
+                    && by.rates.values().all(|rate| (0.0..=1.0).contains(rate))
+            };
+            let ok = (0.0..=1.0).contains(rate) && by.as_ref().is_none_or(depends);
+            match leaves.get_mut(*stage) {
+                Some(times) if ok => {
+                    *times += 1;
+                    Ok(())
+                }
+                _ => Err(Rejected::Table(format!("the composition of stage {stage}, rate {rate}"))),
             }
-            _ => Err(Rejected::Table(format!("the composition names stage {stage}, rate {rate}"))),
-        },
+        }
         Composition::Chain(parts) | Composition::Parallel(parts) => {
             parts.iter().try_for_each(|part| count_leaves(part, leaves))
         }
     }
 }
 
-/// Sum over chains, largest of branches, rate times latency, in the order of the file.
-pub(super) fn latency_us(composition: &Composition, stage_us: &[f64]) -> f64 {
+/// Sum over chains, largest of branches, rate times latency, in the order of the file. `levels` are those of the first
+/// stages; rates that depend on the level of a later one are the least that they can be.
+pub(super) fn latency_us(composition: &Composition, stage_us: &[f64], levels: &[Level]) -> f64 {
     let mut total = 0.0;
     match composition {
-        Composition::Stage { stage, rate } => total = stage_us[*stage] * rate,
+        Composition::Stage { stage, rate, by } => {
+            let mut rate = *rate;
+            if let Some(by) = by {
+                match levels.get(by.stage) {
+                    Some(level) => rate = by.rates.get(level).copied().unwrap_or(rate),
+                    None => by.rates.values().for_each(|&other| rate = rate.min(other)),
+                }
+            }
+            total = stage_us[*stage] * rate;
+        }
         Composition::Chain(parts) => {
             for part in parts {
-                total += latency_us(part, stage_us);
+                total += latency_us(part, stage_us, levels);
             }
         }
         Composition::Parallel(parts) => {
             for part in parts {
-                total = latency_us(part, stage_us).max(total);
+                total = latency_us(part, stage_us, levels).max(total);
             }
         }
     }
@@ -186,15 +238,116 @@ fn evaluation(document: &Document, seen: &Evaluation) -> Result<(), Rejected> {
     }
     let picked = stages.iter().zip(&seen.picks);
     let stage_us: Vec<f64> = picked.map(|(s, &pick)| s.choices[pick].latency_us).collect();
-    let composed = latency_us(&document.table.composition, &stage_us);
+    let levels: Vec<Level> =
+        stages.iter().zip(&seen.picks).map(|(s, &pick)| s.choices[pick].level).collect();
+    let composed = latency_us(&document.table.composition, &stage_us, &levels);
     if composed.to_bits() != seen.latency_us.to_bits() {
         return Err(wrong(seen, format!("{} us, but {composed} us by the table", seen.latency_us)));
     }
     let samples = document.proof.baseline.total;
-    if seen.correct > seen.total || seen.total == 0 || seen.total != samples {
+    if seen.correct > seen.total || seen.total == 0 || seen.total > samples {
         return Err(wrong(seen, format!("{} of {} of {samples}", seen.correct, seen.total)));
     }
-    Ok(())
+    at_most(document, seen)
+}
+
+/// The most right answers that an evaluation shows: all that are left may be right, or the test says so.
+fn at_most(document: &Document, seen: &Evaluation) -> Result<(), Rejected> {
+    let (baseline, risk) = (&document.proof.baseline, document.question.false_rejection);
+    let left = baseline.total - seen.total;
+    let claim = |why: &str| Err(wrong(seen, format!("at most {} right: {why}", seen.at_most)));
+    let counted = |text: &str, total: u64| {
+        let all = wealth::answers(text).filter(|all| all.len() as u64 == total);
+        let correct = |all: &Vec<bool>| all.iter().filter(|&&right| right).count() as u64;
+        all.map(|all| (correct(&all), all))
+    };
+    // The baseline's answers are there wherever there are tests.
+    if seen.picks == baseline.picks {
+        let answers = counted(&seen.answers, seen.total);
+        let right = match risk > 0.0 {
+            true => answers.is_some_and(|(correct, _)| correct == seen.correct),
+            false => seen.answers.is_empty(),
+        };
+        return match right && seen.at_most == seen.correct && left == 0 {
+            true => Ok(()),
+            false => claim("the baseline's answers say otherwise"),
+        };
+    }
+    if seen.answers.is_empty() {
+        return match seen.at_most == seen.correct + left {
+            true => Ok(()),
+            false => claim("the samples that are left say otherwise"),
+        };
+    }
+    let shown = counted(&seen.answers, seen.total).zip(counted(&baseline.answers, baseline.total));
+    let Some(((correct, answers), (_, usual))) = shown else {
+        return claim("its answers do not fit the samples");
+    };
+    let tested = correct == seen.correct
+        && risk > 0.0
+        && seen.at_most < seen.correct + left
+        && wealth::rejects(&answers, &usual, seen.at_most + 1, risk);
+    if tested { Ok(()) } else { claim("its answers do not show it") }
+}
+
+/// Bounds are of stages and choices that there are, and no evaluation is above them.
+fn bounds(document: &Document, evaluations: &[&Evaluation]) -> Result<(), Rejected> {
+    let (stages, bounds) = (&document.table.stages, &document.proof.bounds);
+    for bound in bounds {
+        let picked = bound.picks.iter().zip(stages);
+        let fits = !bound.picks.is_empty()
+            && bound.picks.len() < stages.len()
+            && picked.into_iter().all(|(&pick, stage)| pick < stage.choices.len());
+        let too_many = |seen: &&&Evaluation| {
+            seen.picks.starts_with(&bound.picks) && seen.correct > bound.at_most
+        };
+        if let Some(seen) = evaluations.iter().find(too_many).filter(|_| fits) {
+            return Err(wrong(seen, format!("its first stages leave only {}", bound.at_most)));
+        }
+        if !fits {
+            return Err(Rejected::Table(format!("it has no stages and choices {:?}", bound.picks)));
+        }
+    }
+    match bounds.windows(2).all(|pair| pair[0].picks < pair[1].picks) {
+        true => Ok(()),
+        false => Err(Rejected::Superfluous(bounds.len())),
+    }
+}
+
+/// The guarantee fits what is assumed, and nothing contradicts that.
+fn assumption(document: &Document, evaluations: &[&Evaluation]) -> Result<(), Rejected> {
+    let proof = &document.proof;
+    let should = match proof.monotone_margin {
+        _ if proof.guarantee == Guarantee::Incomplete => Guarantee::Incomplete,
+        Some(_) => Guarantee::Monotone,
+        None => Guarantee::AssumptionFree,
+    };
+    equal("the guarantee", &should, &proof.guarantee)?;
+    let margin = match proof.monotone_margin {
+        Some(0) => return Err(Rejected::Question("a margin of 0 means nothing".to_owned())),
+        Some(margin) => margin,
+        None => return equal("the list of audits", &Vec::new(), &proof.audits),
+    };
+    for above in evaluations {
+        for below in evaluations {
+            let least = above.at_most.saturating_add(margin);
+            if below.correct >= least
+                && is_above(&document.table.stages, &above.picks, &below.picks)
+            {
+                let (above, below) = (above.picks.clone(), below.picks.clone());
+                return Err(Rejected::Contradicted { above, below });
+            }
+        }
+    }
+    let ordered = proof.audits.windows(2).all(|pair| pair[0] < pair[1]);
+    let audited = |picks: &Vec<usize>| {
+        let witness = proof.witnesses.iter().find(|seen| seen.picks == *picks);
+        witness.is_some_and(|seen| is_below_a_failure(document, picks, seen.latency_us))
+    };
+    match ordered && proof.audits.iter().all(audited) {
+        true => Ok(()),
+        false => Err(Rejected::Superfluous(proof.audits.len())),
+    }
 }
 
 fn equal<T: PartialEq + std::fmt::Debug>(
@@ -250,7 +403,23 @@ fn covered(document: &Document) -> Result<(), Rejected> {
 }
 
 fn answer(document: &Document) -> Result<(), Rejected> {
-    let Some(answer) = &document.proof.incumbent else { return Ok(()) };
+    let proof = &document.proof;
+    let is_front = document.question.objective == Objective::ParetoFront;
+    let fastest = if is_front { proof.front.first() } else { None };
+    if is_front || !proof.front.is_empty() {
+        equal("the fastest of the trade-off", &proof.incumbent.as_ref(), &fastest)?;
+    }
+    let rises = |pair: &[Evaluation]| {
+        pair[0].latency_us < pair[1].latency_us && pair[0].correct < pair[1].correct
+    };
+    if let Some(pair) = proof.front.windows(2).find(|pair| !rises(pair)) {
+        let why = "it does not give accuracy for latency".to_owned();
+        return Err(Rejected::Answer(pair[1].picks.clone(), why));
+    }
+    proof.incumbent.iter().chain(&proof.front).try_for_each(|answer| meets(document, answer))
+}
+
+fn meets(document: &Document, answer: &Evaluation) -> Result<(), Rejected> {
     let refuse = |why: &str| Err(Rejected::Answer(answer.picks.clone(), why.to_owned()));
     let is_excluded = |e: &Excluded| answer.picks[e.stage] == e.choice;
     if document.proof.excluded.iter().any(is_excluded) {
@@ -259,12 +428,11 @@ fn answer(document: &Document) -> Result<(), Rejected> {
     if document.question.max_latency_us.is_some_and(|limit| answer.latency_us > limit) {
         return refuse("it is slower than the limit");
     }
-    match passes(document, answer) {
+    if !keeps(document, &answer.picks) {
+        return refuse("it does not keep to the constraints");
+    }
+    match document.proof.min_correct.is_none_or(|least| answer.correct >= least) {
         true => Ok(()),
         false => refuse("it is below the floor"),
     }
-}
-
-fn passes(document: &Document, seen: &Evaluation) -> bool {
-    document.proof.min_correct.is_none_or(|least| seen.correct >= least)
 }

@@ -4,13 +4,13 @@ use quantrack_engine::Level;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::hex_digest;
-use crate::search::{Composition, Floor, Guarantee, Objective};
+use crate::search::{Composition, Constraints, Floor, Guarantee, Objective};
 use crate::spec::Percentile;
 
 /// What a certificate file calls itself.
 pub const FORMAT: &str = "quantrack-certificate";
 /// Version of the format that this program writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What was asked, of which board.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,10 @@ pub struct Question {
     pub floor: Option<Floor>,
     /// Latency in microseconds that must not be exceeded.
     pub max_latency_us: Option<f64>,
+    /// What else an assignment must keep to.
+    pub constraints: Constraints,
+    /// The probability with which a test may have stopped the evaluation of an assignment that passes; 0: none did.
+    pub false_rejection: f64,
 }
 
 /// The stages, their choices, and how latencies compose.
@@ -68,6 +72,10 @@ pub struct Choice {
     pub latency_us: f64,
     /// The stage's own metric with all other stages at fp32, when it has been measured.
     pub accuracy: Option<f64>,
+    /// Size of the variant's file in bytes.
+    pub model_bytes: u64,
+    /// Bytes that it holds in memory when it is loaded.
+    pub memory_bytes: Option<u64>,
 }
 
 /// An assignment that was evaluated end to end.
@@ -79,8 +87,23 @@ pub struct Evaluation {
     pub latency_us: f64,
     /// Samples with the right answer.
     pub correct: u64,
-    /// Samples in all.
+    /// Samples looked at: all, unless the evaluation was stopped.
     pub total: u64,
+    /// The most right answers that it has of all samples.
+    pub at_most: u64,
+    /// Where a test shows `at_most`, the answers that it saw, `1` right and `0` wrong; for the baseline wherever there were
+    /// such tests.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answers: String,
+}
+
+/// The first stages find nothing in so many samples that whatever follows them has few right answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bound {
+    /// Choices of the first stages.
+    pub picks: Vec<usize>,
+    /// Samples in which they find something: the most right answers that there can be.
+    pub at_most: u64,
 }
 
 /// A choice below its stage's own threshold.
@@ -107,11 +130,23 @@ pub struct Proof {
     pub min_correct: Option<u64>,
     /// The best assignment; none: there is none.
     pub incumbent: Option<Evaluation>,
+    /// Where the trade-off was asked for: all of it, the fastest first, which is the incumbent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub front: Vec<Evaluation>,
+    /// The margin, in right answers, of monotone accuracy: an assignment has fewer than so many more than one that runs no
+    /// stage at a lower level. None: nothing is assumed.
+    pub monotone_margin: Option<u64>,
+    /// Witnesses that the assumption would have made unnecessary, evaluated to test it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audits: Vec<Vec<usize>>,
     /// Every choice below its stage's threshold, in order of stage and choice.
     pub excluded: Vec<Excluded>,
     /// Every other assignment that could have been better by its latency and was not by its accuracy, in order of
-    /// latency and picks.
+    /// latency and picks. Where accuracy is taken to be monotone: all evaluations, which rule out what is below them.
     pub witnesses: Vec<Evaluation>,
+    /// Of assignments that begin alike the most right answers, in order of the picks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bounds: Vec<Bound>,
     /// The proof is about assignments faster than this, in microseconds: the incumbent where the fastest is asked,
     /// else the latency limit; where evaluations ran out, where they did. None: about all.
     pub covered_us: Option<f64>,

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::evaluate::{CalibrationImages, Evaluator, StoredEvaluator};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::output::{duration_us, text_table};
-use crate::search::{Evaluated, Guarantee};
+use crate::search::{Accuracy, Evaluated, Guarantee, Method, Progress, Stopping};
 use crate::spec::Pipeline;
 use crate::store::{ArtifactKind, DeviceRecord, Store, TableFilter, TableRow};
 use crate::variants;
@@ -25,6 +25,17 @@ pub struct Args {
     /// Write the proof to this file; `certificate verify` checks it.
     #[arg(long, value_name = "FILE")]
     pub certificate: Option<PathBuf>,
+    /// Take accuracy to be monotone: fewer bits in any stage give fewer than MARGIN more right answers. Far fewer
+    /// evaluations; some test it, and where one contradicts it, nothing is assumed [default MARGIN: 2 % of the images].
+    #[arg(long, value_name = "MARGIN", num_args = 0..=1, default_missing_value = "0")]
+    pub assume_monotone: Option<u64>,
+    /// Stop an evaluation when a sequential test finds it hopeless; the answer is missed with at most this probability.
+    /// 0 stops only what the images that are left cannot save.
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    pub false_rejection: f64,
+    /// Threads of this machine that evaluate [default: one per core].
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub host_threads: usize,
 }
 
 /// What `search` prints.
@@ -55,7 +66,7 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let record = &shown.record;
     Ok(match (&record.assignment, record.certificate.guarantee) {
         (Some(_), _) => Exit::Ok,
-        (None, Guarantee::AssumptionFree) => Exit::TargetMissed,
+        (None, Guarantee::AssumptionFree | Guarantee::Monotone) => Exit::TargetMissed,
         (None, Guarantee::Incomplete) => Exit::Inconclusive,
     })
 }
@@ -71,12 +82,17 @@ pub async fn measure(
     store: &Store,
 ) -> Result<SearchRecord, Failure> {
     let device = board(context, store).await?;
-    let rows = rows(pipeline, &device, store).await?;
+    let mut rows = rows(pipeline, &device, store).await?;
     let data = context.data()?;
     let mut images = CalibrationImages::open(pipeline, &data)?;
     let variants = variants::build(pipeline, &data, &mut images, store, &context.progress).await?;
+    // Levels and recipes that the pipeline no longer names stay in the table, but are not allowed.
+    let is_tried = |row: &TableRow| {
+        variants.iter().any(|v| (&v.stage, &v.record.sha256) == (&row.stage, &row.sha256))
+    };
+    rows.retain(is_tried);
     let record = tokio::task::block_in_place(|| {
-        let evaluator = Evaluator::open(pipeline, &data, 0)?;
+        let evaluator = Evaluator::open(pipeline, &data, args.host_threads)?;
         let mut stored = StoredEvaluator::new(&evaluator, store, &pipeline.name, &variants);
         let mut sensitivity = HashMap::new();
         if pipeline.stages.iter().any(|stage| stage.min_accuracy.is_some()) {
@@ -90,6 +106,7 @@ pub async fn measure(
         let inputs = ProblemInputs { pipeline, rows: &rows, sensitivity: &sensitivity };
         let mut problem = assignment::problem(&inputs)?;
         problem.max_evaluations = args.max_evaluations;
+        problem.method = method(args, evaluator.dataset().samples.len());
         let scope = Scope {
             pipeline: pipeline.name.clone(),
             device: device.fingerprint.clone(),
@@ -98,7 +115,7 @@ pub async fn measure(
             percentile: pipeline.percentile,
         };
         let bar = context.progress.bar("search", assignments(&problem));
-        let mut shown = OnBar { bar: &bar, evaluator: &mut stored };
+        let mut shown = OnBar { bar: &bar, evaluator: &mut stored, incumbent: None };
         let record = assignment::search(&scope, problem, &mut shown)?;
         bar.done(&format!("{} assignments evaluated", record.evaluations));
         Ok::<_, Failure>(record)
@@ -107,18 +124,58 @@ pub async fn measure(
     Ok(record)
 }
 
-/// Shows each evaluation on the bar.
+/// What the options allow the search to assume, with so many images.
+fn method(args: &Args, images: usize) -> Method {
+    let monotone_margin = args.assume_monotone.map(|margin| match margin {
+        0 => images.div_ceil(50).max(1) as u64,
+        margin => margin,
+    });
+    Method { monotone_margin, false_rejection: args.false_rejection }
+}
+
+/// Shows each evaluation on the bar, and how far the search has come.
 struct OnBar<'a, E> {
     bar: &'a crate::output::StageBar,
     evaluator: &'a mut E,
+    /// The best so far that was told.
+    incumbent: Option<(f64, Accuracy)>,
 }
 
 impl<E: assignment::EndToEnd> assignment::EndToEnd for OnBar<'_, E> {
-    fn accuracy(&mut self, variants: &[&str]) -> Result<crate::search::Accuracy, Failure> {
-        let accuracy = self.evaluator.accuracy(variants)?;
-        self.bar.say(format!("{} of {} right", accuracy.correct, accuracy.total));
+    fn answers(
+        &mut self,
+        variants: &[&str],
+        stop: Option<&Stopping<'_>>,
+    ) -> Result<Vec<bool>, Failure> {
+        let answers = self.evaluator.answers(variants, stop)?;
         self.bar.step();
-        Ok(accuracy)
+        Ok(answers)
+    }
+
+    fn reached(&mut self, variants: &[&str], needed: u64) -> Result<Option<u64>, Failure> {
+        self.evaluator.reached(variants, needed)
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        let said = so_far(progress);
+        if progress.incumbent != self.incumbent {
+            self.incumbent = progress.incumbent;
+            tracing::info!("search: {said}");
+        }
+        self.bar.say(said);
+    }
+}
+
+/// As in "best 446 ms (117 of 138 right), nothing below 301 ms is better: gap 32.5 %".
+fn so_far(progress: &Progress) -> String {
+    let bound = format!("nothing below {} is better", duration_us(progress.bound_us));
+    match (progress.incumbent, progress.gap()) {
+        (Some((us, Accuracy { correct, total })), Some(gap)) => format!(
+            "best {} ({correct} of {total} right), {bound}: gap {:.1} %",
+            duration_us(us),
+            100.0 * gap
+        ),
+        _ => format!("none passes yet, {bound}"),
     }
 }
 
@@ -202,6 +259,20 @@ pub fn human(record: &SearchRecord) -> String {
             format!("No assignment meets the thresholds. To get one:\n{}\n", advice.join("\n"))
         }
     };
+    if !record.front.is_empty() {
+        let row = |point: &Evaluated| {
+            let Accuracy { correct, total } = point.accuracy;
+            vec![
+                record.label(&point.picks),
+                duration_us(point.latency_us),
+                format!("{correct} of {total}"),
+                percentage(correct, total),
+            ]
+        };
+        let header = ["assignment", ">latency", ">right", ">accuracy"];
+        let front = text_table(&header, record.front.iter().map(row));
+        text.push_str(&format!("\nNo other is faster and as accurate\n{front}\n"));
+    }
     let sentence = guarantee(&record.certificate, record.evaluations, record.found.is_some());
     text.push_str(&format!("{sentence}\n\nFor comparison, all stages at one level\n"));
     let row = |(level, evaluated): &(quantrack_engine::Level, Evaluated)| {

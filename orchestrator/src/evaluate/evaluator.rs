@@ -1,5 +1,6 @@
 //! Evaluating variants and assignments over a data set.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,9 +8,11 @@ use quantrack_engine::kernels::registry;
 use rayon::prelude::*;
 
 use super::chain::{Chain, Given, Picture};
+use super::key::{CODE, Surroundings};
 use super::{EndToEnd, EvaluateError, Journal, LoadedVariant, PrefixCache, SampleResult, Score};
 use crate::dataset::Dataset;
 use crate::digest::hex_digest;
+use crate::search::Stopping;
 use crate::spec::Pipeline;
 use quantrack_engine::glue::{Finding, compare};
 
@@ -19,6 +22,9 @@ const CACHE_BYTES: usize = 256 << 20;
 /// Images between two entries in the journal.
 const JOURNAL_IMAGES: usize = 32;
 
+/// Images after which it is first looked whether an evaluation may stop; then after twice as many, and so on.
+const FIRST_LOOK: usize = 8;
+
 /// The only end-to-end metric so far.
 const TOP1: &str = "top1";
 
@@ -27,8 +33,8 @@ const TOP1: &str = "top1";
 pub struct Evaluator {
     chain: Chain,
     dataset: Dataset,
-    /// Digest of all that decides a result, but for the variants.
-    surroundings: String,
+    /// All that decides a result, but for the metric and the variants.
+    surroundings: Surroundings,
     cache: PrefixCache,
     threads: rayon::ThreadPool,
 }
@@ -56,18 +62,17 @@ impl Evaluator {
     ) -> Result<Self, EvaluateError> {
         check_metrics(pipeline, &chain)?;
         check_labels(&chain, &dataset)?;
-        let glue: Vec<&str> = pipeline.stages.iter().map(|stage| stage.glue.as_str()).collect();
-        let surroundings = [
-            registry::engine_build(),
-            dataset.digest()?,
-            glue.join(","),
-            chain.wiring(),
-            "v2".to_owned(),
-        ];
+        let surroundings = Surroundings {
+            code: CODE,
+            engine: registry::engine_build(),
+            samples_sha256: dataset.digest()?,
+            glue: pipeline.stages.iter().map(|stage| stage.glue.clone()).collect(),
+            wiring: chain.wiring(),
+        };
         Ok(Self {
             chain,
             dataset,
-            surroundings: hex_digest(surroundings.join("\n").as_bytes()),
+            surroundings,
             cache: PrefixCache::new(CACHE_BYTES),
             threads: rayon::ThreadPoolBuilder::new().num_threads(threads).build()?,
         })
@@ -104,13 +109,102 @@ impl Evaluator {
         assignment: &[Arc<LoadedVariant>],
         journal: &dyn Journal,
     ) -> Result<Vec<SampleResult>, EvaluateError> {
-        self.over_images(&self.end_to_end_key(assignment), journal, |picture| {
-            let found = self.chain.find(picture, assignment, &self.cache)?;
-            let label = self.label(found.as_deref())?;
-            let right = label.as_ref() == Some(&picture.sample().row.label);
-            let value = Some(f64::from(u8::from(right)));
-            Ok(SampleResult { value, label, parts: Vec::new() })
-        })
+        let key = self.end_to_end_key(assignment);
+        self.over_images(&key, journal, |picture| self.answer(picture, assignment))
+    }
+
+    /// What an assignment answers for one image.
+    fn answer(
+        &self,
+        picture: &Picture<'_>,
+        assignment: &[Arc<LoadedVariant>],
+    ) -> Result<SampleResult, EvaluateError> {
+        let found = self.chain.find(picture, assignment, &self.cache)?;
+        let label = self.label(found.as_deref())?;
+        let right = label.as_ref() == Some(&picture.sample().row.label);
+        let value = Some(f64::from(u8::from(right)));
+        Ok(SampleResult { value, label, parts: Vec::new() })
+    }
+
+    /// Whether an assignment answers right, image by image in an order that is the same for all assignments and comes from
+    /// the files' names alone. With `stop` the evaluation ends where it shows that the assignment is hopeless, at one of a
+    /// few places, whatever the number of threads and whatever the journal already holds.
+    ///
+    /// # Errors
+    /// See [`EvaluateError`].
+    pub fn right(
+        &self,
+        assignment: &[Arc<LoadedVariant>],
+        journal: &dyn Journal,
+        stop: Option<&Stopping<'_>>,
+    ) -> Result<Vec<bool>, EvaluateError> {
+        let key = self.end_to_end_key(assignment);
+        let answer = |picture: &Picture<'_>| self.answer(picture, assignment);
+        let mut answers = Vec::with_capacity(self.dataset.samples.len());
+        self.in_looks(&key, journal, &answer, |looked| {
+            answers.extend_from_slice(looked);
+            stop.is_some_and(|stop| stop.hopeless(&answers).is_some())
+        })?;
+        Ok(answers)
+    }
+
+    /// Evaluates images in an order that comes from their files' names alone, a few more at a time, and tells `is_done` which
+    /// of them are right, until that has seen enough.
+    fn in_looks(
+        &self,
+        key: &str,
+        journal: &dyn Journal,
+        evaluate: &(impl Fn(&Picture<'_>) -> Result<SampleResult, EvaluateError> + Sync),
+        mut is_done: impl FnMut(&[bool]) -> bool,
+    ) -> Result<(), EvaluateError> {
+        let samples = &self.dataset.samples;
+        let mut order: Vec<usize> = (0..samples.len()).collect();
+        order.sort_by_cached_key(|&index| hex_digest(samples[index].row.file.as_bytes()));
+        let mut known = journal.recorded(key)?;
+        let mut seen = 0;
+        while seen < order.len() {
+            let next = &order[seen..order.len().min(seen + seen.clamp(FIRST_LOOK, JOURNAL_IMAGES))];
+            self.complete(key, journal, next, &mut known, evaluate)?;
+            let right = |&index: &usize| {
+                known.get(&samples[index].row.file).is_some_and(|result| result.value == Some(1.0))
+            };
+            let looked: Vec<bool> = next.iter().map(right).collect();
+            if is_done(&looked) {
+                break;
+            }
+            seen += next.len();
+        }
+        Ok(())
+    }
+
+    /// In how many images at most the first stages, running `first`, find something, where that is fewer than `needed`:
+    /// then no assignment that begins with them has more right answers. Looks at images as [`Evaluator::right`] does, and
+    /// gives up as soon as it is not likely.
+    ///
+    /// # Errors
+    /// See [`EvaluateError`].
+    pub fn reached(
+        &self,
+        first: &[Arc<LoadedVariant>],
+        journal: &dyn Journal,
+        needed: u64,
+    ) -> Result<Option<u64>, EvaluateError> {
+        let key = self.key("something found", first);
+        let find = |picture: &Picture<'_>| {
+            let found = self.chain.find(picture, first, &self.cache)?;
+            let value = Some(f64::from(u8::from(found.is_some())));
+            Ok(SampleResult { value, label: None, parts: Vec::new() })
+        };
+        let total = self.dataset.samples.len();
+        let (mut seen, mut ended, mut given_up) = (0, 0, false);
+        self.in_looks(&key, journal, &find, |looked| {
+            seen += looked.len();
+            ended += looked.iter().filter(|&&found| !found).count();
+            given_up = 2 * ended < seen;
+            given_up || ((total - ended) as u64) < needed
+        })?;
+        let at_most = (total - ended) as u64;
+        Ok((!given_up && at_most < needed).then_some(at_most))
     }
 
     /// The stage's own metric of `variant`, all stages before it at fp32; those after it do not matter.
@@ -160,9 +254,7 @@ impl Evaluator {
     }
 
     fn key(&self, what: &str, variants: &[Arc<LoadedVariant>]) -> String {
-        let mut parts = vec![what, &self.surroundings];
-        parts.extend(variants.iter().map(|variant| variant.sha256()));
-        hex_digest(parts.join("\n").as_bytes())
+        self.surroundings.key(what, variants.iter().map(|variant| variant.sha256()))
     }
 
     pub(super) fn label(&self, found: Option<&Finding>) -> Result<Option<String>, EvaluateError> {
@@ -185,9 +277,23 @@ impl Evaluator {
     ) -> Result<Vec<SampleResult>, EvaluateError> {
         let mut known = journal.recorded(key)?;
         let samples = &self.dataset.samples;
-        let missing: Vec<usize> = (0..samples.len())
-            .filter(|&index| !known.contains_key(&samples[index].row.file))
-            .collect();
+        let all: Vec<usize> = (0..samples.len()).collect();
+        self.complete(key, journal, &all, &mut known, &evaluate)?;
+        Ok(samples.iter().filter_map(|sample| known.remove(&sample.row.file)).collect())
+    }
+
+    /// Adds the results of `evaluate` for those of the images `indices` that are not known yet.
+    fn complete(
+        &self,
+        key: &str,
+        journal: &dyn Journal,
+        indices: &[usize],
+        known: &mut BTreeMap<String, SampleResult>,
+        evaluate: &(impl Fn(&Picture<'_>) -> Result<SampleResult, EvaluateError> + Sync),
+    ) -> Result<(), EvaluateError> {
+        let samples = &self.dataset.samples;
+        let is_missing = |index: &usize| !known.contains_key(&samples[*index].row.file);
+        let missing: Vec<usize> = indices.iter().copied().filter(is_missing).collect();
         for chunk in missing.chunks(JOURNAL_IMAGES) {
             let one = |&index: &usize| {
                 let picture = Picture::new(&samples[index], index);
@@ -199,7 +305,7 @@ impl Evaluator {
             journal.record(key, &results)?;
             known.extend(results);
         }
-        Ok(samples.iter().filter_map(|sample| known.remove(&sample.row.file)).collect())
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ mod error;
 mod evaluator;
 mod interval;
 mod journal;
+mod key;
 mod loaded;
 mod result;
 mod stored;

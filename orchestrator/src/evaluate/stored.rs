@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::{EndToEnd, EvaluateError, Evaluator, LoadedVariant, Score, StoreJournal};
 use crate::assignment;
 use crate::exit::Failure;
-use crate::search::Accuracy;
+use crate::search::Stopping;
 use crate::store::{Store, StoredEvaluation};
 use crate::variants::StageVariant;
 
@@ -157,7 +157,19 @@ impl<'a> StoredEvaluator<'a> {
 }
 
 impl assignment::EndToEnd for StoredEvaluator<'_> {
-    fn accuracy(&mut self, variants: &[&str]) -> Result<Accuracy, Failure> {
-        Ok(self.end_to_end(variants)?.result.accuracy())
+    fn answers(
+        &mut self,
+        variants: &[&str],
+        stop: Option<&Stopping<'_>>,
+    ) -> Result<Vec<bool>, Failure> {
+        let loaded: Vec<Arc<LoadedVariant>> =
+            variants.iter().map(|sha256| self.load(sha256)).collect::<Result<_, _>>()?;
+        Ok(self.evaluator.right(&loaded, &self.journal, stop)?)
+    }
+
+    fn reached(&mut self, variants: &[&str], needed: u64) -> Result<Option<u64>, Failure> {
+        let loaded: Vec<Arc<LoadedVariant>> =
+            variants.iter().map(|sha256| self.load(sha256)).collect::<Result<_, _>>()?;
+        Ok(self.evaluator.reached(&loaded, &self.journal, needed)?)
     }
 }

@@ -5,14 +5,20 @@ use quantrack_engine::Level;
 use super::*;
 use crate::assignment::{EndToEnd, Scope, search};
 use crate::exit::Failure;
-use crate::search::{Accuracy, Choice, Composition, Floor, Problem, StageChoices};
+use crate::search::{
+    Choice, Composition, Constraints, Floor, Method, Problem, StageChoices, Stopping,
+};
 use crate::spec::Percentile;
 
 /// Right answers are 100 less what the level of each stage loses.
 struct Losses;
 
 impl EndToEnd for Losses {
-    fn accuracy(&mut self, variants: &[&str]) -> Result<Accuracy, Failure> {
+    fn answers(
+        &mut self,
+        variants: &[&str],
+        _: Option<&Stopping<'_>>,
+    ) -> Result<Vec<bool>, Failure> {
         let loss = |variant: &&str| match *variant {
             "find-int8" => 1,
             "find-bin1" => 40,
@@ -20,7 +26,8 @@ impl EndToEnd for Losses {
             "read-bin1" => 7,
             _ => 0,
         };
-        Ok(Accuracy { correct: 100 - variants.iter().map(loss).sum::<u64>(), total: 100 })
+        let correct = 100 - variants.iter().map(loss).sum::<usize>();
+        Ok((0..100).map(|sample| sample < correct).collect())
     }
 }
 
@@ -33,6 +40,8 @@ fn stage(name: &str, latencies_us: [f64; 3], bin1_accuracy: f64) -> StageChoices
         latency_us,
         interval_us: None,
         accuracy: Some(accuracy),
+        model_bytes: 1000,
+        memory_bytes: None,
     };
     StageChoices {
         name: name.to_owned(),
@@ -52,6 +61,8 @@ fn problem() -> Problem {
         objective: Objective::MinLatency,
         floor: Some(Floor::MaxDropPoints(4.0)),
         max_latency_us: None,
+        constraints: Constraints::default(),
+        method: Method::default(),
         max_evaluations: None,
     }
 }

@@ -127,12 +127,13 @@ fn verdict(search: &SearchRecord) -> Verdict {
     })
 }
 
-/// Every assignment evaluated, each once.
+/// Every assignment evaluated on all samples, each once.
 fn points(search: &SearchRecord) -> Vec<Point> {
     let mut all: Vec<Evaluated> = Vec::new();
     let uniform = search.uniform.iter().map(|(_, evaluated)| evaluated);
     for evaluated in search.trace.iter().chain(uniform) {
-        if !all.iter().any(|known| known.picks == evaluated.picks) {
+        let complete = evaluated.is_complete(search.baseline.accuracy.total);
+        if complete && !all.iter().any(|known| known.picks == evaluated.picks) {
             all.push(evaluated.clone());
         }
     }

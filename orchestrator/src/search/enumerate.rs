@@ -1,31 +1,54 @@
 //! Assignments in increasing predicted latency.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::BinaryHeap;
+use std::rc::Rc;
 
 use super::problem::Problem;
+use super::space::Space;
 
-/// Iterates over all assignments in increasing predicted latency; ties in the order of the choices, so the order
-/// is the same in every run.
+/// Iterates over all assignments that meet the stages' own thresholds and the constraints, in increasing predicted
+/// latency; ties in the order of the picks, so the order is the same in every run.
 ///
-/// The choices of each stage are sorted by latency. The pipeline's latency does not decrease when a stage gets
-/// slower, so the assignments form a lattice whose order latency respects: a best-first walk from the fastest
-/// choice of every stage, advancing one stage at a time, meets them in order and holds only the frontier
-/// (E. Lawler, "A procedure for computing the K best solutions", Management Science 18(7), 1972).
+/// A best-first branch and bound: stages are decided one after the other, and the open ones count with their fastest
+/// choice and least rate. Bounds do not fall when a stage is decided, so whole assignments come out in order, whatever
+/// rates depend on. Of siblings only the fastest that is left waits in the queue, so it holds at most two entries for
+/// every decision taken (E. Lawler, "A procedure for computing the K best solutions", Management Science 18(7), 1972).
 #[derive(Debug)]
 pub struct Enumerate<'a> {
-    problem: &'a Problem,
-    /// Per stage the allowed choices, fastest first.
-    order: Vec<Vec<usize>>,
+    space: Space<'a>,
     frontier: BinaryHeap<Reverse<Entry>>,
-    seen: HashSet<Vec<u16>>,
 }
 
-#[derive(Debug, PartialEq)]
+/// The choices for the stage after a prefix, by the bound that they give and by their order.
+#[derive(Debug)]
+struct Siblings {
+    prefix: Vec<usize>,
+    choices: Vec<(f64, usize)>,
+}
+
+#[derive(Debug)]
 struct Entry {
-    latency_us: f64,
-    /// Position in `order` per stage.
-    ranks: Vec<u16>,
+    siblings: Rc<Siblings>,
+    /// Position in their choices.
+    rank: usize,
+}
+
+impl Entry {
+    fn bound_us(&self) -> f64 {
+        self.siblings.choices[self.rank].0
+    }
+
+    fn picks(&self) -> impl Iterator<Item = usize> + '_ {
+        let last = self.siblings.choices[self.rank].1;
+        self.siblings.prefix.iter().copied().chain([last])
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
 }
 
 impl Eq for Entry {}
@@ -37,42 +60,57 @@ impl PartialOrd for Entry {
 }
 
 impl Ord for Entry {
+    /// A prefix comes before what begins with it.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.latency_us.total_cmp(&other.latency_us).then_with(|| self.ranks.cmp(&other.ranks))
+        let bounds = self.bound_us().total_cmp(&other.bound_us());
+        bounds.then_with(|| self.picks().cmp(other.picks()))
     }
 }
 
 impl<'a> Enumerate<'a> {
-    /// All assignments of a valid problem for which `allowed(stage, choice)` holds in every stage.
-    pub fn new(problem: &'a Problem, allowed: impl Fn(usize, usize) -> bool) -> Self {
-        let order: Vec<Vec<usize>> = problem
-            .stages
-            .iter()
-            .enumerate()
-            .map(|(index, stage)| {
-                let mut picks: Vec<usize> =
-                    (0..stage.choices.len()).filter(|&pick| allowed(index, pick)).collect();
-                picks.sort_by(|&a, &b| {
-                    stage.choices[a].latency_us.total_cmp(&stage.choices[b].latency_us)
-                });
-                picks
-            })
-            .collect();
-        let mut this = Self { problem, order, frontier: BinaryHeap::new(), seen: HashSet::new() };
-        if this.order.iter().all(|picks| !picks.is_empty()) {
-            this.push(vec![0; this.order.len()]);
-        }
+    /// The assignments of a valid problem.
+    pub fn new(problem: &'a Problem) -> Self {
+        let mut this = Self { space: Space::new(problem), frontier: BinaryHeap::new() };
+        this.decide(Vec::new());
         this
     }
 
-    fn picks(&self, ranks: &[u16]) -> Vec<usize> {
-        self.order.iter().zip(ranks).map(|(picks, &rank)| picks[usize::from(rank)]).collect()
+    /// The next assignment, leaving out all that begin with picks for which `covered(picks, bound_us)` holds.
+    pub fn next_unless(
+        &mut self,
+        mut covered: impl FnMut(&[usize], f64) -> bool,
+    ) -> Option<(Vec<usize>, f64)> {
+        while let Some(Reverse(entry)) = self.frontier.pop() {
+            let (picks, bound_us): (Vec<usize>, f64) = (entry.picks().collect(), entry.bound_us());
+            self.push(entry.siblings, entry.rank + 1);
+            if covered(&picks, bound_us) {
+                continue;
+            }
+            if picks.len() == self.space.stages() {
+                return Some((picks, bound_us));
+            }
+            self.decide(picks);
+        }
+        None
     }
 
-    fn push(&mut self, ranks: Vec<u16>) {
-        if self.seen.insert(ranks.clone()) {
-            let latency_us = self.problem.latency_us(&self.picks(&ranks));
-            self.frontier.push(Reverse(Entry { latency_us, ranks }));
+    /// Queues the fastest choice for the stage after `prefix`.
+    fn decide(&mut self, mut prefix: Vec<usize>) {
+        let mut choices = Vec::new();
+        for &pick in self.space.allowed(prefix.len()) {
+            prefix.push(pick);
+            if self.space.fits(&prefix) {
+                choices.push((self.space.bound_us(&prefix), pick));
+            }
+            prefix.pop();
+        }
+        choices.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        self.push(Rc::new(Siblings { prefix, choices }), 0);
+    }
+
+    fn push(&mut self, siblings: Rc<Siblings>, rank: usize) {
+        if rank < siblings.choices.len() {
+            self.frontier.push(Reverse(Entry { siblings, rank }));
         }
     }
 }
@@ -82,16 +120,6 @@ impl Iterator for Enumerate<'_> {
     type Item = (Vec<usize>, f64);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Reverse(Entry { latency_us, ranks }) = self.frontier.pop()?;
-        for stage in 0..ranks.len() {
-            if usize::from(ranks[stage]) + 1 < self.order[stage].len() {
-                let mut next = ranks.clone();
-                next[stage] += 1;
-                self.push(next);
-            }
-        }
-        // Every assignment is pushed before any successor of it is popped, so a popped one never returns.
-        self.seen.remove(&ranks);
-        Some((self.picks(&ranks), latency_us))
+        self.next_unless(|_, _| false)
     }
 }

@@ -5,26 +5,43 @@
 //! ([`Enumerate`]) and evaluated one by one until no other can be better ([`solve`]). Every cheaper assignment
 //! has then been evaluated or excluded by a stage's own threshold, and the list of them is the [`Certificate`].
 //!
-//! Nothing is assumed about accuracy (guarantee `A`): it may rise when bits fall. What is assumed about latency
-//! is only that a pipeline does not get faster when one of its stages gets slower.
+//! Nothing is assumed about accuracy (guarantee `A`): it may rise when bits fall. On request it is taken to be monotone
+//! (guarantee `M`), which leaves far fewer to evaluate, is audited, and given up where an evaluation contradicts it. An
+//! evaluation ends as soon as it is certain that the assignment has too few right answers ([`Stopping`]), or, on
+//! request, all but certain. About latency it is assumed that a pipeline does not get faster when one of its stages gets
+//! slower.
+//!
+//! On the table alone, with losses of accuracy that add up, answers are exact without any evaluation (guarantee `T`):
+//! [`fastest_predicted`] and [`most_accurate_predicted`].
 
+mod advice;
 mod compose;
 mod enumerate;
+mod goal;
 mod knapsack;
+mod monotone;
 mod outcome;
 mod pareto;
 mod predicted;
 mod problem;
+mod sequential;
 mod solve;
+mod space;
 
-pub use compose::{Composition, CompositionError};
+pub use compose::{Composition, CompositionError, RateByLevel};
 pub use enumerate::Enumerate;
 pub use knapsack::{Item, Packing, minimize};
-pub use outcome::{Certificate, Evaluated, Guarantee, Infeasible, Outcome, Relaxation, Verdict};
+pub use outcome::{
+    Certificate, Evaluated, Guarantee, Infeasible, Outcome, Progress, Relaxation, Verdict,
+};
 pub use pareto::pareto_front;
 pub use predicted::{Prediction, fastest_predicted, most_accurate_predicted};
-pub use problem::{Accuracy, Choice, Floor, Objective, Problem, ProblemError, StageChoices};
-pub use solve::{SolveError, solve};
+pub use problem::{
+    Accuracy, Choice, Constraints, Floor, Method, Objective, Problem, ProblemError, StageChoices,
+};
+pub use sequential::{Hopeless, Stopping};
+pub use solve::{Evaluate, SolveError, solve};
+pub(crate) use space::Space;
 
 #[cfg(test)]
 pub(crate) mod instance;

@@ -10,6 +10,10 @@ pub enum Guarantee {
     /// None about accuracy: every assignment that could have been better was evaluated.
     #[serde(rename = "A")]
     AssumptionFree,
+    /// Accuracy is monotone up to a margin: what was not evaluated runs no stage at a higher level than something that
+    /// fails by that margin. Audited: no evaluation contradicts it.
+    #[serde(rename = "M")]
+    Monotone,
     /// The evaluations ran out first: the best of those evaluated, with a bound on what is better.
     #[serde(rename = "incomplete")]
     Incomplete,
@@ -22,8 +26,44 @@ pub struct Evaluated {
     pub picks: Vec<usize>,
     /// Predicted latency in microseconds.
     pub latency_us: f64,
-    /// Measured accuracy.
+    /// Measured accuracy, of the samples that were looked at: all, unless the evaluation was stopped.
     pub accuracy: Accuracy,
+    /// The most right answers that it has of all samples: those measured, unless the evaluation was stopped.
+    pub at_most: u64,
+    /// Where a sequential test stopped the evaluation, what it saw: `1` right, `0` wrong, sample by sample. For the
+    /// baseline where there are such tests.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answers: String,
+}
+
+impl Evaluated {
+    /// Whether it was evaluated on all of `total` samples.
+    pub fn is_complete(&self, total: u64) -> bool {
+        self.accuracy.total == total
+    }
+}
+
+/// Answers as text: `1` right, `0` wrong.
+pub(crate) fn answers_text(answers: &[bool]) -> String {
+    answers.iter().map(|&right| if right { '1' } else { '0' }).collect()
+}
+
+/// How far a search has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Assignments evaluated.
+    pub evaluations: usize,
+    /// Latency in microseconds of the best assignment so far, and its right answers.
+    pub incumbent: Option<(f64, Accuracy)>,
+    /// Nothing faster than this, in microseconds, can still be better.
+    pub bound_us: f64,
+}
+
+impl Progress {
+    /// By how much of the incumbent's latency a better assignment could at most be faster.
+    pub fn gap(&self) -> Option<f64> {
+        self.incumbent.map(|(us, _)| ((us - self.bound_us) / us).max(0.0))
+    }
 }
 
 /// Why nothing else can be better: reading it needs only the table.
@@ -41,6 +81,16 @@ pub struct Certificate {
     pub witnesses: Vec<Evaluated>,
     /// No assignment slower than this (in microseconds) can be better; below it all were evaluated.
     pub covered_to_us: f64,
+    /// The margin of monotone accuracy, where it was assumed and not contradicted.
+    #[serde(default)]
+    pub monotone_margin: Option<u64>,
+    /// Assignments that the assumption would have left out and that were evaluated to test it.
+    #[serde(default)]
+    pub audits: Vec<Vec<usize>>,
+    /// First picks, and the most right answers that an assignment can have which begins with them: in all other samples
+    /// these stages find nothing.
+    #[serde(default)]
+    pub bounds: Vec<(Vec<usize>, u64)>,
 }
 
 /// A threshold and what it would have to be.
@@ -89,6 +139,20 @@ pub enum Relaxation {
         /// The least that was asked.
         min_accuracy: f64,
     },
+    /// Limits on bytes: no assignment keeps to them. This is what the fastest takes.
+    Bytes {
+        /// Bytes of its variants' files.
+        model_bytes: u64,
+        /// Bytes of memory.
+        memory_bytes: u64,
+        /// The assignment.
+        picks: Vec<usize>,
+    },
+    /// Stages that must share a level, and have none in common.
+    SameLevel {
+        /// Groups of stages, by index.
+        groups: Vec<Vec<usize>>,
+    },
 }
 
 /// No assignment meets all thresholds.
@@ -111,8 +175,10 @@ pub enum Verdict {
 /// All that a search found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The answer.
+    /// The answer; of a trade-off the fastest.
     pub verdict: Verdict,
+    /// Where the trade-off was asked for: all of it, the fastest first.
+    pub front: Vec<Evaluated>,
     /// All stages at their baseline choice.
     pub baseline: Evaluated,
     /// Every evaluation in the order made, the baseline first.

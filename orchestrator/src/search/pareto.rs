@@ -29,7 +29,8 @@ mod tests {
     use super::*;
 
     fn point(latency_us: f64, correct: u64) -> Evaluated {
-        Evaluated { picks: vec![], latency_us, accuracy: Accuracy { correct, total: 100 } }
+        let accuracy = Accuracy { correct, total: 100 };
+        Evaluated { picks: vec![], latency_us, accuracy, at_most: correct, answers: String::new() }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use super::compose::Composition;
 use super::knapsack::{Item, minimize};
-use super::problem::{Problem, ProblemError};
+use super::problem::{Constraints, Problem, ProblemError};
 
 /// An assignment, going by the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +96,12 @@ fn prediction(problem: &Problem, loss: &[Vec<u64>], options: &[&Partial]) -> Pre
 /// The options of each part of the outermost chain.
 fn parts(problem: &Problem, loss: &[Vec<u64>]) -> Result<Vec<Vec<Partial>>, ProblemError> {
     problem.validate()?;
+    if problem.constraints != Constraints::default() {
+        return Err(ProblemError::NotInTable("what bytes and shared levels leave"));
+    }
+    if problem.composition.has_dependent_rates() {
+        return Err(ProblemError::NotInTable("a rate that depends on another stage's level"));
+    }
     for (index, stage) in problem.stages.iter().enumerate() {
         if loss.get(index).is_none_or(|row| row.len() != stage.choices.len()) {
             return Err(ProblemError::NoChoices(format!("the loss of stage {}", stage.name)));
@@ -136,7 +142,7 @@ fn options(problem: &Problem, loss: &[Vec<u64>], composition: &Composition) -> V
         })
     };
     match composition {
-        &Composition::Stage { stage, rate } => {
+        &Composition::Stage { stage, rate, .. } => {
             let of = &problem.stages[stage];
             let allowed = of.choices.iter().enumerate().filter(|(_, choice)| {
                 choice.accuracy.zip(of.min_accuracy).is_none_or(|(is, least)| is >= least)
@@ -178,9 +184,28 @@ fn picoseconds(us: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::strategy::ValueTree as _;
 
     use super::super::instance::{Instance, instance};
     use super::*;
+
+    fn without_dependence(part: &mut Composition) {
+        match part {
+            Composition::Stage { by, .. } => *by = None,
+            Composition::Chain(parts) | Composition::Parallel(parts) => {
+                parts.iter_mut().for_each(without_dependence);
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_table_cannot_tell_is_refused() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let mut problem = instance().new_tree(&mut runner).unwrap().current().problem;
+        problem.constraints.max_model_bytes = Some(5);
+        let refused = most_accurate_predicted(&problem, &[]);
+        assert!(matches!(refused, Err(ProblemError::NotInTable(_))), "{refused:?}");
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(3000))]
@@ -191,7 +216,10 @@ mod tests {
             losses in prop::collection::vec(0..9_u64, 16),
             max_loss in 0..20_u64,
         ) {
-            let problem = &Instance { correct: vec![20; instance.correct.len()], ..instance.clone() };
+            let mut problem = Instance { correct: vec![20; instance.correct.len()], ..instance };
+            problem.problem.constraints = Constraints::default();
+            without_dependence(&mut problem.problem.composition);
+            let problem = &problem;
             let loss: Vec<Vec<u64>> = problem.problem.stages.iter().enumerate().map(|(index, stage)| {
                 (0..stage.choices.len()).map(|pick| losses[(4 * index + pick) % 16]).collect()
             }).collect();

@@ -22,6 +22,12 @@ pub struct Choice {
     pub interval_us: Option<(f64, f64)>,
     /// The stage's own metric with all other stages at fp32, when it has been measured.
     pub accuracy: Option<f64>,
+    /// Size of the variant's file in bytes.
+    #[serde(default)]
+    pub model_bytes: u64,
+    /// Bytes that it holds in memory when it is loaded, where that is known.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
 }
 
 /// A stage with its choices.
@@ -83,11 +89,37 @@ pub enum Objective {
     MinLatency,
     /// The most accurate assignment within the latency limit; the faster one of equals.
     MaxAccuracy,
+    /// Every assignment that meets the thresholds and that no other beats in both latency and accuracy.
+    ParetoFront,
     /// The least `latency / baseline latency + weight * (baseline accuracy - accuracy in points) / 100`.
     Weighted {
         /// Price of one whole (100 points) of accuracy in baseline latencies.
         accuracy_weight: f64,
     },
+}
+
+/// What an assignment must keep to besides accuracy and latency. All of it can be told from the table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraints {
+    /// Most bytes of all variants together.
+    pub max_model_bytes: Option<u64>,
+    /// Most memory in bytes, all stages being loaded at once: their sum.
+    pub max_memory_bytes: Option<u64>,
+    /// Groups of stages, by index, that must run at the same level.
+    #[serde(default)]
+    pub same_level: Vec<Vec<usize>>,
+}
+
+/// How far a search may go beyond what it has seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Method {
+    /// Assume that accuracy is monotone (guarantee `M`): an assignment has fewer than this many right answers more than
+    /// one that runs no stage at a lower level. Absent: nothing is assumed (guarantee `A`).
+    pub monotone_margin: Option<u64>,
+    /// The probability with which early stopping may reject an assignment that would have been the answer; 0: it stops
+    /// only where the answers that are left cannot change the outcome.
+    #[serde(default)]
+    pub false_rejection: f64,
 }
 
 /// A search problem over a measured table.
@@ -103,6 +135,12 @@ pub struct Problem {
     pub floor: Option<Floor>,
     /// Latency that must not be exceeded, in microseconds, at the percentile of the choices' latencies.
     pub max_latency_us: Option<f64>,
+    /// What else an assignment must keep to.
+    #[serde(default)]
+    pub constraints: Constraints,
+    /// What the search may assume.
+    #[serde(default)]
+    pub method: Method,
     /// Most end-to-end evaluations; none: as many as it takes.
     pub max_evaluations: Option<usize>,
 }
@@ -127,6 +165,17 @@ pub enum ProblemError {
     /// A threshold that is no number, or out of range.
     #[error("{0} is {1}, which is not {2}")]
     Threshold(&'static str, f64, &'static str),
+    /// A limit on memory where some variant's memory is unknown.
+    #[error(
+        "memory is limited, but that of stage {0} at {1} is unknown; profile it again on a board that tells"
+    )]
+    UnknownMemory(String, Level),
+    /// Stages that must share a level, and are none.
+    #[error("stages {0:?} must share a level, but there are only {1} stages")]
+    UnknownStages(Vec<usize>, usize),
+    /// Something that only the search with evaluations can do.
+    #[error("{0} cannot be told from the table alone; search with evaluations")]
+    NotInTable(&'static str),
     /// The composition does not fit.
     #[error(transparent)]
     Composition(#[from] CompositionError),
@@ -150,7 +199,14 @@ impl Problem {
                     let name = stage.name.clone();
                     return Err(ProblemError::Latency(name, choice.level, choice.latency_us));
                 }
+                if self.constraints.max_memory_bytes.is_some() && choice.memory_bytes.is_none() {
+                    return Err(ProblemError::UnknownMemory(stage.name.clone(), choice.level));
+                }
             }
+        }
+        let unknown = |group: &&Vec<usize>| group.iter().any(|&stage| stage >= self.stages.len());
+        if let Some(group) = self.constraints.same_level.iter().find(unknown) {
+            return Err(ProblemError::UnknownStages(group.clone(), self.stages.len()));
         }
         self.validate_thresholds()?;
         Ok(self.composition.validate(self.stages.len())?)
@@ -183,18 +239,17 @@ impl Problem {
         if let Objective::Weighted { accuracy_weight: weight } = self.objective {
             check("the weight", weight, weight.is_finite() && weight >= 0.0, "0 or more")?;
         }
+        let risk = self.method.false_rejection;
+        check("the false rejection", risk, (0.0..=0.5).contains(&risk), "between 0 and 0.5")?;
         Ok(())
     }
 
     /// Predicted latency in microseconds of the assignment that takes choice `picks[s]` of each stage `s`.
     pub fn latency_us(&self, picks: &[usize]) -> f64 {
-        let stage_us: Vec<f64> = self
-            .stages
-            .iter()
-            .zip(picks)
-            .map(|(stage, &pick)| stage.choices[pick].latency_us)
-            .collect();
-        self.composition.latency_us(&stage_us)
+        let choice = |stage: usize| &self.stages[stage].choices[picks[stage]];
+        let stage_us: Vec<f64> =
+            (0..self.stages.len()).map(|stage| choice(stage).latency_us).collect();
+        self.composition.latency_us(&stage_us, &|stage| Some(choice(stage).level))
     }
 
     /// The picks of the baseline.

@@ -1,10 +1,48 @@
 //! Proposes assignments in order of latency, evaluates them, and stops when nothing can be better.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use super::advice;
 use super::enumerate::Enumerate;
-use super::outcome::{Certificate, Evaluated, Guarantee, Infeasible, Outcome, Relaxation, Verdict};
+use super::goal::Goal;
+use super::monotone::{Climbed, Cuts};
+use super::outcome::{
+    Certificate, Evaluated, Guarantee, Infeasible, Outcome, Progress, Verdict, answers_text,
+};
+use super::pareto::pareto_front;
 use super::problem::{Accuracy, Objective, Problem, ProblemError};
+use super::sequential::{Hopeless, Stopping};
+use super::space::Space;
+
+/// Measures the end-to-end accuracy of assignments.
+pub trait Evaluate {
+    /// Why it could not.
+    type Error;
+
+    /// Whether an assignment, given as one choice per stage, has each sample right. The samples come in the same order for
+    /// all assignments, one that has nothing to do with what is in them. With `stop` the evaluation may end at any sample
+    /// at which [`Stopping::hopeless`] holds, and must end there in every run alike.
+    ///
+    /// # Errors
+    /// When it cannot be evaluated.
+    fn answers(
+        &mut self,
+        picks: &[usize],
+        stop: Option<&Stopping<'_>>,
+    ) -> Result<Vec<bool>, Self::Error>;
+
+    /// The most right answers that any assignment which begins with `picks` can have, where these stages alone leave fewer
+    /// than `needed`: the samples in which they find something for the next stages to look at.
+    ///
+    /// # Errors
+    /// When it cannot be evaluated.
+    fn reached(&mut self, _picks: &[usize], _needed: u64) -> Result<Option<u64>, Self::Error> {
+        Ok(None)
+    }
+
+    /// Called when something became known.
+    fn progress(&mut self, _progress: &Progress) {}
+}
 
 /// A search that could not be finished.
 #[derive(Debug, thiserror::Error)]
@@ -17,240 +55,310 @@ pub enum SolveError<E> {
     Evaluate(#[source] E),
 }
 
-/// Solves `problem`. `evaluate` measures the end-to-end accuracy of an assignment given as one choice per stage;
-/// it is called at most once per assignment, the baseline first.
-pub fn solve<E>(
+/// Solves `problem`; the baseline is evaluated first, and nothing twice.
+///
+/// # Errors
+/// A problem that makes no sense, or an evaluation that failed.
+pub fn solve<V: Evaluate>(
     problem: &Problem,
-    evaluate: impl FnMut(&[usize]) -> Result<Accuracy, E>,
-) -> Result<Outcome, SolveError<E>> {
+    evaluator: &mut V,
+) -> Result<Outcome, SolveError<V::Error>> {
     problem.validate()?;
-    let mut log = Log { problem, evaluate, trace: Vec::new(), known: HashMap::new() };
-    let baseline = log.evaluate(&problem.baseline()).map_err(SolveError::Evaluate)?;
+    solve_valid(problem, evaluator).map_err(SolveError::Evaluate)
+}
+
+fn solve_valid<V: Evaluate>(problem: &Problem, evaluator: &mut V) -> Result<Outcome, V::Error> {
+    let answers = evaluator.answers(&problem.baseline(), None)?;
+    let mut log = Log::new(problem, evaluator, answers);
+    let baseline = log.trace[0].clone();
     let min_correct = problem.floor.map(|floor| floor.min_correct(baseline.accuracy));
-    let excluded = excluded(problem);
-    let hopeless = hopeless_stages(problem, &excluded);
-    let walk = if hopeless.is_empty() {
-        Walk::run(&mut log, &baseline, min_correct, &excluded).map_err(SolveError::Evaluate)?
-    } else {
-        Walk { relax: hopeless, covered_to_us: f64::INFINITY, ..Walk::default() }
+    let goal = Goal {
+        objective: problem.objective,
+        min_correct: min_correct.unwrap_or_default(),
+        limit_us: problem.max_latency_us.unwrap_or(f64::INFINITY),
+        baseline: &baseline,
     };
-    let mut witnesses: Vec<Evaluated> =
-        log.trace.iter().filter(|seen| walk.best.as_ref() != Some(seen)).cloned().collect();
+    let (walk, audits, relax) = loop {
+        let walk = walk(&mut log, &goal)?;
+        let audits = match walk.ran_out {
+            true => Vec::new(),
+            false => log.audit(&goal, &walk)?,
+        };
+        let relax = match (&walk.best, walk.ran_out) {
+            (None, false) => advice::relax(&mut log, &goal)?,
+            _ => Vec::new(),
+        };
+        let is_contradicted = log.is_contradicted();
+        // What a test stopped may have been evaluated in full after all, to tell what to relax, and pass.
+        let mut passing = log.trace.iter().filter(|seen| log.accepts(&goal, seen, None));
+        let is_settled = walk.ran_out || walk.best.is_some() || passing.next().is_none();
+        if is_settled && !is_contradicted {
+            break (walk, audits, relax);
+        }
+        if is_contradicted {
+            log.cuts = None;
+        }
+    };
+    let mut witnesses: Vec<Evaluated> = log.trace.clone();
+    witnesses.retain(|seen| walk.best.as_ref() != Some(seen) && !walk.front.contains(seen));
     witnesses
         .sort_by(|a, b| a.latency_us.total_cmp(&b.latency_us).then_with(|| a.picks.cmp(&b.picks)));
     let certificate = Certificate {
-        guarantee: if walk.ran_out { Guarantee::Incomplete } else { Guarantee::AssumptionFree },
+        guarantee: match (walk.ran_out, &log.cuts) {
+            (true, _) => Guarantee::Incomplete,
+            (false, Some(_)) => Guarantee::Monotone,
+            (false, None) => Guarantee::AssumptionFree,
+        },
         min_correct,
         max_latency_us: problem.max_latency_us,
-        excluded,
+        excluded: log.space.excluded(),
         witnesses,
         covered_to_us: walk.covered_to_us,
+        monotone_margin: log.cuts.as_ref().map(Cuts::margin),
+        audits,
+        bounds: log.bounds.into_iter().collect(),
     };
     let verdict = match walk.best {
         Some(best) => Verdict::Found(best),
-        None => Verdict::Infeasible(Infeasible { relax: walk.relax }),
+        None => Verdict::Infeasible(Infeasible { relax }),
     };
-    Ok(Outcome { verdict, baseline, trace: log.trace, certificate })
-}
-
-/// Choices below their stage's own threshold, as (stage, choice). A choice that was never measured alone stays.
-fn excluded(problem: &Problem) -> Vec<(usize, usize)> {
-    let below = |minimum: Option<f64>, accuracy: Option<f64>| {
-        minimum.zip(accuracy).is_some_and(|(minimum, accuracy)| accuracy < minimum)
-    };
-    let stages = problem.stages.iter().enumerate();
-    stages
-        .flat_map(|(index, stage)| {
-            let choices = stage.choices.iter().enumerate();
-            choices
-                .filter(|(_, choice)| below(stage.min_accuracy, choice.accuracy))
-                .map(move |(pick, _)| (index, pick))
-        })
-        .collect()
-}
-
-/// Stages none of whose choices is left.
-fn hopeless_stages(problem: &Problem, excluded: &[(usize, usize)]) -> Vec<Relaxation> {
-    let stages = problem.stages.iter().enumerate();
-    stages
-        .filter(|(index, stage)| {
-            (0..stage.choices.len()).all(|pick| excluded.contains(&(*index, pick)))
-        })
-        .map(|(index, stage)| Relaxation::Stage {
-            stage: index,
-            best: stage.choices.iter().filter_map(|choice| choice.accuracy).fold(0.0, f64::max),
-            min_accuracy: stage.min_accuracy.unwrap_or_default(),
-        })
-        .collect()
+    Ok(Outcome {
+        verdict,
+        front: walk.front,
+        baseline: baseline.clone(),
+        trace: log.trace,
+        certificate,
+    })
 }
 
 /// Remembers every evaluation.
-struct Log<'a, F> {
-    problem: &'a Problem,
-    evaluate: F,
-    trace: Vec<Evaluated>,
+pub(super) struct Log<'a, V> {
+    pub(super) problem: &'a Problem,
+    pub(super) space: Space<'a>,
+    evaluator: &'a mut V,
+    baseline: Vec<bool>,
+    pub(super) trace: Vec<Evaluated>,
     known: HashMap<Vec<usize>, usize>,
+    /// The most right answers of all assignments that begin alike, and for how many needed ones no such bound is known.
+    bounds: BTreeMap<Vec<usize>, u64>,
+    unbounded: HashMap<Vec<usize>, u64>,
+    /// What accuracy being monotone rules out, where that is assumed.
+    pub(super) cuts: Option<Cuts<'a>>,
 }
 
-impl<E, F: FnMut(&[usize]) -> Result<Accuracy, E>> Log<'_, F> {
-    fn evaluate(&mut self, picks: &[usize]) -> Result<Evaluated, E> {
-        if let Some(&index) = self.known.get(picks) {
-            return Ok(self.trace[index].clone());
+impl<'a, V: Evaluate> Log<'a, V> {
+    fn new(problem: &'a Problem, evaluator: &'a mut V, baseline: Vec<bool>) -> Self {
+        let space = Space::new(problem);
+        let cuts = problem.method.monotone_margin.map(|margin| Cuts::new(problem, &space, margin));
+        let mut this = Self {
+            problem,
+            space,
+            evaluator,
+            baseline,
+            trace: Vec::new(),
+            known: HashMap::new(),
+            bounds: BTreeMap::new(),
+            unbounded: HashMap::new(),
+            cuts,
+        };
+        let mut evaluated = this.evaluated(&problem.baseline(), &this.baseline, None);
+        if problem.method.false_rejection > 0.0 {
+            evaluated.answers = answers_text(&this.baseline);
         }
-        let accuracy = (self.evaluate)(picks)?;
-        let latency_us = self.problem.latency_us(picks);
-        let evaluated = Evaluated { picks: picks.to_vec(), latency_us, accuracy };
-        self.known.insert(picks.to_vec(), self.trace.len());
-        self.trace.push(evaluated.clone());
-        Ok(evaluated)
+        if let Some(cuts) = &mut this.cuts {
+            cuts.learn(&evaluated);
+        }
+        this.remember(evaluated);
+        this
     }
 
-    fn may_evaluate(&self, picks: &[usize]) -> bool {
-        let spent = self.trace.len();
-        self.known.contains_key(picks)
-            || self.problem.max_evaluations.is_none_or(|most| spent < most)
+    fn evaluated(
+        &self,
+        picks: &[usize],
+        answers: &[bool],
+        stop: Option<&Stopping<'_>>,
+    ) -> Evaluated {
+        let correct = answers.iter().filter(|&&right| right).count() as u64;
+        let unseen = (self.baseline.len() - answers.len()) as u64;
+        let accuracy = Accuracy { correct, total: answers.len() as u64 };
+        let tested =
+            stop.filter(|stop| unseen > 0 && stop.hopeless(answers) == Some(Hopeless::Tested));
+        Evaluated {
+            picks: picks.to_vec(),
+            latency_us: self.problem.latency_us(picks),
+            accuracy,
+            at_most: tested.map_or(correct + unseen, |stop| stop.needed - 1),
+            answers: tested.map_or(String::new(), |_| answers_text(answers)),
+        }
+    }
+
+    fn remember(&mut self, evaluated: Evaluated) {
+        match self.known.get(&evaluated.picks) {
+            Some(&index) => self.trace[index] = evaluated,
+            None => {
+                self.known.insert(evaluated.picks.clone(), self.trace.len());
+                self.trace.push(evaluated);
+            }
+        }
+    }
+
+    pub(super) fn known(&self, picks: &[usize]) -> Option<&Evaluated> {
+        self.known.get(picks).map(|&index| &self.trace[index])
+    }
+
+    /// Evaluates an assignment until it is certain whether it has `needed` right answers; `None` when there are to be no
+    /// more evaluations.
+    pub(super) fn judge(
+        &mut self,
+        picks: &[usize],
+        needed: u64,
+    ) -> Result<Option<Evaluated>, V::Error> {
+        if let Some(known) = self.known(picks) {
+            if known.at_most < needed || known.is_complete(self.baseline.len() as u64) {
+                return Ok(Some(known.clone()));
+            }
+        } else if self.problem.max_evaluations.is_some_and(|most| self.trace.len() >= most) {
+            return Ok(None);
+        }
+        // Where accuracy is taken to be monotone one wrong rejection would rule out much.
+        let risk = match self.cuts {
+            Some(_) => 0.0,
+            None => self.problem.method.false_rejection,
+        };
+        let stop = Stopping { needed, baseline: &self.baseline, false_rejection: risk };
+        let answers = self.evaluator.answers(picks, Some(&stop))?;
+        let evaluated = self.evaluated(picks, &answers, Some(&stop));
+        if let Some(cuts) = &mut self.cuts {
+            cuts.learn(&evaluated);
+        }
+        self.remember(evaluated.clone());
+        Ok(Some(evaluated))
+    }
+
+    /// Whether `seen` is an answer to `goal`, and better than `best`.
+    fn accepts(&self, goal: &Goal<'_>, seen: &Evaluated, best: Option<&Evaluated>) -> bool {
+        goal.accepts(seen, best) && self.space.contains(&seen.picks)
+    }
+
+    /// After an assignment turned out to have too few right answers: whether its first stages alone are the reason.
+    fn blame(&mut self, seen: &Evaluated, needed: u64) -> Result<(), V::Error> {
+        for length in 1..seen.picks.len() {
+            let first = &seen.picks[..length];
+            if self.unbounded.get(first).is_some_and(|&tried| needed <= tried) {
+                continue;
+            }
+            if let Some(at_most) = self.evaluator.reached(first, needed)? {
+                self.bounds.insert(first.to_vec(), at_most);
+                break;
+            }
+            self.unbounded.insert(first.to_vec(), needed);
+        }
+        Ok(())
+    }
+
+    /// Whether all assignments that begin with `picks` are known to have fewer than `needed` right answers.
+    pub(super) fn rules_out(&self, picks: &[usize], needed: u64) -> bool {
+        let begins = |length: usize| self.bounds.get(&picks[..length]).copied();
+        (1..=picks.len()).any(|length| begins(length).is_some_and(|at_most| at_most < needed))
+            || self.cuts.as_ref().is_some_and(|cuts| cuts.cover(picks, needed))
+    }
+
+    fn tell(&mut self, walk: &Walk) {
+        let incumbent = walk.best.as_ref().map(|best| (best.latency_us, best.accuracy));
+        let (evaluations, bound_us) = (self.trace.len(), walk.covered_to_us);
+        self.evaluator.progress(&Progress { evaluations, incumbent, bound_us });
     }
 }
 
-/// The state of one walk over the assignments in increasing latency.
+/// What a walk over the assignments in increasing latency found.
 #[derive(Default)]
-struct Walk {
-    best: Option<Evaluated>,
-    relax: Vec<Relaxation>,
+pub(super) struct Walk {
+    /// The best; of a trade-off the fastest.
+    pub(super) best: Option<Evaluated>,
+    /// Of a trade-off all of it, the fastest first.
+    pub(super) front: Vec<Evaluated>,
     covered_to_us: f64,
-    ran_out: bool,
+    pub(super) ran_out: bool,
 }
 
 impl Walk {
-    fn run<E, F: FnMut(&[usize]) -> Result<Accuracy, E>>(
-        log: &mut Log<'_, F>,
-        baseline: &Evaluated,
-        min_correct: Option<u64>,
-        excluded: &[(usize, usize)],
-    ) -> Result<Self, E> {
-        let problem = log.problem;
-        let mut walk = Self::default();
-        // The most accurate whatever the floor, within the limit and anywhere: they tell how much to relax.
-        let mut most_accurate: Option<Evaluated> = None;
-        let mut anywhere: Option<Evaluated> = None;
-        let limit_us = problem.max_latency_us.unwrap_or(f64::INFINITY);
-        let assignments = Enumerate::new(problem, |stage, pick| !excluded.contains(&(stage, pick)));
-        for (picks, latency_us) in assignments {
-            let beyond = latency_us > limit_us;
-            let done = match &walk.best {
-                Some(best) => beyond || cannot_improve(problem, baseline, best, latency_us),
-                // Beyond the limit the walk goes on only to tell by how much to relax it.
-                None => false,
-            };
-            if done {
-                break;
+    /// What an assignment that takes `latency_us` must be better than.
+    pub(super) fn rival(&self, latency_us: f64) -> Option<&Evaluated> {
+        let faster = self.front.iter().rev().find(|seen| seen.latency_us <= latency_us);
+        if self.front.is_empty() { self.best.as_ref() } else { faster }
+    }
+
+    fn offer<V: Evaluate>(&mut self, log: &Log<'_, V>, goal: &Goal<'_>, seen: &Evaluated) {
+        if goal.objective == Objective::ParetoFront {
+            // Those that are not slower have been walked, so the last of the front is the rival.
+            if log.accepts(goal, seen, self.front.last()) {
+                self.front.push(seen.clone());
+                let front = pareto_front(&self.front);
+                self.front = front.into_iter().map(|at| self.front[at].clone()).collect();
+                self.best = self.front.first().cloned();
             }
-            if !log.may_evaluate(&picks) {
+        } else if log.accepts(goal, seen, self.best.as_ref()) {
+            self.best = Some(seen.clone());
+        }
+    }
+}
+
+/// Looks at all assignments that could be better than the best known, in increasing latency.
+pub(super) fn walk<V: Evaluate>(log: &mut Log<'_, V>, goal: &Goal<'_>) -> Result<Walk, V::Error> {
+    let mut walk = Walk::default();
+    if goal.objective != Objective::ParetoFront {
+        log.trace.iter().for_each(|seen| walk.offer(log, goal, seen));
+    }
+    let mut assignments = Enumerate::new(log.problem);
+    loop {
+        let next = assignments.next_unless(|picks, bound_us| {
+            let needed = goal.needed(bound_us, walk.rival(bound_us));
+            needed.is_some_and(|needed| log.rules_out(picks, needed))
+        });
+        let Some((picks, latency_us)) = next else { break };
+        if goal.needed(latency_us, walk.rival(latency_us)).is_none() {
+            break;
+        }
+        walk.covered_to_us = latency_us;
+        match look_at(log, goal, &mut walk, &picks, latency_us)? {
+            true => log.tell(&walk),
+            false => {
                 walk.ran_out = true;
-                break;
-            }
-            let candidate = log.evaluate(&picks)?;
-            walk.covered_to_us = latency_us;
-            keep_most_accurate(&mut anywhere, &candidate);
-            let passes = min_correct.is_none_or(|least| candidate.accuracy.correct >= least);
-            if beyond {
-                if passes {
-                    let needed_us = candidate.latency_us;
-                    walk.relax.push(Relaxation::Latency { needed_us, limit_us, picks });
-                    break;
-                }
-                continue;
-            }
-            keep_most_accurate(&mut most_accurate, &candidate);
-            if passes && walk.best.as_ref().is_none_or(|b| better(problem, baseline, &candidate, b))
-            {
-                walk.best = Some(candidate);
+                return Ok(walk);
             }
         }
-        if walk.ran_out && walk.best.is_none() {
-            walk.best = fastest_that_passes(log, min_correct, excluded);
-        }
-        if walk.best.is_none() {
-            walk.relax.extend(match (most_accurate, anywhere, min_correct) {
-                (Some(best), _, Some(min_correct)) => Some(relax_accuracy(best, min_correct)),
-                (None, Some(best), Some(min_correct)) if walk.relax.is_empty() => {
-                    Some(relax_both(best, min_correct, limit_us))
-                }
-                _ => None,
-            });
-        }
-        Ok(walk)
     }
-}
-
-/// Of what was evaluated: when the evaluations run out early, that may be the baseline.
-fn fastest_that_passes<F>(
-    log: &Log<'_, F>,
-    min_correct: Option<u64>,
-    excluded: &[(usize, usize)],
-) -> Option<Evaluated> {
-    let limit_us = log.problem.max_latency_us.unwrap_or(f64::INFINITY);
-    let passes = |seen: &&Evaluated| {
-        seen.latency_us <= limit_us
-            && min_correct.is_none_or(|least| seen.accuracy.correct >= least)
-            && !seen
-                .picks
-                .iter()
-                .enumerate()
-                .any(|(stage, &pick)| excluded.contains(&(stage, pick)))
-    };
-    let passing = log.trace.iter().filter(passes);
-    passing.min_by(|a, b| a.latency_us.total_cmp(&b.latency_us)).cloned()
-}
-
-fn keep_most_accurate(best: &mut Option<Evaluated>, candidate: &Evaluated) {
-    if best.as_ref().is_none_or(|best| candidate.accuracy.correct > best.accuracy.correct) {
-        *best = Some(candidate.clone());
+    if let (Some(best), Objective::MinLatency) = (&walk.best, goal.objective) {
+        walk.covered_to_us = best.latency_us;
     }
+    Ok(walk)
 }
 
-fn relax_accuracy(best: Evaluated, min_correct: u64) -> Relaxation {
-    let Evaluated { picks, accuracy: best, .. } = best;
-    let missing = min_correct.saturating_sub(best.correct);
-    let points = 100.0 * missing as f64 / best.total as f64;
-    Relaxation::Accuracy { best, min_correct, points, picks }
-}
-
-fn relax_both(best: Evaluated, min_correct: u64, limit_us: f64) -> Relaxation {
-    let Evaluated { picks, accuracy: best, latency_us: needed_us } = best;
-    Relaxation::Both { best, min_correct, needed_us, limit_us, picks }
-}
-
-/// The weighted objective: smaller is better.
-fn score(weight: f64, baseline: &Evaluated, latency_us: f64, accuracy: f64) -> f64 {
-    latency_us / baseline.latency_us + weight * (baseline.accuracy.value() - accuracy)
-}
-
-fn better(problem: &Problem, baseline: &Evaluated, new: &Evaluated, old: &Evaluated) -> bool {
-    match problem.objective {
-        // Candidates come in increasing latency: the first that passes is the fastest.
-        Objective::MinLatency => false,
-        Objective::MaxAccuracy => new.accuracy.correct > old.accuracy.correct,
-        Objective::Weighted { accuracy_weight: weight } => {
-            let of = |e: &Evaluated| score(weight, baseline, e.latency_us, e.accuracy.value());
-            of(new) < of(old)
-        }
-    }
-}
-
-/// Whether no assignment of at least `latency_us` can be better than `best`, whatever its accuracy.
-fn cannot_improve(
-    problem: &Problem,
-    baseline: &Evaluated,
-    best: &Evaluated,
+/// Finds out whether an assignment is better than the best known; `false` when evaluations ran out first.
+fn look_at<V: Evaluate>(
+    log: &mut Log<'_, V>,
+    goal: &Goal<'_>,
+    walk: &mut Walk,
+    picks: &[usize],
     latency_us: f64,
-) -> bool {
-    match problem.objective {
-        Objective::MinLatency => true,
-        Objective::MaxAccuracy => best.accuracy.correct == best.accuracy.total,
-        Objective::Weighted { accuracy_weight: weight } => {
-            let perfect = score(weight, baseline, latency_us, 1.0);
-            perfect >= score(weight, baseline, best.latency_us, best.accuracy.value())
+) -> Result<bool, V::Error> {
+    let is_front = goal.objective == Objective::ParetoFront;
+    if let Some(needed) = goal.needed(latency_us, walk.rival(latency_us)) {
+        match log.climb(picks, needed)? {
+            Climbed::RanOut => return Ok(false),
+            Climbed::Covered => return Ok(true),
+            Climbed::Open(seen) if is_front => drop(seen),
+            Climbed::Open(seen) => seen.iter().for_each(|seen| walk.offer(log, goal, seen)),
         }
     }
+    let Some(needed) = goal.needed(latency_us, walk.rival(latency_us)) else { return Ok(true) };
+    // Near misses are evaluated in full: they tell what a threshold costs.
+    let near = needed.saturating_sub(goal.total() / 50);
+    let wanted = log.cuts.as_ref().map_or(near, |cuts| cuts.target(needed));
+    let Some(seen) = log.judge(picks, wanted)? else { return Ok(false) };
+    if seen.at_most < needed {
+        log.blame(&seen, needed)?;
+    }
+    walk.offer(log, goal, &seen);
+    Ok(true)
 }

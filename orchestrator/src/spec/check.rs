@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::error::{Source, SpecError, closest};
 use super::file::{self, File, Group, ObjectiveKind, Part};
 use super::pipeline::{Candidate, Data, Measure, Pipeline, Stage};
-use crate::search::{Composition, Floor, Objective};
+use crate::search::{Composition, Constraints, Floor, Objective, RateByLevel};
 
 /// The recipe of models that were trained at their level.
 pub const TRAINED: &str = "trained";
@@ -41,6 +41,7 @@ pub(super) fn pipeline(source: Source<'_>) -> Result<Pipeline, SpecError> {
     };
     let objective = objective(source, file.objective.as_ref(), max_latency_us)?;
     let composition = composition(source, &file, &stages)?;
+    let constraints = constraints(source, &file.constraints, &stages)?;
     Ok(Pipeline {
         name: file.name.into_inner(),
         data: data(source, file.data)?,
@@ -49,6 +50,7 @@ pub(super) fn pipeline(source: Source<'_>) -> Result<Pipeline, SpecError> {
         percentile: file.latency.percentile,
         max_latency_us,
         objective,
+        constraints,
         composition,
         measure: measure(source, file.measure)?,
         stages,
@@ -220,6 +222,7 @@ fn objective(
         }
         (ObjectiveKind::MaxAccuracy, None) => Ok(Objective::MaxAccuracy),
         (ObjectiveKind::MinLatency, None) => Ok(Objective::MinLatency),
+        (ObjectiveKind::Pareto, None) => Ok(Objective::ParetoFront),
     }
 }
 
@@ -277,7 +280,15 @@ fn composition(
             None => 1.0,
         });
     }
-    let leaf = |stage: usize| Composition::Stage { stage, rate: rates[stage] };
+    let dependent: Vec<Option<RateByLevel>> = file
+        .stage
+        .iter()
+        .map(|stage| stage.rate_by.as_ref().map(|by| rate_by(source, by, stages)).transpose())
+        .collect::<Result<_, _>>()?;
+    let leaf = |stage: usize| {
+        let by = dependent[stage].clone();
+        Composition::Stage { stage, rate: rates[stage], by }
+    };
     let Some(written) = &file.composition else {
         return Ok(Composition::Chain((0..stages.len()).map(leaf).collect()));
     };
@@ -293,12 +304,83 @@ fn composition(
                 "the composition has the stage {:?} {times} times; every stage must be in it once",
                 stages[stage].name
             ),
+            crate::search::CompositionError::Dependence(stage, _) => format!(
+                "the rate of the stage {:?} depends on its own level; name another stage",
+                stages[stage].name
+            ),
             other => other.to_string(),
         };
         source.error(at, named)
     })?;
     runs_in_order(&tree, stages).map_err(|message| source.error(at, message))?;
     Ok(tree)
+}
+
+/// The index of the stage called `name`, which stands at `at`.
+fn index_of(
+    source: Source<'_>,
+    at: usize,
+    name: &str,
+    stages: &[Stage],
+) -> Result<usize, SpecError> {
+    stages.iter().position(|stage| stage.name == name).ok_or_else(|| {
+        let close = closest(name, stages.iter().map(|stage| stage.name.as_str()));
+        let hint = close.map_or(String::new(), |close| format!("; did you mean {close:?}?"));
+        source.error(at, format!("{name:?} is no stage of the pipeline{hint}"))
+    })
+}
+
+fn rate_by(
+    source: Source<'_>,
+    written: &file::RateBy,
+    stages: &[Stage],
+) -> Result<RateByLevel, SpecError> {
+    let at = written.stage.span().start;
+    let stage = index_of(source, at, written.stage.get_ref(), stages)?;
+    let mut rates = BTreeMap::new();
+    for (key, rate) in &written.levels {
+        let named = level(source, key)?;
+        if !stages[stage].candidates.iter().any(|candidate| candidate.level == named) {
+            let name = &stages[stage].name;
+            let message =
+                format!("a rate is given for {named}, which is not among {name}'s levels");
+            return Err(source.error(key.span().start, message));
+        }
+        rates.insert(named, in_range(source, rate, "a rate", 0.0..=1.0)?);
+    }
+    Ok(RateByLevel { stage, rates })
+}
+
+fn constraints(
+    source: Source<'_>,
+    written: &file::Constraints,
+    stages: &[Stage],
+) -> Result<Constraints, SpecError> {
+    let bytes = |limit: &Option<Spanned<f64>>, key: &str| -> Result<Option<u64>, SpecError> {
+        let Some(limit) = limit else { return Ok(None) };
+        let mb = in_range(source, limit, key, 1e-6..=1e9)?;
+        Ok(Some((mb * f64::from(1 << 20)) as u64))
+    };
+    let mut same_level = Vec::new();
+    for group in &written.same_level {
+        let at = group.span().start;
+        let index = |name: &String| index_of(source, at, name, stages);
+        let group: Vec<usize> = group.get_ref().iter().map(index).collect::<Result<_, _>>()?;
+        if group.len() < 2 {
+            return Err(source.error(at, "a group of same-level needs at least two stages"));
+        }
+        let levels = |stage: usize| stages[stage].candidates.iter().map(|c| c.level);
+        let shared = |level: &Level| group.iter().all(|&stage| levels(stage).any(|l| l == *level));
+        if !levels(group[0]).any(|level| shared(&level)) {
+            return Err(source.error(at, "these stages have no level in common"));
+        }
+        same_level.push(group);
+    }
+    Ok(Constraints {
+        max_model_bytes: bytes(&written.max_model_mb, "max-model-mb")?,
+        max_memory_bytes: bytes(&written.max_memory_mb, "max-memory-mb")?,
+        same_level,
+    })
 }
 
 /// Stages run in the order of the file, and the last one answers.

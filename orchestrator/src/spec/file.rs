@@ -20,6 +20,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) objective: Option<Spanned<Objective>>,
     #[serde(default)]
+    pub(super) constraints: Constraints,
+    #[serde(default)]
     pub(super) measure: Option<Spanned<Measure>>,
     pub(super) stage: Vec<Stage>,
     /// Absent: a chain in the order of the stages.
@@ -80,7 +82,31 @@ pub(super) struct Objective {
 pub(super) enum ObjectiveKind {
     MinLatency,
     MaxAccuracy,
+    Pareto,
     Weighted,
+}
+
+/// What an assignment must keep to besides accuracy and latency.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Constraints {
+    /// MiB of all variants' files together.
+    #[serde(default)]
+    pub(super) max_model_mb: Option<Spanned<f64>>,
+    /// MiB of memory of all stages together.
+    #[serde(default)]
+    pub(super) max_memory_mb: Option<Spanned<f64>>,
+    /// Groups of stages that must run at the same level.
+    #[serde(default)]
+    pub(super) same_level: Vec<Spanned<Vec<String>>>,
+}
+
+/// A rate that follows the level of another stage.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RateBy {
+    pub(super) stage: Spanned<String>,
+    pub(super) levels: BTreeMap<Spanned<String>, Spanned<f64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,6 +131,8 @@ pub(super) struct Stage {
     pub(super) min_accuracy: Option<Spanned<f64>>,
     #[serde(default)]
     pub(super) rate: Option<Spanned<f64>>,
+    #[serde(default)]
+    pub(super) rate_by: Option<RateBy>,
 }
 
 /// One part of the composition: a stage by its name, or parts side by side or one after the other.

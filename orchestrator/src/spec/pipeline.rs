@@ -7,7 +7,7 @@ use quantrack_engine::Level;
 use quantrack_engine::model::Dimensions;
 use serde::{Deserialize, Serialize};
 
-use crate::search::{Composition, Floor, Objective};
+use crate::search::{Composition, Constraints, Floor, Objective};
 
 /// A checked pipeline file.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Pipeline {
     pub max_latency_us: Option<f64>,
     /// What is best.
     pub objective: Objective,
+    /// What else an assignment must keep to.
+    pub constraints: Constraints,
     /// How the stages compose.
     pub composition: Composition,
     /// How latencies are sampled.

@@ -3,7 +3,7 @@
 use quantrack_engine::Level;
 
 use super::*;
-use crate::search::{Composition, Floor, Objective};
+use crate::search::{Composition, Constraints, Floor, Objective, RateByLevel};
 
 const SMALL: &str = r#"
 name = "small"
@@ -132,7 +132,7 @@ fn compositions_nest_and_carry_rates() {
         "glue = \"tensor\"\nrate = 0.25",
         1,
     );
-    let leaf = |stage, rate| Composition::Stage { stage, rate };
+    let leaf = Composition::stage;
     let parallel = Composition::Parallel(vec![leaf(0, 0.25), leaf(1, 1.0)]);
     assert_eq!(
         parse("p.toml", &text).unwrap().composition,
@@ -146,6 +146,44 @@ fn compositions_nest_and_carry_rates() {
     let name = "name = \"small\"";
     assert!(complaint(name, &with("[\"a\"]"), 3).contains("stage \"b\" 0 times"));
     assert!(complaint(name, &with("[\"a\", \"c\"]"), 3).contains("\"c\", which is no stage"));
+}
+
+#[test]
+fn a_rate_may_follow_the_level_of_another_stage() {
+    let with = |by: &str| format!("glue = \"tensor\"\nrate = 0.1\nrate-by = {by}");
+    let text =
+        SMALL.replacen("glue = \"tensor\"", &with("{ stage = \"b\", levels = { fp32 = 0.3 } }"), 1);
+    let by = RateByLevel { stage: 1, rates: [(Level::Fp32, 0.3)].into() };
+    let first = Composition::Stage { stage: 0, rate: 0.1, by: Some(by) };
+    let composition = parse("p.toml", &text).unwrap().composition;
+    assert_eq!(composition, Composition::Chain(vec![first, Composition::stage(1, 1.0)]));
+    let refused = |by: &str| {
+        let text = SMALL.replacen("glue = \"tensor\"", &with(by), 1);
+        parse("p.toml", &text).unwrap_err().to_string()
+    };
+    let unknown = refused("{ stage = \"bb\", levels = {} }");
+    assert!(unknown.contains("\"bb\" is no stage of the pipeline"), "{unknown}");
+    assert!(refused("{ stage = \"b\", levels = { bin1 = 0.5 } }").contains("not among b's"));
+    assert!(refused("{ stage = \"b\", levels = { fp32 = 5 } }").contains("between 0 and 1"));
+    assert!(refused("{ stage = \"b\", levls = {} }").contains("unknown field"));
+}
+
+#[test]
+fn constraints_name_stages_and_sizes_that_can_be() {
+    let with = |text: &str| format!("[constraints]\n{text}\n[accuracy]");
+    let text = with("max-model-mb = 1.5\nsame-level = [[\"b\", \"a\"]]");
+    let pipeline = parse("p.toml", &SMALL.replacen("[accuracy]", &text, 1)).unwrap();
+    let expected = Constraints {
+        max_model_bytes: Some(3 << 19),
+        max_memory_bytes: None,
+        same_level: vec![vec![1, 0]],
+    };
+    assert_eq!(pipeline.constraints, expected);
+    let refused = |text: &str| complaint("[accuracy]", &with(text), 7);
+    assert!(refused("max-memory-mb = -1").contains("max-memory-mb is -1"));
+    assert!(refused("same-level = [[\"a\"]]").contains("at least two"));
+    assert!(refused("same-level = [[\"a\", \"c\"]]").contains("\"c\" is no stage"));
+    assert!(refused("max-model = 4").contains("did you mean"));
 }
 
 #[test]

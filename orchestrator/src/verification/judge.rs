@@ -41,7 +41,7 @@ impl Judge<'_> {
                 pick(stage.interval_us.unwrap_or((stage.latency_us, stage.latency_us)))
             };
             let stages: Vec<f64> = self.search.stages.iter().map(of).collect();
-            self.search.problem.composition.latency_us(&stages)
+            self.composed_us(&stages)
         };
         let predicted = Prediction {
             percentile: self.search.percentile,
@@ -54,7 +54,13 @@ impl Judge<'_> {
     /// Latency of an image in microseconds from the nanoseconds that each stage took for it.
     pub fn image_us(&self, stage_ns: &[u64]) -> f64 {
         let stage_us: Vec<f64> = stage_ns.iter().map(|&ns| ns as f64 / 1e3).collect();
-        self.search.problem.composition.latency_us(&stage_us)
+        self.composed_us(&stage_us)
+    }
+
+    /// Latency in microseconds of the assignment when its stages take so long.
+    fn composed_us(&self, stage_us: &[f64]) -> f64 {
+        let level = |stage: usize| self.search.stages.get(stage).map(|stage| stage.level);
+        self.search.problem.composition.latency_us(stage_us, &level)
     }
 }
 
@@ -140,14 +146,16 @@ mod tests {
     use super::*;
     use crate::assignment::{EndToEnd, Scope, search};
     use crate::exit::Failure;
-    use crate::search::{Accuracy, Choice, Composition, Floor, Objective, Problem, StageChoices};
+    use crate::search::{
+        Choice, Composition, Constraints, Floor, Method, Objective, Problem, StageChoices, Stopping,
+    };
     use crate::spec::Percentile;
 
     struct AlwaysRight;
 
     impl EndToEnd for AlwaysRight {
-        fn accuracy(&mut self, _: &[&str]) -> Result<Accuracy, Failure> {
-            Ok(Accuracy { correct: 10, total: 10 })
+        fn answers(&mut self, _: &[&str], _: Option<&Stopping<'_>>) -> Result<Vec<bool>, Failure> {
+            Ok(vec![true; 10])
         }
     }
 
@@ -162,17 +170,21 @@ mod tests {
                 latency_us,
                 interval_us: Some((latency_us * 0.98, latency_us * 1.02)),
                 accuracy: None,
+                model_bytes: 1000,
+                memory_bytes: None,
             }],
             baseline: 0,
             min_accuracy: None,
         };
-        let leaf = |stage, rate| Composition::Stage { stage, rate };
+        let leaf = Composition::stage;
         let problem = Problem {
             stages: vec![stage("large", 1000.0), stage("tiny", 2.0)],
             composition: Composition::Chain(vec![leaf(0, 0.5), leaf(1, 1.0)]),
             objective: Objective::MinLatency,
             floor: Some(Floor::MaxDropPoints(1.0)),
             max_latency_us: None,
+            constraints: Constraints::default(),
+            method: Method::default(),
             max_evaluations: None,
         };
         let scope = Scope {
