@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -85,6 +86,64 @@ fn a_killed_tune_resumes_and_neither_loses_nor_repeats_what_it_measured() {
     let undisturbed = json(&Demo::new().orchestrator(&["evaluate"]).output().unwrap());
     assert_eq!(resumed["evaluate"]["rows"], undisturbed["rows"]);
     assert_eq!(resumed["evaluate"]["end_to_end"], undisturbed["end_to_end"]);
+}
+
+/// Copies the store of one demo to another.
+fn copy_store(from: &Demo, to: &Demo) {
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let target = to.join(entry.file_name());
+            match entry.file_type().unwrap().is_dir() {
+                true => copy(&entry.path(), &target),
+                false => drop(std::fs::copy(entry.path(), target).unwrap()),
+            }
+        }
+    }
+    copy(&from.store(), &to.store());
+}
+
+/// What `search` prints and the certificate that it writes, to the byte.
+fn searched(demo: &Demo, threads: &str) -> (Vec<u8>, Vec<u8>) {
+    let arguments = ["search", "--certificate", "proof.json", "--host-threads", threads];
+    let output = demo.orchestrator(&arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+    let proof = demo.pipeline().with_file_name("proof.json");
+    (output.stdout, std::fs::read(proof).unwrap())
+}
+
+#[test]
+fn a_search_killed_anywhere_ends_with_the_bytes_of_one_that_was_not() {
+    // The whole trade-off, which takes many evaluations.
+    let demos = [Demo::new(), Demo::new()];
+    for demo in &demos {
+        let text = std::fs::read_to_string(demo.pipeline()).unwrap();
+        let asked = text.replace("kind = \"min-latency\"", "kind = \"pareto\"");
+        assert_ne!(asked, text);
+        std::fs::write(demo.pipeline(), asked).unwrap();
+    }
+    let [undisturbed, killed] = &demos;
+    let profiled = undisturbed.orchestrator(&["profile"]).output().unwrap();
+    assert!(profiled.status.success(), "{}", String::from_utf8_lossy(&profiled.stderr));
+    copy_store(undisturbed, killed);
+    let started = Instant::now();
+    let expected = searched(undisturbed, "2");
+    let took = started.elapsed();
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut kills = 0;
+    for _ in 0..12 {
+        let mut command = killed.orchestrator(&["search", "--certificate", "proof.json"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        std::thread::sleep(took.mul_f64((random >> 40) as f64 / (1_u64 << 24) as f64));
+        child.kill().unwrap();
+        kills += usize::from(!child.wait().unwrap().success());
+    }
+    assert!(kills >= 2, "only {kills} searches were killed before they ended");
+    assert_eq!(searched(killed, "1"), expected);
+    assert_eq!(searched(killed, "2"), expected);
 }
 
 #[test]
