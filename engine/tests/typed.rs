@@ -450,10 +450,19 @@ proptest! {
         let (from, to, x) = (s.encoding(), s.encoding(), s.bytes(shape.iter().product()));
         let slopes: Vec<f32> = (0..shape[3]).map(|_| s.below(400) as f32 / 100.0 - 2.0).collect();
         let ratio = f64::from(from.0) / f64::from(to.0);
+        let negative: Vec<f64> = slopes.iter().map(|&slope| ratio * f64::from(slope)).collect();
+        let largest = negative.iter().fold(ratio, |largest, factor| largest.max(factor.abs()));
+        let largest = Factor::from_real(largest);
         let prelu = |(index, &q): (usize, &i8)| {
             let centred = i32::from(q) - i32::from(from.1);
-            let slope = f64::from(slopes[index % slopes.len()]);
-            let factor = Factor::from_real(if centred < 0 { ratio * slope } else { ratio });
+            let real = if centred < 0 { negative[index % slopes.len()] } else { ratio };
+            let mut factor = Factor::from_real(real);
+            if largest.right >= 3 {
+                // All factors are below 1/8, and shifted as the largest.
+                let right = largest.right.min(16);
+                let multiplier = (real * 2_f64.powi(31 + right)).round() as i32;
+                factor = Factor { multiplier, left: 0, right };
+            }
             clamp(i64::from(factor.apply(centred)) + i64::from(to.1))
         };
         let expected: Vec<i8> = x.iter().enumerate().map(prelu).collect();
