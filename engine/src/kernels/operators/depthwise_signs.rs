@@ -18,8 +18,16 @@ pub struct I8DepthwiseSignsConv(Way);
 enum Way {
     /// All products of a window add up in 16 bits, and there is a kernel for that.
     Narrow(Narrow),
-    /// Sums less thresholds, kept within 8 bits, and their signs.
-    Bytes { conv: I8DepthwiseConv, signs: I8Signs, count: usize },
+    /// Any other layer.
+    Bytes(Box<Bytes>),
+}
+
+/// Sums less thresholds, kept within 8 bits, and their signs.
+#[derive(Debug)]
+struct Bytes {
+    conv: I8DepthwiseConv,
+    signs: I8Signs,
+    count: usize,
 }
 
 #[derive(Debug)]
@@ -81,7 +89,8 @@ impl I8DepthwiseSignsConv {
                 let conv =
                     I8DepthwiseConv::new(cpu, shape, weights, &less, input_zero_point, requant);
                 let signs = I8Signs::new(cpu, &vec![0; channels], shape.out_pixels());
-                Self(Way::Bytes { conv, signs, count: shape.out_pixels() * channels })
+                let count = shape.out_pixels() * channels;
+                Self(Way::Bytes(Box::new(Bytes { conv, signs, count })))
             }
         }
     }
@@ -125,10 +134,10 @@ impl Operator for I8DepthwiseSignsConv {
     ) {
         match &self.0 {
             Way::Narrow(narrow) => narrow.run(inputs[0], outputs[0], scratch, pool),
-            Way::Bytes { conv, signs, count } => {
-                let bytes = scratch.take::<u8>(*count);
-                conv.run(inputs, &mut [bytes], scratch, pool);
-                signs.run(&[bytes], outputs, Scratch::within(&mut []), pool);
+            Way::Bytes(layer) => {
+                let bytes = scratch.take::<u8>(layer.count);
+                layer.conv.run(inputs, &mut [bytes], scratch, pool);
+                layer.signs.run(&[bytes], outputs, Scratch::within(&mut []), pool);
             }
         }
     }
@@ -136,8 +145,8 @@ impl Operator for I8DepthwiseSignsConv {
     fn scratch_bytes(&self, threads: usize) -> usize {
         match &self.0 {
             Way::Narrow(narrow) => narrow.rows.scratch_bytes(threads),
-            Way::Bytes { conv, count, .. } => {
-                Scratch::bytes_for::<u8>(*count) + conv.scratch_bytes(threads)
+            Way::Bytes(layer) => {
+                Scratch::bytes_for::<u8>(layer.count) + layer.conv.scratch_bytes(threads)
             }
         }
     }
@@ -145,14 +154,14 @@ impl Operator for I8DepthwiseSignsConv {
     fn kernel(&self) -> &'static str {
         match &self.0 {
             Way::Narrow(narrow) => narrow.kernel.name,
-            Way::Bytes { conv, .. } => conv.kernel(),
+            Way::Bytes(layer) => layer.conv.kernel(),
         }
     }
 
     fn weight_bytes(&self) -> usize {
         match &self.0 {
             Way::Narrow(narrow) => narrow.packed.bytes() + size_of_val(&narrow.thresholds[..]),
-            Way::Bytes { conv, signs, .. } => conv.weight_bytes() + signs.weight_bytes(),
+            Way::Bytes(layer) => layer.conv.weight_bytes() + layer.signs.weight_bytes(),
         }
     }
 }
