@@ -12,7 +12,7 @@ use crate::graph::{Encoding, Graph, ValueId};
 use crate::kernels::CpuFeatures;
 use crate::plan::{Plan, Session};
 use crate::variant::Variant;
-use crate::{Pool, Tensor};
+use crate::{Pool, Serial, Tensor};
 
 /// Statistics of one value over all samples.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +27,8 @@ pub struct ValueStats {
     histogram: BTreeMap<u16, u64>,
     /// Per channel (last axis) sum and sum of squares.
     sums: Vec<(f64, f64)>,
+    /// Per channel the largest magnitude.
+    peaks: Vec<f32>,
 }
 
 /// Elements in the same bucket agree in sign, exponent and 7 bits of mantissa: within 1 % of each other.
@@ -42,26 +44,43 @@ fn bucket_start(bucket: u16) -> f32 {
     f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
 }
 
+/// How many elements fall into each bucket; large tensors are counted, for which sorting small ones would be a detour.
+fn bucket_counts(tensor: &Tensor) -> Vec<(u16, u64)> {
+    if tensor.len() < 1 << 14 {
+        let mut buckets: Vec<u16> = tensor.iter().map(|&x| bucket(x)).collect();
+        buckets.sort_unstable();
+        return buckets.chunk_by(|a, b| a == b).map(|run| (run[0], run.len() as u64)).collect();
+    }
+    let mut counts = vec![0_u32; 1 << 16];
+    for &x in tensor {
+        counts[usize::from(bucket(x))] += 1;
+    }
+    let counted = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+    counted.map(|(bucket, &count)| (bucket as u16, u64::from(count))).collect()
+}
+
 impl ValueStats {
     fn observe(&mut self, tensor: &Tensor) {
         let channels = tensor.shape().last().copied().unwrap_or(1);
         if self.count == 0 {
             (self.min, self.max) = (f32::INFINITY, f32::NEG_INFINITY);
             self.sums = vec![(0.0, 0.0); channels];
+            self.peaks = vec![0.0; channels];
         }
-        let mut buckets: Vec<u16> = Vec::with_capacity(tensor.len());
-        for (index, &x) in tensor.iter().enumerate() {
-            self.min = self.min.min(x);
-            self.max = self.max.max(x);
-            buckets.push(bucket(x));
-            let sums = &mut self.sums[index % channels];
-            sums.0 += f64::from(x);
-            sums.1 += f64::from(x) * f64::from(x);
+        // Values are dense and row-major: each row has all channels.
+        let elements = tensor.as_standard_layout();
+        for row in elements.as_slice().unwrap_or_default().chunks_exact(channels.max(1)) {
+            for ((&x, sums), peak) in row.iter().zip(&mut self.sums).zip(&mut self.peaks) {
+                self.min = self.min.min(x);
+                self.max = self.max.max(x);
+                sums.0 += f64::from(x);
+                sums.1 += f64::from(x) * f64::from(x);
+                *peak = peak.max(x.abs());
+            }
         }
         self.count += tensor.len() as u64;
-        buckets.sort_unstable();
-        for run in buckets.chunk_by(|a, b| a == b) {
-            *self.histogram.entry(run[0]).or_default() += run.len() as u64;
+        for (bucket, count) in bucket_counts(tensor) {
+            *self.histogram.entry(bucket).or_default() += count;
         }
     }
 
@@ -72,6 +91,8 @@ impl ValueStats {
             Range::Percentile(kept) => self.percentiles((100.0 - kept) / 200.0),
             Range::Mse => self.distribution().least_squares(),
             Range::Kl => self.distribution().least_divergence(),
+            // Who chooses among ranges asks for each; alone it is the one that serves most tensors best.
+            Range::Best => self.distribution().least_squares(),
         };
         (low.min(0.0), high.max(0.0))
     }
@@ -100,6 +121,12 @@ impl ValueStats {
         let low = find(&mut self.histogram.iter());
         let high = find(&mut self.histogram.iter().rev());
         (low.clamp(self.min, self.max), high.clamp(self.min, self.max))
+    }
+
+    /// Per channel the largest magnitude and the mean square.
+    pub(super) fn magnitudes(&self) -> Vec<(f32, f64)> {
+        let rows = self.count as f64 / self.sums.len().max(1) as f64;
+        self.peaks.iter().zip(&self.sums).map(|(&peak, sums)| (peak, sums.1 / rows)).collect()
     }
 
     /// Per channel the mean, and the mean distance from it as it is for normally distributed elements:
@@ -132,6 +159,15 @@ impl Calibration {
     pub(super) fn of(&self, value: ValueId) -> &ValueStats {
         &self.values[value]
     }
+
+    /// The statistics of `graph`, the same model with other weights, over the samples that are kept.
+    pub(super) fn again(&self, graph: &Graph) -> Result<Self, CalibrateError> {
+        let mut calibrator = Calibrator::of_prepared(graph.clone(), &self.cpu)?;
+        for sample in self.kept.all() {
+            calibrator.observe(sample, &Serial)?;
+        }
+        Ok(Self { samples: self.samples, kept: self.kept.clone(), ..calibrator.finish()? })
+    }
 }
 
 /// Runs a model in fp32 and gathers statistics of every value.
@@ -153,7 +189,10 @@ impl Calibrator {
     /// # Errors
     /// A graph that cannot be planned.
     pub fn new(graph: &Graph, cpu: &CpuFeatures) -> Result<Self, CalibrateError> {
-        let mut graph = prepare(graph);
+        Self::of_prepared(prepare(graph), cpu)
+    }
+
+    fn of_prepared(mut graph: Graph, cpu: &CpuFeatures) -> Result<Self, CalibrateError> {
         let computed = |id: &ValueId| {
             let value = &graph.values[*id];
             value.constant.is_none() && value.encoding == Encoding::F32

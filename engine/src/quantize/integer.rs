@@ -3,25 +3,42 @@
 use std::collections::BTreeMap;
 
 use super::calibrate::Calibration;
+use super::correct;
+use super::encodings::{Groups, encodings};
+use super::equalize::equalize;
 use super::error::CalibrateError;
 use super::gptq::Rounder;
-use super::moments::{Moments, moments};
-use super::recipe::Recipe;
+use super::mixed;
+use super::moments::moments;
+use super::ranges;
+use super::recipe::{Range, Recipe};
 use super::rewrite::Rewriter;
+use super::roles::{Roles, eight_bit_reason, needs_fp32};
 use super::sign::{self, SignLayer};
-use super::weights::{Symmetric, asymmetric, eight_bits, four_bits, int8, quantize_operand};
+use super::weights::{Symmetric, eight_bits, four_bits, int8, quantize_operand};
 use crate::Level;
-use crate::graph::{
-    Activation, BinaryOp, Constant, Encoding, Graph, Node, Op, ReduceOp, UnaryOp, ValueId,
-};
+use crate::graph::{Activation, Constant, Encoding, Graph, Node, Op, ValueId};
 use crate::variant::Variant;
 
 /// Fewest input channels for which a layer runs on bits: kernels count eight at once.
 const MIN_BIN_CHANNELS: usize = 8;
 /// Largest magnitude of a threshold in units of the accumulator, which no sum reaches.
 const MOST_STEPS: i32 = 1 << 30;
-/// The encoding of probabilities.
-const PROBABILITY: (f32, i8) = (1.0 / 256.0, -128);
+
+/// The nodes that run one level higher for the sake of accuracy, each with the reason.
+pub(super) type Exempt = BTreeMap<usize, String>;
+
+/// All that an integer variant is made of, but for which layers are exempt.
+pub(super) struct Blueprint<'a> {
+    graph: Graph,
+    level: Level,
+    recipe: Recipe,
+    calibration: &'a Calibration,
+    roles: Roles,
+    encodings: Vec<(f32, i8)>,
+    /// Weights in 4 bits, by node.
+    rounded: BTreeMap<usize, Symmetric>,
+}
 
 /// Rewrites `graph` to `level` (int8, int4, int2 or bin1).
 pub(super) fn quantize(
@@ -30,207 +47,233 @@ pub(super) fn quantize(
     recipe: &Recipe,
     calibration: &Calibration,
 ) -> Result<Variant, CalibrateError> {
-    let moments = if level == Level::Int4 && recipe.scheme().gptq {
-        moments(&graph, calibration)?
-    } else {
-        BTreeMap::new()
+    let scheme = recipe.scheme();
+    let (mut graph, mut again) = (graph, None);
+    if scheme.equalize && equalize(&mut graph, level, calibration) {
+        again = Some(calibration.again(&graph)?);
+    }
+    let calibration = again.as_ref().unwrap_or(calibration);
+    let encodings = match scheme.range {
+        Range::Best => ranges::best(&graph, calibration)?,
+        range => encodings(&graph, &Groups::of(&graph), calibration, |_| range),
     };
-    let encodings = encodings(&graph, recipe, calibration);
-    let context = Context {
-        roles: Roles::of(&graph),
-        producers: graph.producers(),
-        consumers: graph.consumers(),
-        recipe,
-        calibration,
-        graph: graph.clone(),
+    let blueprint = Blueprint::new(graph, level, recipe, calibration, encodings)?;
+    let exempt = match recipe.mixed() {
+        Some(percent) => mixed::choose(&blueprint, calibration, percent)?,
+        None => Exempt::new(),
     };
-    let roles = &context.roles;
-    let rewriter = Rewriter::new(graph, level);
-    let narrow_depthwise = *recipe == Recipe::SignCenter;
-    let mut pass = Pass { rewriter, encodings, level, narrow_depthwise };
-    for (index, node) in context.graph.nodes.iter().enumerate() {
-        if let Some(reason) = context.float_reason(index) {
-            pass.float(node, &reason);
+    let mut variant = blueprint.assemble(&exempt);
+    if scheme.correct || matches!(recipe, Recipe::SignFit(_)) {
+        correct::correct(&blueprint.graph, &mut variant, calibration)?;
+    }
+    Ok(variant)
+}
+
+impl<'a> Blueprint<'a> {
+    /// For values in these 8-bit `encodings`.
+    pub(super) fn new(
+        graph: Graph,
+        level: Level,
+        recipe: &Recipe,
+        calibration: &'a Calibration,
+        encodings: Vec<(f32, i8)>,
+    ) -> Result<Self, CalibrateError> {
+        let roles = Roles::of(&graph);
+        let rounded = match level {
+            Level::Int4 => four_bit_layers(&graph, &roles, recipe, calibration, &encodings)?,
+            _ => BTreeMap::new(),
+        };
+        let recipe = *recipe;
+        Ok(Self { graph, level, recipe, calibration, roles, encodings, rounded })
+    }
+
+    /// The fp32 graph.
+    pub(super) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The variant with these layers exempt.
+    pub(super) fn assemble(&self, exempt: &Exempt) -> Variant {
+        let (producers, consumers) = (self.graph.producers(), self.graph.consumers());
+        let mut pass = Pass {
+            rewriter: Rewriter::new(self.graph.clone(), self.level),
+            encodings: self.encodings.clone(),
+            level: self.level,
+            narrow_depthwise: self.recipe == Recipe::SignCenter,
+        };
+        for (index, node) in self.graph.nodes.iter().enumerate() {
+            let exempt = exempt.get(&index).map(String::as_str);
+            if let Some(reason) = self.float_reason(index, exempt) {
+                pass.float(node, &reason);
+                continue;
+            }
+            if matches!(self.level, Level::Int2 | Level::Bin1) {
+                let layer = match exempt {
+                    Some(reason) => Err(reason.to_owned()),
+                    None => self.sign_layer(node, index, &producers),
+                };
+                match layer {
+                    Ok(layer) => {
+                        pass.bits(node, layer);
+                        continue;
+                    }
+                    Err(reason) => pass.rewriter.exempt(node, Level::Int8, &reason),
+                }
+            }
+            // Activations of int4 have 8 bits, so operators without weights are at home there.
+            if self.level == Level::Int4 && self.roles.weighted[index] {
+                match exempt.or_else(|| eight_bit_reason(node, index, &self.roles)) {
+                    None => {
+                        pass.int4(node, self.rounded[&index].clone());
+                        continue;
+                    }
+                    Some(reason) => pass.rewriter.exempt(node, Level::Int8, reason),
+                }
+            }
+            match self.thresholds_of_reader(index, &producers, &consumers) {
+                Some(thresholds) => pass.depthwise_signs(node, &thresholds),
+                None => pass.int8(node),
+            }
+        }
+        let (graph, exemptions) = pass.rewriter.finish();
+        Variant { graph, level: self.level, recipe: String::new(), exemptions }
+    }
+
+    /// Why a node stays in fp32, if it does.
+    fn float_reason(&self, index: usize, exempt: Option<&str>) -> Option<String> {
+        let node = &self.graph.nodes[index];
+        if let Some(reason) = needs_fp32(node, self.roles.is_preparation(index)) {
+            return Some(reason);
+        }
+        if self.recipe.scheme().float_heads && self.roles.is_tail(index) {
+            return Some("a head, or what follows it: its results are the model's".to_owned());
+        }
+        exempt.filter(|_| self.level == Level::Int8).map(str::to_owned)
+    }
+
+    /// The layers that run at the variant's level unless they are exempt.
+    pub(super) fn lowered(&self) -> Vec<usize> {
+        let producers = self.graph.producers();
+        let lowered = |&index: &usize| {
+            let node = &self.graph.nodes[index];
+            if !self.roles.weighted[index] || self.float_reason(index, None).is_some() {
+                return false;
+            }
+            match self.level {
+                Level::Int2 | Level::Bin1 => self.sign_layer(node, index, &producers).is_ok(),
+                Level::Int4 => eight_bit_reason(node, index, &self.roles).is_none(),
+                _ => true,
+            }
+        };
+        (0..self.graph.nodes.len()).filter(lowered).collect()
+    }
+
+    /// The node as a layer on bits, or why it stays at 8.
+    fn sign_layer(
+        &self,
+        node: &Node,
+        index: usize,
+        producers: &[Option<usize>],
+    ) -> Result<SignLayer, String> {
+        match node.op {
+            Op::Conv2d { .. } | Op::FullyConnected { .. } => {}
+            Op::DepthwiseConv2d { .. } => {
+                return Err("a depthwise layer has too few products per result".to_owned());
+            }
+            _ => return Err(format!("{} has no one-bit arithmetic", node.op.name())),
+        }
+        let (weights, bias) =
+            (f32s(&self.graph, node.inputs[1]), f32s(&self.graph, node.inputs[2]));
+        if self.recipe == Recipe::Trained {
+            return sign::trained(&self.graph, producers, node, &weights, &bias)
+                .ok_or_else(|| "trained with more bits".to_owned());
+        }
+        if self.roles.is_stem(index) {
+            return Err("the stem: everything depends on it".to_owned());
+        }
+        if self.roles.is_head(index) {
+            return Err("a head: its results are the model's".to_owned());
+        }
+        let channels = self.graph.values[node.inputs[1]].shape.last().copied();
+        match channels {
+            Some(channels) if channels >= MIN_BIN_CHANNELS => {}
+            _ => return Err(format!("fewer than {MIN_BIN_CHANNELS} input channels")),
+        }
+        let input = node.inputs[0];
+        let statistics = self.calibration.of(input).channels();
+        if Some(statistics.len()) != channels {
+            return Err("its operand does not end in its input channels".to_owned());
+        }
+        Ok(sign::centred(input, &weights, &bias, &statistics, self.level == Level::Int2))
+    }
+
+    /// The thresholds at which the only reader of a depthwise layer, itself a layer on bits, takes the layer's signs: nothing else
+    /// needs to be known of its results. Not with PReLU, which need not keep their order, nor in recipes that fit the
+    /// thresholds to what the reader sees.
+    fn thresholds_of_reader(
+        &self,
+        index: usize,
+        producers: &[Option<usize>],
+        consumers: &[Vec<usize>],
+    ) -> Option<Vec<f32>> {
+        let node = &self.graph.nodes[index];
+        let (Op::DepthwiseConv2d { activation, .. }, &[result]) = (&node.op, &node.outputs[..])
+        else {
+            return None;
+        };
+        let &[reader] = &consumers[result][..] else { return None };
+        let low = matches!(self.level, Level::Int2 | Level::Bin1);
+        let fixed = matches!(self.recipe, Recipe::SignCenter | Recipe::Trained);
+        let inner = !self.graph.outputs.contains(&result);
+        if !(low && fixed && inner) || *activation == Activation::Prelu {
+            return None;
+        }
+        self.float_reason(reader, None).is_none().then_some(())?;
+        let layer = self.sign_layer(&self.graph.nodes[reader], reader, producers).ok()?;
+        (layer.input == result).then_some(layer.thresholds)
+    }
+}
+
+/// The elements of an fp32 constant.
+pub(super) fn f32s(graph: &Graph, id: ValueId) -> Vec<f32> {
+    let constant = graph.values[id].constant.as_ref();
+    constant.and_then(Constant::as_f32).unwrap_or_default().to_vec()
+}
+
+/// The weights of all layers that can have 4 bits.
+fn four_bit_layers(
+    graph: &Graph,
+    roles: &Roles,
+    recipe: &Recipe,
+    calibration: &Calibration,
+    encodings: &[(f32, i8)],
+) -> Result<BTreeMap<usize, Symmetric>, CalibrateError> {
+    let moments = match recipe.scheme().gptq {
+        true => moments(graph, calibration)?,
+        false => BTreeMap::new(),
+    };
+    let mut layers = BTreeMap::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        if !roles.weighted[index] || eight_bit_reason(node, index, roles).is_some() {
             continue;
         }
-        if matches!(level, Level::Int2 | Level::Bin1) {
-            match pass.sign_layer(index, &context) {
-                Ok(layer) => {
-                    pass.bits(node, layer);
-                    continue;
-                }
-                Err(reason) => pass.rewriter.exempt(node, Level::Int8, &reason),
+        let (weights, bias) = (f32s(graph, node.inputs[1]), f32s(graph, node.inputs[2]));
+        let moments = moments.get(&index);
+        let statistics = calibration.of(node.inputs[0]).channels();
+        let in_channels = graph.values[node.inputs[1]].shape.last().copied();
+        let means: Vec<f32> = match (moments, in_channels) {
+            (Some(moments), _) => moments.mean.iter().map(|&mean| mean as f32).collect(),
+            (_, Some(count)) if count == statistics.len() => {
+                statistics.iter().map(|s| s.0).collect()
             }
-        }
-        // Activations of int4 have 8 bits, so operators without weights are at home there.
-        if level == Level::Int4 && roles.weighted[index] {
-            match eight_bit_reason(node, index, roles) {
-                None => {
-                    pass.int4(node, calibration, moments.get(&index));
-                    continue;
-                }
-                Some(reason) => pass.rewriter.exempt(node, Level::Int8, reason),
-            }
-        }
-        match pass.thresholds_of_reader(index, &context) {
-            Some(thresholds) => pass.depthwise_signs(node, &thresholds),
-            None => pass.int8(node),
-        }
-    }
-    let (graph, exemptions) = pass.rewriter.finish();
-    Ok(Variant { graph, level, recipe: String::new(), exemptions })
-}
-
-/// What decisions about a node look at.
-struct Context<'a> {
-    graph: Graph,
-    roles: Roles,
-    producers: Vec<Option<usize>>,
-    consumers: Vec<Vec<usize>>,
-    recipe: &'a Recipe,
-    calibration: &'a Calibration,
-}
-
-impl Context<'_> {
-    /// Why a node stays in floating point, if it does.
-    fn float_reason(&self, index: usize) -> Option<String> {
-        needs_fp32(&self.graph.nodes[index], self.roles.is_preparation(index)).or_else(|| {
-            let tail = self.recipe.scheme().float_heads && self.roles.is_tail(index);
-            tail.then(|| "a head, or what follows it: its results are the model's".to_owned())
-        })
-    }
-}
-
-/// Why the arithmetic of a node stays in floating point, if it does.
-fn needs_fp32(node: &Node, preparation: bool) -> Option<String> {
-    let arithmetic = matches!(
-        &node.op,
-        Op::Binary { op: BinaryOp::Div | BinaryOp::Maximum | BinaryOp::Minimum, .. }
-            | Op::Unary(UnaryOp::Sign | UnaryOp::Bipolar)
-            | Op::Reduce { op: ReduceOp::Max | ReduceOp::Min | ReduceOp::Sum, .. }
-    );
-    if arithmetic {
-        return Some(format!("{} has no 8-bit arithmetic", node.op.name()));
-    }
-    let computes = matches!(node.op, Op::Binary { .. } | Op::Reduce { .. });
-    (preparation && computes)
-        .then(|| "prepares the input before the first layer with weights".to_owned())
-}
-
-/// Why the weights of a layer stay at 8 bits at int4, if they do.
-fn eight_bit_reason(node: &Node, index: usize, roles: &Roles) -> Option<&'static str> {
-    match node.op {
-        Op::DepthwiseConv2d { .. } => {
-            Some("a depthwise layer has few weights, and each of them counts")
-        }
-        _ if roles.is_stem(index) => Some("the stem: everything depends on it"),
-        _ if roles.is_head(index) => Some("a head: its results are the model's"),
-        _ => None,
-    }
-}
-
-/// Where nodes stand in the model.
-struct Roles {
-    /// Per node whether it has weights.
-    weighted: Vec<bool>,
-    /// Per node whether a weighted node precedes it.
-    after_weights: Vec<bool>,
-    /// Per node whether a weighted node follows it.
-    before_weights: Vec<bool>,
-}
-
-impl Roles {
-    fn of(graph: &Graph) -> Self {
-        let has_weights = |node: &Node| {
-            matches!(
-                node.op,
-                Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::FullyConnected { .. }
-            )
+            _ => Vec::new(),
         };
-        let weighted: Vec<bool> = graph.nodes.iter().map(has_weights).collect();
-        let count = graph.nodes.len();
-        let (mut after, mut before) = (vec![false; count], vec![false; count]);
-        let producers = graph.producers();
-        for index in 0..count {
-            let feeds = graph.nodes[index].inputs.iter().filter_map(|&id| producers[id]);
-            after[index] = feeds.into_iter().any(|from| weighted[from] || after[from]);
-        }
-        let consumers = graph.consumers();
-        for index in (0..count).rev() {
-            let mut readers = graph.nodes[index].outputs.iter().flat_map(|&id| &consumers[id]);
-            before[index] = readers.any(|&to| weighted[to] || before[to]);
-        }
-        Self { weighted, after_weights: after, before_weights: before }
+        let rounder = moments.and_then(|moments| Rounder::new(&moments.covariance));
+        let input_scale = encodings[node.inputs[0]].0;
+        let layer = four_bits(&weights, &bias, input_scale, &means, rounder.as_ref());
+        layers.insert(index, layer);
     }
-
-    fn is_stem(&self, node: usize) -> bool {
-        self.weighted[node] && !self.after_weights[node]
-    }
-
-    fn is_head(&self, node: usize) -> bool {
-        self.weighted[node] && !self.before_weights[node]
-    }
-
-    /// A head, or what comes after all layers with weights.
-    fn is_tail(&self, node: usize) -> bool {
-        !self.before_weights[node] && (self.weighted[node] || self.after_weights[node])
-    }
-
-    fn is_preparation(&self, node: usize) -> bool {
-        !self.weighted[node] && !self.after_weights[node] && self.before_weights[node]
-    }
-}
-
-/// The 8-bit encoding of every value. Values that operators only move share one.
-fn encodings(graph: &Graph, recipe: &Recipe, calibration: &Calibration) -> Vec<(f32, i8)> {
-    let mut group: Vec<ValueId> = (0..graph.values.len()).collect();
-    fn find(group: &mut [ValueId], mut id: ValueId) -> ValueId {
-        while group[id] != id {
-            group[id] = group[group[id]];
-            id = group[id];
-        }
-        id
-    }
-    for node in &graph.nodes {
-        let operands: &[ValueId] = match node.op {
-            Op::Concat { .. } => &node.inputs,
-            Op::MaxPool2d { .. }
-            | Op::Reshape
-            | Op::Pad { .. }
-            | Op::Gather { .. }
-            | Op::Unpack { .. }
-            | Op::Transpose { .. }
-            | Op::StridedSlice { .. }
-            | Op::ResizeBilinear { .. } => &node.inputs[..1],
-            _ => continue,
-        };
-        let first = find(&mut group, node.outputs[0]);
-        for &id in operands.iter().chain(&node.outputs) {
-            let root = find(&mut group, id);
-            group[root] = first;
-        }
-    }
-    let mut ranges: Vec<(f32, f32)> = vec![(0.0, 0.0); graph.values.len()];
-    for (id, value) in graph.values.iter().enumerate() {
-        let (low, high) = match &value.constant {
-            None => calibration.of(id).range(recipe.scheme().range),
-            Some(constant) => constant
-                .as_f32()
-                .unwrap_or_default()
-                .iter()
-                .fold((0.0, 0.0), |(low, high): (f32, f32), &x| (low.min(x), high.max(x))),
-        };
-        let root = find(&mut group, id);
-        ranges[root] = (ranges[root].0.min(low), ranges[root].1.max(high));
-    }
-    let mut all: Vec<(f32, i8)> =
-        (0..graph.values.len()).map(|id| asymmetric(ranges[find(&mut group, id)])).collect();
-    for node in &graph.nodes {
-        if matches!(node.op, Op::Softmax { .. } | Op::Unary(UnaryOp::Logistic)) {
-            all[node.outputs[0]] = PROBABILITY;
-        }
-    }
-    all
+    Ok(layers)
 }
 
 struct Pass {
@@ -251,11 +294,6 @@ impl Pass {
             | Op::FullyConnected { activation } => activation,
             _ => Activation::None,
         }
-    }
-
-    fn f32s(&self, id: ValueId) -> Vec<f32> {
-        let constant = self.rewriter.source.values[id].constant.as_ref();
-        constant.and_then(Constant::as_f32).unwrap_or_default().to_vec()
     }
 
     /// A node that stays fp32.
@@ -300,11 +338,12 @@ impl Pass {
 
     /// Operands of a layer with weights; depthwise weights have their channels on the last axis.
     fn layer(&mut self, node: &Node, depthwise: bool) -> Vec<ValueId> {
-        let (weights, bias) = (self.f32s(node.inputs[1]), self.f32s(node.inputs[2]));
+        let source = &self.rewriter.source;
+        let (weights, bias) = (f32s(source, node.inputs[1]), f32s(source, node.inputs[2]));
         let input_scale = self.encodings[node.inputs[0]].0;
         let (channels, per_output) = (bias.len(), weights.len() / bias.len().max(1));
-        let narrow = depthwise && self.narrow_depthwise;
         let channel = |index: usize| if depthwise { index % channels } else { index / per_output };
+        let narrow = depthwise && self.narrow_depthwise;
         let quantized = eight_bits(&weights, &bias, input_scale, channel, narrow);
         self.parameters(node, Encoding::Int8 { scale: 1.0, zero_point: 0 }, quantized)
     }
@@ -324,21 +363,8 @@ impl Pass {
     }
 
     /// A layer with 4-bit weights and 8-bit activations.
-    fn int4(&mut self, node: &Node, calibration: &Calibration, moments: Option<&Moments>) {
-        let (weights, bias) = (self.f32s(node.inputs[1]), self.f32s(node.inputs[2]));
-        let statistics = calibration.of(node.inputs[0]).channels();
-        let in_channels = self.rewriter.source.values[node.inputs[1]].shape.last().copied();
-        let means: Vec<f32> = match (moments, in_channels) {
-            (Some(moments), _) => moments.mean.iter().map(|&mean| mean as f32).collect(),
-            (_, Some(count)) if count == statistics.len() => {
-                statistics.iter().map(|s| s.0).collect()
-            }
-            _ => Vec::new(),
-        };
-        let input_scale = self.encodings[node.inputs[0]].0;
-        let rounder = moments.and_then(|moments| Rounder::new(&moments.covariance));
-        let quantized = four_bits(&weights, &bias, input_scale, &means, rounder.as_ref());
-        let inputs = self.parameters(node, Encoding::Int4, quantized);
+    fn int4(&mut self, node: &Node, rounded: Symmetric) {
+        let inputs = self.parameters(node, Encoding::Int4, rounded);
         let encodings = std::mem::take(&mut self.encodings);
         self.rewriter.node(node, inputs, |id| int8(encodings[id]), Level::Int4);
         self.encodings = encodings;
@@ -355,60 +381,6 @@ impl Pass {
         let &slopes = node.inputs.last()?;
         (Self::activation(node) == Activation::Prelu)
             .then(|| self.rewriter.form(slopes, Encoding::F32, Clone::clone))
-    }
-
-    /// The node as a layer on bits, or why it stays at 8.
-    fn sign_layer(&self, index: usize, context: &Context<'_>) -> Result<SignLayer, String> {
-        let Context { roles, producers, recipe, calibration, graph, .. } = context;
-        let node = &graph.nodes[index];
-        match node.op {
-            Op::Conv2d { .. } | Op::FullyConnected { .. } => {}
-            Op::DepthwiseConv2d { .. } => {
-                return Err("a depthwise layer has too few products per result".to_owned());
-            }
-            _ => return Err(format!("{} has no one-bit arithmetic", node.op.name())),
-        }
-        let (weights, bias) = (self.f32s(node.inputs[1]), self.f32s(node.inputs[2]));
-        if **recipe == Recipe::Trained {
-            return sign::trained(&self.rewriter.source, producers, node, &weights, &bias)
-                .ok_or_else(|| "trained with more bits".to_owned());
-        }
-        if roles.is_stem(index) {
-            return Err("the stem: everything depends on it".to_owned());
-        }
-        if roles.is_head(index) {
-            return Err("a head: its results are the model's".to_owned());
-        }
-        let channels = self.rewriter.source.values[node.inputs[1]].shape.last().copied();
-        match channels {
-            Some(channels) if channels >= MIN_BIN_CHANNELS => {}
-            _ => return Err(format!("fewer than {MIN_BIN_CHANNELS} input channels")),
-        }
-        let input = node.inputs[0];
-        let statistics = calibration.of(input).channels();
-        if Some(statistics.len()) != channels {
-            return Err("its operand does not end in its input channels".to_owned());
-        }
-        Ok(sign::centred(input, &weights, &bias, &statistics, self.level == Level::Int2))
-    }
-
-    /// The thresholds at which the only reader of a depthwise layer, itself a layer on bits, takes the layer's signs: nothing else
-    /// needs to be known of its results. Not with PReLU, which need not keep their order.
-    fn thresholds_of_reader(&self, index: usize, context: &Context<'_>) -> Option<Vec<f32>> {
-        let node = &context.graph.nodes[index];
-        let (Op::DepthwiseConv2d { activation, .. }, &[result]) = (&node.op, &node.outputs[..])
-        else {
-            return None;
-        };
-        let low = matches!(self.level, Level::Int2 | Level::Bin1);
-        let &[reader] = &context.consumers[result][..] else { return None };
-        let inner = !context.graph.outputs.contains(&result);
-        if !low || !inner || *activation == Activation::Prelu {
-            return None;
-        }
-        context.float_reason(reader).is_none().then_some(())?;
-        let layer = self.sign_layer(reader, context).ok()?;
-        (layer.input == result).then_some(layer.thresholds)
     }
 
     /// A depthwise layer on 8 bits whose results are bits: whether they are at or above real thresholds.
@@ -454,21 +426,15 @@ impl Pass {
 
     /// A conversion of the operand of a layer on bits, of which there is an fp32 form or one of 8 bits.
     fn signs(&mut self, node: &Node, layer: &SignLayer, from_float: bool) -> ValueId {
-        let channels = layer.thresholds.len();
-        let (x, thresholds) = if from_float {
-            let x = self.rewriter.form(layer.input, Encoding::F32, Clone::clone);
-            (x, (Encoding::F32, Constant::f32(layer.thresholds.clone())))
+        let (x, encoding) = if from_float {
+            (self.rewriter.form(layer.input, Encoding::F32, Clone::clone), Encoding::F32)
         } else {
-            let (scale, zero_point) = self.encodings[layer.input];
-            let step = |threshold: &f32| {
-                // q at or above the step means x at or above the threshold.
-                (threshold / scale + f32::from(zero_point)).ceil().clamp(-1000.0, 1000.0) as i32
-            };
-            let steps = layer.thresholds.iter().map(step).collect();
-            (self.operand(layer.input), (Encoding::I32, Constant::i32(steps)))
+            (self.operand(layer.input), Encoding::I32)
         };
+        let thresholds = sign::thresholds_in(self.rewriter.encoding(x), &layer.thresholds);
         let name = format!("{}#thresholds", node.name);
-        let thresholds = self.rewriter.constant(&name, vec![channels], thresholds.0, thresholds.1);
+        let shape = vec![layer.thresholds.len()];
+        let thresholds = self.rewriter.constant(&name, shape, encoding, thresholds);
         self.rewriter.convert(layer.input, x, Encoding::Bits, &[thresholds])
     }
 }

@@ -3,22 +3,31 @@
 //! A recipe never looks at labels, and the same inputs in the same order give the same variant.
 
 mod calibrate;
+mod correct;
+mod encodings;
+mod equalize;
 mod error;
 mod float;
 mod gptq;
 mod imported;
 mod integer;
+mod mixed;
 mod moments;
+mod noise;
 mod range;
+mod ranges;
 mod recipe;
 mod rewrite;
+mod roles;
 mod samples;
 mod sign;
+mod sign_fit;
 mod weights;
 
 pub use calibrate::{Calibration, Calibrator, ValueStats};
 pub use error::{CalibrateError, QuantizeError};
-pub use recipe::{Range, Recipe, Scheme, UnknownRecipe, default_recipe};
+pub use noise::{LayerNoise, noise_along};
+pub use recipe::{Range, Recipe, Scheme, UnknownRecipe, default_recipe, recipes_of};
 
 use crate::Level;
 use crate::graph::{Graph, fuse};

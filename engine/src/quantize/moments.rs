@@ -7,6 +7,7 @@ use ndarray::{Array1, Array2, Axis};
 
 use super::calibrate::Calibration;
 use super::error::CalibrateError;
+use super::samples::spread;
 use crate::graph::{Graph, Node, Op, ValueId, Window};
 use crate::plan::{Plan, Session};
 use crate::variant::Variant;
@@ -70,7 +71,7 @@ pub(super) fn moments(
         for &layer in &layers {
             let node = &graph.nodes[layer];
             let at = observed.binary_search(&node.inputs[0]).unwrap_or_default();
-            gather(node, &tensors[at], per_sample, rows.entry(layer).or_default());
+            gather(node, &tensors[at], per_sample, 0.0, rows.entry(layer).or_default());
         }
     }
     let by_layer = rows.into_iter().map(|(layer, rows)| {
@@ -86,12 +87,15 @@ fn operands(graph: &Graph, layer: usize) -> usize {
     graph.values[graph.nodes[layer].inputs[1]].shape.iter().skip(1).product()
 }
 
-/// Appends the operands of about `wanted` results of `node` for the input `x`.
-fn gather(node: &Node, x: &Tensor, wanted: usize, rows: &mut Vec<f32>) {
+/// Appends the operands of about `wanted` results of `node` for the input `x`: taps times channels for a window, `fill`
+/// where they lie in the padding.
+pub(super) fn gather(node: &Node, x: &Tensor, wanted: usize, fill: f32, rows: &mut Vec<f32>) {
     let Some(elements) = x.as_slice() else { return };
     let shape = x.shape();
     let window = match &node.op {
-        Op::Conv2d { window, .. } if shape.len() == 4 => *window,
+        Op::Conv2d { window, .. } | Op::DepthwiseConv2d { window, .. } if shape.len() == 4 => {
+            *window
+        }
         _ => {
             let channels = shape.last().copied().unwrap_or(1).max(1);
             let all: Vec<&[f32]> = elements.chunks_exact(channels).collect();
@@ -106,7 +110,8 @@ fn gather(node: &Node, x: &Tensor, wanted: usize, rows: &mut Vec<f32>) {
         let (image, place) = (index / (height * width), index % (height * width));
         let size = [shape[1], shape[2], shape[3]];
         let image = &elements[image * size.iter().product::<usize>()..];
-        patch(&window, image, size, [place / width, place % width], rows);
+        let place = [place / width, place % width];
+        patch(&window, image, size, place, fill, rows);
     }
 }
 
@@ -120,12 +125,13 @@ fn results(window: &Window, size: [usize; 2]) -> [usize; 2] {
     })
 }
 
-/// The operands of the result at `place`, zeros where they lie in the padding.
+/// The operands of the result at `place`, `fill` where they lie in the padding.
 fn patch(
     window: &Window,
     image: &[f32],
     [height, width, channels]: [usize; 3],
     place: [usize; 2],
+    fill: f32,
     rows: &mut Vec<f32>,
 ) {
     for tap_y in 0..window.kernel[0] {
@@ -142,16 +148,10 @@ fn patch(
                     let from = (y * width + x) * channels;
                     rows.extend_from_slice(&image[from..from + channels]);
                 }
-                None => rows.extend(std::iter::repeat_n(0.0, channels)),
+                None => rows.extend(std::iter::repeat_n(fill, channels)),
             }
         }
     }
-}
-
-/// At most `wanted` indices below `count`, evenly spread.
-fn spread(count: usize, wanted: usize) -> impl Iterator<Item = usize> {
-    let taken = count.min(wanted);
-    (0..taken).map(move |index| index * count / taken)
 }
 
 #[cfg(test)]
@@ -183,13 +183,13 @@ mod tests {
         let conv = node(Op::Conv2d { window, activation: Activation::None });
         let x = Tensor::from_shape_fn(vec![1, 3, 3, 1], |at| (3 * at[1] + at[2] + 1) as f32);
         let mut rows = Vec::new();
-        gather(&conv, &x, 100, &mut rows);
+        gather(&conv, &x, 100, 0.0, &mut rows);
         assert_eq!(
             rows,
             [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 2.0, 3.0, 0.0, 4.0, 0.0, 7.0, 5.0, 6.0, 8.0, 9.0]
         );
         rows.clear();
-        gather(&conv, &x, 2, &mut rows);
+        gather(&conv, &x, 2, 0.0, &mut rows);
         assert_eq!(rows, [0.0, 0.0, 0.0, 1.0, 0.0, 4.0, 0.0, 7.0]);
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let full = node(Op::FullyConnected { activation: Activation::None });
         let x = Tensor::from_shape_fn(vec![1, 2, 2], |at| (2 * at[1] + at[2]) as f32);
         let mut rows = Vec::new();
-        gather(&full, &x, 100, &mut rows);
+        gather(&full, &x, 100, 0.0, &mut rows);
         assert_eq!(rows, [0.0, 1.0, 2.0, 3.0]);
     }
 }

@@ -18,6 +18,8 @@ pub enum Range {
     Mse,
     /// The range of which the 8-bit steps lose the least information about the distribution.
     Kl,
+    /// For each tensor that of the others with which the model's outputs change least on samples kept for that.
+    Best,
 }
 
 /// How a model gets 8-bit activations, and weights of 8 or 4 bits.
@@ -25,16 +27,29 @@ pub enum Range {
 pub struct Scheme {
     /// The ranges of activations.
     pub range: Range,
-    /// Whether the last layers with weights, and what follows them, stay in floating point.
-    pub float_heads: bool,
+    /// Whether the channels between two layers are scaled so that both lose little (cross-layer equalization).
+    pub equalize: bool,
     /// Whether weights are rounded so that the layers' results change least, rather than the weights themselves.
     pub gptq: bool,
+    /// Whether biases make up for what quantization adds to the means of the layers' results.
+    pub correct: bool,
+    /// The layers that hurt most run one level higher, up to this many percent of the multiply-accumulates.
+    pub mixed: Option<u8>,
+    /// Whether the last layers with weights, and what follows them, stay in floating point.
+    pub float_heads: bool,
 }
 
 impl Scheme {
     /// Ranges of activations, and nothing else.
     pub const fn plain(range: Range) -> Self {
-        Self { range, float_heads: false, gptq: false }
+        Self {
+            range,
+            equalize: false,
+            gptq: false,
+            correct: false,
+            mixed: None,
+            float_heads: false,
+        }
     }
 }
 
@@ -47,6 +62,9 @@ pub enum Recipe {
     Integer(Scheme),
     /// bin1 and int2 from fp32 weights: signs around each channel's centre.
     SignCenter,
+    /// The same with thresholds, scales and biases fitted to the calibration samples, layer after layer, and the layers
+    /// that hurt most at 8 bits, up to this many percent of the multiply-accumulates.
+    SignFit(Option<u8>),
     /// bin1 as trained, the rest at 8 bits: the model has SIGN before the convolutions that run on bits.
     Trained,
     /// bin1 as trained, the rest in fp32: what the file computes, without calibration.
@@ -56,7 +74,7 @@ pub enum Recipe {
 /// A name that is no recipe's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown recipe {0:?}: use direct (fp32, fp16), minmax, percentile-99.99, mse or kl, each with +gptq, +heads or without (int8, int4), sign-center (int2, bin1), trained or imported (bin1)"
+    "unknown recipe {0:?}: use direct (fp32, fp16), minmax, percentile-99.99, mse, kl or best, each with any of +cle, +gptq, +bias, +mixed-10 and +heads (int8, int4), sign-center, sign-fit or sign-fit+mixed-10 (int2, bin1), trained or imported (bin1)"
 )]
 pub struct UnknownRecipe(pub String);
 
@@ -66,6 +84,7 @@ impl Range {
             "minmax" => Some(Self::MinMax),
             "mse" => Some(Self::Mse),
             "kl" => Some(Self::Kl),
+            "best" => Some(Self::Best),
             _ => {
                 let share: f64 = text.strip_prefix("percentile-")?.parse().ok()?;
                 (50.0..100.0).contains(&share).then_some(Self::Percentile(share))
@@ -81,6 +100,7 @@ impl fmt::Display for Range {
             Self::Percentile(share) => write!(f, "percentile-{share}"),
             Self::Mse => f.write_str("mse"),
             Self::Kl => f.write_str("kl"),
+            Self::Best => f.write_str("best"),
         }
     }
 }
@@ -91,9 +111,17 @@ impl Scheme {
         let mut scheme = Self::plain(Range::read(parts.next()?)?);
         for part in parts {
             let technique = match part {
+                "cle" => &mut scheme.equalize,
                 "gptq" => &mut scheme.gptq,
+                "bias" => &mut scheme.correct,
                 "heads" => &mut scheme.float_heads,
-                _ => return None,
+                _ => {
+                    let percent = read_mixed(part)?;
+                    if scheme.mixed.replace(percent).is_some() {
+                        return None;
+                    }
+                    continue;
+                }
             };
             if std::mem::replace(technique, true) {
                 return None;
@@ -103,14 +131,23 @@ impl Scheme {
     }
 }
 
+/// The percentage of `mixed-10`.
+fn read_mixed(text: &str) -> Option<u8> {
+    let percent: u8 = text.strip_prefix("mixed-")?.parse().ok()?;
+    (1..=99).contains(&percent).then_some(percent)
+}
+
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.range)?;
-        let techniques = [(self.gptq, "gptq"), (self.float_heads, "heads")];
-        for (_, name) in techniques.iter().filter(|technique| technique.0) {
+        let before = [(self.equalize, "cle"), (self.gptq, "gptq"), (self.correct, "bias")];
+        for (_, name) in before.iter().filter(|technique| technique.0) {
             write!(f, "+{name}")?;
         }
-        Ok(())
+        if let Some(percent) = self.mixed {
+            write!(f, "+mixed-{percent}")?;
+        }
+        if self.float_heads { f.write_str("+heads") } else { Ok(()) }
     }
 }
 
@@ -121,9 +158,13 @@ impl FromStr for Recipe {
         match text {
             "direct" => Some(Self::Direct),
             "sign-center" => Some(Self::SignCenter),
+            "sign-fit" => Some(Self::SignFit(None)),
             "trained" => Some(Self::Trained),
             "imported" => Some(Self::Imported),
-            _ => Scheme::read(text).map(Self::Integer),
+            _ => match text.strip_prefix("sign-fit+") {
+                Some(mixed) => read_mixed(mixed).map(|percent| Self::SignFit(Some(percent))),
+                None => Scheme::read(text).map(Self::Integer),
+            },
         }
         .ok_or_else(|| UnknownRecipe(text.to_owned()))
     }
@@ -135,6 +176,8 @@ impl fmt::Display for Recipe {
             Self::Direct => f.write_str("direct"),
             Self::Integer(scheme) => scheme.fmt(f),
             Self::SignCenter => f.write_str("sign-center"),
+            Self::SignFit(None) => f.write_str("sign-fit"),
+            Self::SignFit(Some(percent)) => write!(f, "sign-fit+mixed-{percent}"),
             Self::Trained => f.write_str("trained"),
             Self::Imported => f.write_str("imported"),
         }
@@ -146,14 +189,16 @@ impl Recipe {
     pub(super) fn check(&self, level: Level) -> Result<(), QuantizeError> {
         let known = match level {
             Level::Fp32 | Level::Fp16 => "direct",
-            Level::Int8 | Level::Int4 => "minmax, percentile-99.99, mse, kl, mse+gptq",
-            Level::Int2 => "sign-center",
-            Level::Bin1 => "sign-center, trained, imported",
+            Level::Int8 | Level::Int4 => {
+                "minmax, percentile-99.99, mse, kl, best, mse+cle+gptq+bias+mixed-10"
+            }
+            Level::Int2 => "sign-center, sign-fit",
+            Level::Bin1 => "sign-center, sign-fit, trained, imported",
         };
         let fits = match self {
             Self::Direct => level <= Level::Fp16,
             Self::Integer(_) => matches!(level, Level::Int8 | Level::Int4),
-            Self::SignCenter => matches!(level, Level::Int2 | Level::Bin1),
+            Self::SignCenter | Self::SignFit(_) => matches!(level, Level::Int2 | Level::Bin1),
             Self::Trained | Self::Imported => level == Level::Bin1,
         };
         if fits {
@@ -165,6 +210,15 @@ impl Recipe {
     /// Whether the recipe looks at a calibration.
     pub fn needs_calibration(&self) -> bool {
         !matches!(self, Self::Direct | Self::Imported)
+    }
+
+    /// How many percent of the multiply-accumulates may run one level higher.
+    pub(super) fn mixed(&self) -> Option<u8> {
+        match self {
+            Self::Integer(scheme) => scheme.mixed,
+            Self::SignFit(mixed) => *mixed,
+            _ => None,
+        }
     }
 
     /// How the layers that stay at 8 bits get there.
@@ -186,6 +240,33 @@ pub fn default_recipe(level: Level) -> Recipe {
     }
 }
 
+/// The recipes that reach a level, in order of cost: of making the variant, and then of running it. The first is the default.
+pub fn recipes_of(level: Level) -> Vec<Recipe> {
+    let mut recipes = vec![default_recipe(level)];
+    let plain = Scheme::plain(Range::Mse);
+    let corrected = Scheme { equalize: true, correct: true, ..plain };
+    match level {
+        Level::Fp32 | Level::Fp16 => {}
+        Level::Int8 => recipes.extend(
+            [
+                corrected,
+                Scheme { range: Range::Best, ..corrected },
+                Scheme { mixed: Some(10), ..corrected },
+            ]
+            .map(Recipe::Integer),
+        ),
+        Level::Int4 => {
+            let rounded = Scheme { gptq: true, ..corrected };
+            let mixed = |percent| Scheme { mixed: Some(percent), ..rounded };
+            recipes.extend([rounded, mixed(10), mixed(25)].map(Recipe::Integer));
+        }
+        Level::Int2 | Level::Bin1 => {
+            recipes.extend([None, Some(25)].map(Recipe::SignFit));
+        }
+    }
+    recipes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,7 +279,10 @@ mod tests {
             "percentile-99.99",
             "mse+gptq+heads",
             "kl+heads",
+            "best+cle+gptq+bias+mixed-10+heads",
             "sign-center",
+            "sign-fit",
+            "sign-fit+mixed-25",
             "trained",
             "imported",
         ] {
@@ -212,8 +296,25 @@ mod tests {
             "magic",
             "mse+",
             "mse+heads+heads",
+            "mse+mixed",
+            "mse+mixed-0",
+            "mse+mixed-100",
+            "mse+mixed-5+mixed-6",
+            "sign-fit+cle",
         ] {
             assert!(name.parse::<Recipe>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_level_has_recipes_that_reach_it_the_default_first() {
+        for level in Level::ALL {
+            let recipes = recipes_of(level);
+            assert_eq!(recipes[0], default_recipe(level));
+            for recipe in &recipes {
+                recipe.check(level).unwrap();
+                assert_eq!(recipe.to_string().parse::<Recipe>().unwrap(), *recipe);
+            }
         }
     }
 

@@ -63,6 +63,11 @@ impl Rewriter {
         self.target.values[id].constant.as_ref().map_or(&[], |constant| &constant.scales)
     }
 
+    /// The encoding of a value of the target.
+    pub(super) fn encoding(&self, form: ValueId) -> Encoding {
+        self.target.values[form].encoding
+    }
+
     /// The encoding of the first form of a source value.
     pub(super) fn first_encoding(&self, id: ValueId) -> Option<Encoding> {
         self.forms[id].first().map(|&form| self.target.values[form].encoding)

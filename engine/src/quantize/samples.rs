@@ -43,6 +43,26 @@ impl Samples {
     pub(super) fn fitting(&self) -> impl Iterator<Item = &Vec<Tensor>> {
         self.kept.iter().step_by(2)
     }
+
+    /// Samples to judge by, at most `most` and evenly spread: none of those fitted to, unless there is one only.
+    pub(super) fn judging(&self, most: usize) -> Vec<&Vec<Tensor>> {
+        let others: Vec<&Vec<Tensor>> = match self.kept.len() {
+            1 => self.kept.iter().collect(),
+            _ => self.kept.iter().skip(1).step_by(2).collect(),
+        };
+        spread(others.len(), most).map(|index| others[index]).collect()
+    }
+
+    /// All that are kept.
+    pub(super) fn all(&self) -> &[Vec<Tensor>] {
+        &self.kept
+    }
+}
+
+/// At most `wanted` indices below `count`, evenly spread.
+pub(super) fn spread(count: usize, wanted: usize) -> impl Iterator<Item = usize> {
+    let taken = count.min(wanted);
+    (0..taken).map(move |index| index * count / taken)
 }
 
 #[cfg(test)]
@@ -65,6 +85,9 @@ mod tests {
     fn few_samples_are_all_kept_and_divided() {
         let samples = offered(5, 1);
         assert_eq!(indices(samples.fitting()), [0, 2, 4]);
+        assert_eq!(indices(samples.judging(9).into_iter()), [1, 3]);
+        assert_eq!(indices(samples.judging(1).into_iter()), [1]);
+        assert_eq!(indices(offered(1, 1).judging(9).into_iter()), [0], "better than nothing");
     }
 
     #[test]

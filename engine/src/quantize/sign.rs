@@ -1,10 +1,11 @@
 //! One-bit activations, and weights of one bit or of -1, 0 and 1.
 
 use crate::graph::{
-    Activation, BinaryOp, Constant, ConstantData, Graph, Node, Op, UnaryOp, ValueId,
+    Activation, BinaryOp, Constant, ConstantData, Encoding, Graph, Node, Op, UnaryOp, ValueId,
 };
 
 /// A layer as it runs on bits: `y[o] = alpha[o] * sum of ±1 products + bias[o]`.
+#[derive(Debug)]
 pub(super) struct SignLayer {
     /// The value whose signs are taken.
     pub(super) input: ValueId,
@@ -16,6 +17,18 @@ pub(super) struct SignLayer {
     pub(super) bias: Constant,
 }
 
+/// Thresholds as a comparison with an operand in `encoding` needs them.
+pub(super) fn thresholds_in(encoding: Encoding, thresholds: &[f32]) -> Constant {
+    let Encoding::Int8 { scale, zero_point } = encoding else {
+        return Constant::f32(thresholds.to_vec());
+    };
+    // q at or above the step means x at or above the threshold.
+    let step = |threshold: &f32| {
+        (threshold / scale + f32::from(zero_point)).ceil().clamp(-1000.0, 1000.0) as i32
+    };
+    Constant::i32(thresholds.iter().map(step).collect())
+}
+
 /// Packs signs along the last axis of `channels` elements.
 pub(super) fn pack(weights: &[f32], channels: usize) -> Vec<u64> {
     let word = |signs: &[f32]| {
@@ -25,8 +38,8 @@ pub(super) fn pack(weights: &[f32], channels: usize) -> Vec<u64> {
     weights.chunks(channels).flat_map(|row| row.chunks(64).map(word)).collect()
 }
 
-/// `bits` are the packed signs of the weights.
-fn layer(
+/// The layer with these packed signs as weights. The units are chosen here: of the products, `alpha`, and of the bias.
+pub(super) fn layer(
     input: ValueId,
     thresholds: Vec<f32>,
     bits: Vec<u64>,

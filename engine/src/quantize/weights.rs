@@ -25,6 +25,7 @@ pub(super) fn quantize_operand(constant: &Constant, (scale, zero_point): (f32, i
 }
 
 /// Weights with a scale per channel, and 32-bit biases in units of input scale times weight scale.
+#[derive(Clone, Debug)]
 pub(super) struct Symmetric {
     pub(super) weights: Constant,
     pub(super) bias: Constant,
