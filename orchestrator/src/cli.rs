@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    certificate, demo, device, evaluate, explain, export, model, profile, report, search, table,
-    tune, verify,
+    certificate, confirm, demo, device, evaluate, explain, export, gate, model, profile, report,
+    search, table, tune, verify,
 };
 use crate::context::Context;
 use crate::device::Address;
@@ -68,8 +68,12 @@ pub enum Command {
     Profile(profile::Args),
     /// Measure the accuracy of every variant alone, and of assignments end to end, on this machine.
     Evaluate(evaluate::Args),
+    /// Try recipes in order of cost and tell which variants have collapsed, on a few images.
+    Gate(gate::Args),
     /// Find the best assignment of levels over what was measured.
     Search(search::Args),
+    /// Measure the chosen assignment on held-out images, and decide whether it meets the target there.
+    Confirm(confirm::Args),
     /// The proof of a search: check it without trusting the search.
     #[command(subcommand)]
     Certificate(certificate::Command),
@@ -104,6 +108,8 @@ impl Command {
             Self::Demo(args) => demo::run(args, context).await,
             Self::Profile(args) => profile::run(args, context).await,
             Self::Evaluate(args) => evaluate::run(args, context).await,
+            Self::Gate(args) => gate::run(args, context).await,
+            Self::Confirm(args) => confirm::run(args, context).await,
             Self::Search(args) => search::run(args, context).await,
             Self::Certificate(command) => certificate::run(command, context).await,
             Self::Explain => explain::run(context).await,

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod evaluate;
 pub mod exit;
 pub mod explain;
+pub mod gate;
 pub mod latency_table;
 pub mod measurement;
 pub mod output;

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::evaluate::{
-    CalibrationImages, EndToEndRow, Evaluator, SensitivityRow, StoredEvaluator, details_text,
+    CalibrationImages, EndToEndRow, Evaluator, Paired, SensitivityRow, StoredEvaluator, Verdict,
+    decide, details_text,
 };
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::output::text_table;
@@ -22,6 +23,9 @@ pub struct Args {
     /// Evaluate this assignment too, such as `palm=int8,landmark=fp32`; stages not named run at fp32. Repeatable.
     #[arg(long, value_name = "STAGE=LEVEL,...")]
     pub assignment: Vec<Wanted>,
+    /// Evaluate every variant end to end too, all other stages at fp32.
+    #[arg(long)]
+    pub alone: bool,
     /// Threads of this machine that evaluate [default: one per core].
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub host_threads: usize,
@@ -56,7 +60,25 @@ pub struct Shown {
     /// Each variant alone, the other stages at fp32.
     pub rows: Vec<SensitivityRow>,
     /// Assignments: all stages at fp32, uniform levels, and those asked for.
-    pub end_to_end: Vec<EndToEndRow>,
+    pub end_to_end: Vec<Compared>,
+    /// The confidence of the verdicts.
+    pub confidence: f64,
+}
+
+/// An assignment, and how it compares with all stages at fp32.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Compared {
+    /// The assignment and its accuracy.
+    #[serde(flatten)]
+    pub row: EndToEndRow,
+    /// Recipes, by stage.
+    pub recipes: BTreeMap<String, String>,
+    /// Who is right where.
+    pub paired: Paired,
+    /// 95 % interval of the difference.
+    pub difference_ci95: (f64, f64),
+    /// Whether it reaches the accuracy that the pipeline asks for.
+    pub verdict: Verdict,
 }
 
 /// Runs the command.
@@ -88,11 +110,15 @@ pub async fn measure(
     let variants = variants::build(pipeline, &data, &mut images, store, &context.progress).await?;
     tokio::task::block_in_place(|| {
         let mut stored = StoredEvaluator::new(&evaluator, store, &pipeline.name, &variants);
-        let assignments = assignments(pipeline, &variants, &args.assignment)?;
+        let assignments = assignments(pipeline, &variants, args)?;
         let total = (variants.len() + assignments.len()) as u64;
         let bar = context.progress.bar("accuracy", total);
-        let mut shown =
-            Shown { pipeline: pipeline.name.clone(), rows: Vec::new(), end_to_end: Vec::new() };
+        let mut shown = Shown {
+            pipeline: pipeline.name.clone(),
+            rows: Vec::new(),
+            end_to_end: Vec::new(),
+            confidence: pipeline.confidence,
+        };
         for variant in &variants {
             bar.say(variant.to_string());
             if let Some((stage, _)) = pipeline.stage(&variant.stage) {
@@ -100,11 +126,23 @@ pub async fn measure(
             }
             bar.step();
         }
+        // The first is all stages at fp32.
+        let baseline = match assignments.first() {
+            Some(first) => stored.results(first)?,
+            None => Vec::new(),
+        };
         for assignment in &assignments {
             bar.say("end to end");
             let row = stored.end_to_end(assignment)?;
-            if !shown.end_to_end.contains(&row) {
-                shown.end_to_end.push(row);
+            if shown.end_to_end.iter().all(|other| other.row.variants != row.variants) {
+                let paired = Paired::of(&baseline, &stored.results(assignment)?);
+                shown.end_to_end.push(Compared {
+                    recipes: recipes(&variants, assignment),
+                    row,
+                    paired,
+                    difference_ci95: paired.interval(0.95),
+                    verdict: decide(pipeline.floor, &paired, pipeline.confidence),
+                });
             }
             bar.step();
         }
@@ -113,12 +151,18 @@ pub async fn measure(
     })
 }
 
-/// Digests of the variants of every assignment to evaluate: uniform levels that all stages have, fp32 first, then those
-/// `wanted`. Of several recipes at a level the first counts.
+/// The recipe of each stage's variant.
+fn recipes(variants: &[StageVariant], assignment: &[&str]) -> BTreeMap<String, String> {
+    let used = variants.iter().filter(|v| assignment.contains(&v.record.sha256.as_str()));
+    used.map(|v| (v.stage.clone(), v.record.recipe.clone())).collect()
+}
+
+/// Digests of the variants of every assignment to evaluate: uniform levels that all stages have, fp32 first, then every variant
+/// alone where that is asked for, then those that are named. Of several recipes at a level the first counts.
 fn assignments<'v>(
     pipeline: &Pipeline,
     variants: &'v [StageVariant],
-    wanted: &[Wanted],
+    args: &Args,
 ) -> Result<Vec<Vec<&'v str>>, Failure> {
     let find = |stage: &str, level: Level| {
         let fits = |v: &&StageVariant| v.stage == stage && v.record.level == level;
@@ -128,7 +172,16 @@ fn assignments<'v>(
         pipeline.stages.iter().map(|stage| find(&stage.name, level)).collect::<Option<Vec<_>>>()
     };
     let mut all: Vec<Vec<&str>> = Level::ALL.into_iter().filter_map(uniform).collect();
-    for Wanted(levels) in wanted {
+    if let (true, Some(baseline)) = (args.alone, all.first().cloned()) {
+        for variant in variants {
+            if let Some((stage, _)) = pipeline.stage(&variant.stage) {
+                let mut assignment = baseline.clone();
+                assignment[stage] = variant.record.sha256.as_str();
+                all.push(assignment);
+            }
+        }
+    }
+    for Wanted(levels) in &args.assignment {
         if let Some(unknown) = levels.keys().find(|name| pipeline.stage(name).is_none()) {
             let names: Vec<&str> = pipeline.stages.iter().map(|s| s.name.as_str()).collect();
             let error = anyhow::anyhow!("{} has no stage {unknown:?}", pipeline.name);
@@ -174,26 +227,48 @@ fn human(shown: &Shown) -> String {
     let alone = text_table(&header, rows);
     let mut stages: Vec<&str> = shown.rows.iter().map(|row| row.stage.as_str()).collect();
     stages.dedup();
-    let rows = shown.end_to_end.iter().map(|row| {
-        let result = &row.result;
+    let points = |share: f64| format!("{:+.1}", 100.0 * share);
+    let rows = shown.end_to_end.iter().map(|compared| {
+        let (row, paired) = (&compared.row, &compared.paired);
+        let (low, high) = compared.difference_ci95;
         vec![
-            label(&stages, &row.assignment),
-            format!("{} of {}", result.correct, result.total),
-            percent(result.value),
-            interval(result.ci95),
+            label(&stages, &row.assignment, &compared.recipes),
+            format!("{} of {}", row.result.correct, row.result.total),
+            percent(row.result.value),
+            interval(row.result.ci95),
+            format!("{} ({} to {})", points(paired.difference()), points(low), points(high)),
+            compared.verdict.to_string(),
         ]
     });
-    let header = ["assignment", ">right", ">accuracy", ">95 % interval"];
+    let header = [
+        "assignment",
+        ">right",
+        ">accuracy",
+        ">95 % interval",
+        ">points from fp32 (95 %)",
+        "target",
+    ];
     let together = text_table(&header, rows);
     format!("Each stage alone, the others at fp32\n{alone}\n\nEnd to end\n{together}")
 }
 
-/// The levels in the order of the stages, as `--assignment` takes them, or "all" for a single one.
-fn label(stages: &[&str], levels: &BTreeMap<String, Level>) -> String {
+/// The levels in the order of the stages, as `--assignment` takes them, "all" for a single one, or one stage's with its recipe
+/// where only that differs from fp32.
+fn label(
+    stages: &[&str],
+    levels: &BTreeMap<String, Level>,
+    recipes: &BTreeMap<String, String>,
+) -> String {
     if let Some((_, &first)) = levels.first_key_value()
         && levels.values().all(|&level| level == first)
     {
         return format!("all {first}");
+    }
+    let lowered: Vec<_> = levels.iter().filter(|(_, level)| **level != Level::Fp32).collect();
+    if let &[(stage, level)] = lowered.as_slice()
+        && let Some(recipe) = recipes.get(stage)
+    {
+        return format!("{stage}={level} ({recipe})");
     }
     let one = |stage: &&str| levels.get(*stage).map(|level| format!("{stage}={level}"));
     let parts: Vec<String> = stages.iter().filter_map(one).collect();
@@ -207,10 +282,14 @@ mod tests {
     #[test]
     fn assignments_are_told_in_the_order_of_the_stages() {
         let stages = ["palm", "landmark", "gesture"];
+        let recipes = BTreeMap::from([("palm".to_owned(), "mse".to_owned())]);
+        let label = |levels: &BTreeMap<String, Level>| label(&stages, levels, &recipes);
+        let Wanted(levels) = "gesture=fp32,palm=int8,landmark=fp32".parse().unwrap();
+        assert_eq!(label(&levels), "palm=int8 (mse)");
         let Wanted(levels) = "gesture=int8,palm=bin1,landmark=fp32".parse().unwrap();
-        assert_eq!(label(&stages, &levels), "palm=bin1,landmark=fp32,gesture=int8");
+        assert_eq!(label(&levels), "palm=bin1,landmark=fp32,gesture=int8");
         let Wanted(levels) = "gesture=int8,palm=int8,landmark=int8".parse().unwrap();
-        assert_eq!(label(&stages, &levels), "all int8");
+        assert_eq!(label(&levels), "all int8");
     }
 
     #[test]

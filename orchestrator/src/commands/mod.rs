@@ -1,11 +1,13 @@
 //! The commands: one module each, with `Args` and `run`.
 
 pub mod certificate;
+pub mod confirm;
 pub mod demo;
 pub mod device;
 pub mod evaluate;
 pub mod explain;
 pub mod export;
+pub mod gate;
 pub mod model;
 pub mod profile;
 pub mod report;

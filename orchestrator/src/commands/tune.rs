@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::certificate::{self, Written};
-use super::{evaluate, profile, report, search, verify};
+use super::{confirm, evaluate, gate, profile, report, search, verify};
 use crate::assignment::SearchRecord;
 use crate::context::Context;
 use crate::evaluate::Evaluator;
@@ -31,6 +31,8 @@ pub struct Args {
 /// What `tune` prints.
 #[derive(Debug, Serialize)]
 pub struct Shown {
+    /// Recipes that were tried on a few images; absent where the pipeline asks for none of that.
+    pub gate: Option<gate::Shown>,
     /// The latency table.
     pub profile: profile::Shown,
     /// Sensitivities and uniform levels.
@@ -41,6 +43,8 @@ pub struct Shown {
     pub certificate: Written,
     /// The choice on the board; absent when there is none.
     pub verify: Option<VerificationRecord>,
+    /// The choice on held-out images; absent where there are none.
+    pub confirm: Option<confirm::Shown>,
     /// The report's files.
     pub report: report::Shown,
 }
@@ -72,6 +76,15 @@ pub async fn tune(
 ) -> Result<Shown, Failure> {
     // Labels that cannot be used are told before hours of measuring, not after.
     drop(Evaluator::open(pipeline, &context.data()?, 0)?);
+    let (gate, gated) = match pipeline.gate {
+        true => {
+            let (shown, gated) =
+                gate::measure(&gate::Args::default(), context, pipeline, store).await?;
+            (Some(shown), Some(gated))
+        }
+        false => (None, None),
+    };
+    let pipeline = gated.as_ref().unwrap_or(pipeline);
     let profile = profile::measure(&args.profile, context, pipeline, store).await?;
     let evaluate = evaluate::measure(&evaluate::Args::default(), context, pipeline, store).await?;
     let search = search::measure(&search::Args::default(), context, pipeline, store).await?;
@@ -80,8 +93,15 @@ pub async fn tune(
         Some(_) => Some(verify::measure(&args.verify, context, pipeline, store).await?),
         None => None,
     };
+    let confirm = match (&search.assignment, &pipeline.data.held_out) {
+        (Some(_), Some(_)) => {
+            let args = confirm::Args::default();
+            Some(confirm::measure(&args, context, pipeline, store, &search).await?)
+        }
+        _ => None,
+    };
     let report = report::write(&args.report, context, pipeline, store).await?;
-    Ok(Shown { profile, evaluate, search, certificate, verify, report })
+    Ok(Shown { gate, profile, evaluate, search, certificate, verify, confirm, report })
 }
 
 /// The table, the choice, its check and the report's path.
@@ -97,8 +117,15 @@ pub fn human(shown: &Shown) -> String {
             verify::verdict(record)
         ),
     };
+    let confirmed = shown
+        .confirm
+        .as_ref()
+        .map_or_else(String::new, |confirm| format!("\n\nHeld out\n{}", confirm::human(confirm)));
+    let gated = shown.gate.as_ref().map_or_else(String::new, |gate| {
+        format!("Recipes tried on a few images\n{}\n\n", gate::human(gate))
+    });
     format!(
-        "Measured on {}\n{}\n\nChosen\n{}\n\nOn the board\n{verified}\n\nReport: {}\n{}",
+        "{gated}Measured on {}\n{}\n\nChosen\n{}\n\nOn the board\n{verified}{confirmed}\n\nReport: {}\n{}",
         shown.profile.device.facts.name(),
         latency_table::human(&shown.profile.rows),
         search::human(&shown.search),

@@ -6,7 +6,7 @@ use quantrack_engine::vision::RgbImage;
 
 use super::decode::{DecodeError, decode, dimensions};
 use super::error::DatasetError;
-use super::labels::{LabelRow, read_labels};
+use super::labels::{LabelRow, check_classes, check_some, list_images, read_labels};
 use crate::digest::hex_digest;
 use crate::spec::{Data, ImageSet};
 
@@ -33,13 +33,22 @@ impl Dataset {
     /// # Errors
     /// See [`DatasetError`].
     pub fn open(data: &Path, set: &ImageSet, columns: &Data) -> Result<Self, DatasetError> {
-        let labels = data.join(&set.labels);
-        let rows = read_labels(&labels, &columns.file_column, &columns.label_column)?;
         let folder = data.join(&set.images);
+        let named = set.labels.as_ref().map(|labels| data.join(labels));
+        let rows = match &named {
+            Some(labels) => read_labels(labels, &columns.file_column, &columns.label_column)?,
+            None => list_images(&folder)?,
+        };
+        let rows = set.part.of(rows);
+        let whence = named.as_ref().unwrap_or(&folder);
+        match named {
+            Some(_) => check_classes(whence, &columns.label_column, &rows)?,
+            None => check_some(whence, &rows)?,
+        }
         let samples: Vec<Sample> =
             rows.into_iter().map(|row| Sample { path: folder.join(&row.file), row }).collect();
         for sample in &samples {
-            sample.check(&labels)?;
+            sample.check(whence)?;
         }
         Ok(Self { samples })
     }
@@ -113,15 +122,21 @@ pub fn spread(total: usize, count: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Portion;
 
     fn data(folder: &Path) -> Data {
-        let set = ImageSet { images: "images".into(), labels: "labels.csv".into() };
+        let set = ImageSet {
+            images: "images".into(),
+            labels: Some("labels.csv".into()),
+            part: Portion::Whole,
+        };
         std::fs::create_dir_all(folder.join("images")).unwrap();
         Data {
             calibration: set.clone(),
             evaluation: set,
             file_column: "file".to_owned(),
             label_column: "label".to_owned(),
+            held_out: None,
             calibration_samples: None,
         }
     }
@@ -142,6 +157,25 @@ mod tests {
         let digest = set.digest().unwrap();
         assert_eq!(digest, set.digest().unwrap());
         assert_ne!(digest, set.subset(1).digest().unwrap());
+    }
+
+    #[test]
+    fn a_folder_alone_is_a_set_without_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut columns = data(folder.path());
+        columns.evaluation.labels = None;
+        let open = || Dataset::open(folder.path(), &columns.evaluation, &columns);
+        let message = open().unwrap_err().to_string();
+        assert!(message.contains("no image"), "{message}");
+        for name in ["b.png", "a.png", ".hidden"] {
+            let path = folder.path().join("images").join(name);
+            let pixels = image::GrayImage::from_pixel(3, 2, image::Luma([7]));
+            pixels.save_with_format(path, image::ImageFormat::Png).unwrap();
+        }
+        let set = open().unwrap();
+        let files: Vec<&str> = set.samples.iter().map(|s| s.row.file.as_str()).collect();
+        assert_eq!(files, ["a.png", "b.png"], "in the order of their names");
+        assert_eq!(set.samples[0].row.label, "");
     }
 
     #[test]

@@ -66,8 +66,28 @@ pub fn read_labels(
         let bounds = bounds(corners, &field).map_err(wrong)?;
         rows.push(LabelRow { file, label, bounds, line });
     }
-    check_classes(path, label_column, &rows)?;
     Ok(rows)
+}
+
+/// A row without a label for every file of `folder`, in the order of their names; hidden files are left out.
+pub(super) fn list_images(folder: &Path) -> Result<Vec<LabelRow>, DatasetError> {
+    let unreadable = |source| DatasetError::Labels { path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_file() && !name.starts_with('.') {
+            files.push(name);
+        }
+    }
+    files.sort();
+    let row = |(index, file): (usize, String)| LabelRow {
+        file,
+        label: String::new(),
+        bounds: None,
+        line: index as u64 + 1,
+    };
+    Ok(files.into_iter().enumerate().map(row).collect())
 }
 
 /// A relative path that does not leave its folder.
@@ -94,8 +114,21 @@ fn bounds(
     if ordered { Ok(Some(numbers)) } else { Err("the box has no area; correct it".to_owned()) }
 }
 
+/// A set without labels needs images all the same.
+pub(super) fn check_some(path: &Path, rows: &[LabelRow]) -> Result<(), DatasetError> {
+    if rows.is_empty() {
+        let problem = "it has no image; add some".to_owned();
+        return Err(DatasetError::Degenerate { path: path.to_owned(), problem });
+    }
+    Ok(())
+}
+
 /// Accuracy over nothing, or over one class only, says nothing.
-fn check_classes(path: &Path, column: &str, rows: &[LabelRow]) -> Result<(), DatasetError> {
+pub(super) fn check_classes(
+    path: &Path,
+    column: &str,
+    rows: &[LabelRow],
+) -> Result<(), DatasetError> {
     let degenerate = |problem: String| DatasetError::Degenerate { path: path.to_owned(), problem };
     let Some(first) = rows.first() else {
         return Err(degenerate("it has no rows; add labelled images".to_owned()));
@@ -116,7 +149,9 @@ mod tests {
     fn read(text: &str) -> Result<Vec<LabelRow>, DatasetError> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        read_labels(file.path(), "file", "gesture")
+        let rows = read_labels(file.path(), "file", "gesture")?;
+        check_classes(file.path(), "gesture", &rows)?;
+        Ok(rows)
     }
 
     #[test]

@@ -4,8 +4,10 @@ mod decode;
 mod error;
 mod images;
 mod labels;
+mod split;
 
 pub use decode::{DecodeError, decode};
 pub use error::DatasetError;
 pub use images::{Dataset, Sample, spread};
 pub use labels::{HandBox, LabelRow, read_labels};
+pub use split::Portion;

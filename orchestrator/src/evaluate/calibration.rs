@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::chain::{Chain, Given, Picture};
 use super::{EvaluateError, PrefixCache};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, spread};
 use crate::exit::Failure;
 use crate::spec::Pipeline;
 use crate::variants::CalibrationSource;
@@ -41,6 +41,14 @@ impl CalibrationImages {
     /// # Errors
     /// When an image cannot be decoded, or glue does not fit.
     pub fn inputs(&self, stage: usize) -> Result<Vec<Inputs>, EvaluateError> {
+        self.some_inputs(stage, self.dataset.samples.len())
+    }
+
+    /// As [`Self::inputs`], of at most `count` images, evenly spread.
+    ///
+    /// # Errors
+    /// As [`Self::inputs`].
+    pub fn some_inputs(&self, stage: usize, count: usize) -> Result<Vec<Inputs>, EvaluateError> {
         let baseline = self.chain.baseline();
         let one = |(index, sample)| {
             let picture = Picture::new(sample, index);
@@ -49,9 +57,9 @@ impl CalibrationImages {
                 given => self.chain.prepare(&picture, stage, given.previous()),
             }
         };
-        let samples = self.dataset.samples.par_iter().enumerate();
+        let chosen = spread(self.dataset.samples.len(), count);
         let inputs: Result<Vec<Vec<Inputs>>, EvaluateError> =
-            samples.map(|(index, sample)| one((index, sample))).collect();
+            chosen.par_iter().map(|&index| one((index, &self.dataset.samples[index]))).collect();
         Ok(inputs?.concat())
     }
 }

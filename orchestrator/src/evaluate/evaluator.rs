@@ -25,8 +25,10 @@ const JOURNAL_IMAGES: usize = 32;
 /// Images after which it is first looked whether an evaluation may stop; then after twice as many, and so on.
 const FIRST_LOOK: usize = 8;
 
-/// The only end-to-end metric so far.
-const TOP1: &str = "top1";
+/// Share of images with the class of their label.
+pub const TOP1: &str = "top1";
+/// Share of images with the class that all stages at fp32 find, or in which neither finds one: needs no labels.
+pub const AGREEMENT: &str = "agreement";
 
 /// Measures accuracy over one data set; shared state is the cache only.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Evaluator {
     dataset: Dataset,
     /// All that decides a result, but for the metric and the variants.
     surroundings: Surroundings,
+    /// The end-to-end metric.
+    metric: &'static str,
     cache: PrefixCache,
     threads: rayon::ThreadPool,
 }
@@ -60,8 +64,10 @@ impl Evaluator {
         dataset: Dataset,
         threads: usize,
     ) -> Result<Self, EvaluateError> {
-        check_metrics(pipeline, &chain)?;
-        check_labels(&chain, &dataset)?;
+        let metric = check_metrics(pipeline, &chain)?;
+        if metric == TOP1 {
+            check_labels(&chain, &dataset)?;
+        }
         let surroundings = Surroundings {
             code: CODE,
             engine: registry::engine_build(),
@@ -73,6 +79,7 @@ impl Evaluator {
             chain,
             dataset,
             surroundings,
+            metric,
             cache: PrefixCache::new(CACHE_BYTES),
             threads: rayon::ThreadPoolBuilder::new().num_threads(threads).build()?,
         })
@@ -97,7 +104,7 @@ impl Evaluator {
         assignment: &[Arc<LoadedVariant>],
         journal: &dyn Journal,
     ) -> Result<EndToEnd, EvaluateError> {
-        Ok(EndToEnd::new(TOP1, &self.answers(assignment, journal)?))
+        Ok(EndToEnd::new(self.metric, &self.answers(assignment, journal)?))
     }
 
     /// What an assignment answers for each image, in order.
@@ -121,7 +128,7 @@ impl Evaluator {
     ) -> Result<SampleResult, EvaluateError> {
         let found = self.chain.find(picture, assignment, &self.cache)?;
         let label = self.label(found.as_deref())?;
-        let right = label.as_ref() == Some(&picture.sample().row.label);
+        let right = label == self.expected(picture)?;
         let value = Some(f64::from(u8::from(right)));
         Ok(SampleResult { value, label, parts: Vec::new() })
     }
@@ -189,6 +196,10 @@ impl Evaluator {
         journal: &dyn Journal,
         needed: u64,
     ) -> Result<Option<u64>, EvaluateError> {
+        if self.metric != TOP1 {
+            // Finding nothing where fp32 finds nothing is right.
+            return Ok(None);
+        }
         let key = self.key("something found", first);
         let find = |picture: &Picture<'_>| {
             let found = self.chain.find(picture, first, &self.cache)?;
@@ -207,6 +218,15 @@ impl Evaluator {
         Ok((!given_up && at_most < needed).then_some(at_most))
     }
 
+    /// The right answer for an image: its label, or what all stages at fp32 find.
+    fn expected(&self, picture: &Picture<'_>) -> Result<Option<String>, EvaluateError> {
+        if self.metric == TOP1 {
+            return Ok(Some(picture.sample().row.label.clone()));
+        }
+        let found = self.chain.find(picture, &self.chain.baseline(), &self.cache)?;
+        self.label(found.as_deref())
+    }
+
     /// The stage's own metric of `variant`, all stages before it at fp32; those after it do not matter.
     ///
     /// # Errors
@@ -217,13 +237,27 @@ impl Evaluator {
         variant: &Arc<LoadedVariant>,
         journal: &dyn Journal,
     ) -> Result<Score, EvaluateError> {
+        let results = self.agreements(stage, variant, journal)?;
+        Ok(Score::new(self.chain.glue(stage).metric(), &results))
+    }
+
+    /// The stage's own metric of `variant` for each image, in order.
+    ///
+    /// # Errors
+    /// See [`EvaluateError`].
+    pub fn agreements(
+        &self,
+        stage: usize,
+        variant: &Arc<LoadedVariant>,
+        journal: &dyn Journal,
+    ) -> Result<Vec<SampleResult>, EvaluateError> {
         let mut reference = self.chain.baseline();
         reference.truncate(stage + 1);
         let mut candidate = reference.clone();
         candidate[stage] = Arc::clone(variant);
         let glue = self.chain.glue(stage);
         let key = self.sensitivity_key(stage, variant);
-        let results = self.over_images(&key, journal, |picture| {
+        self.over_images(&key, journal, |picture| {
             let find =
                 |variants: &[Arc<LoadedVariant>]| self.chain.find(picture, variants, &self.cache);
             let given = self.chain.given(picture, stage, &reference, &self.cache)?;
@@ -236,13 +270,20 @@ impl Evaluator {
                 .map_err(|source| self.chain.glue_error(stage, source))?;
             let parts = compare(found.as_deref(), expected.as_deref());
             Ok(SampleResult { value: Some(value), label: None, parts })
-        })?;
-        Ok(Score::new(glue.metric(), &results))
+        })
     }
 
     /// Digest of everything that decides the end-to-end accuracy of an assignment.
     pub fn end_to_end_key(&self, assignment: &[Arc<LoadedVariant>]) -> String {
-        self.key("end-to-end", assignment)
+        match self.metric {
+            TOP1 => self.key("end-to-end", assignment),
+            metric => {
+                // What fp32 finds decides, too.
+                let mut variants = self.chain.baseline();
+                variants.extend_from_slice(assignment);
+                self.key(&format!("end-to-end {metric}"), &variants)
+            }
+        }
     }
 
     /// Digest of everything that decides the stage's own metric of a variant.
@@ -309,22 +350,21 @@ impl Evaluator {
     }
 }
 
-/// Metrics that the pipeline file names must be those that are measured.
-fn check_metrics(pipeline: &Pipeline, chain: &Chain) -> Result<(), EvaluateError> {
-    let check = |what: &str, name: &str, known: &str| {
-        if name == known {
-            return Ok(());
-        }
-        let (what, name, known) = (what.to_owned(), name.to_owned(), known.to_owned());
-        Err(EvaluateError::Metric { what, name, known })
+/// Metrics that the pipeline file names must be those that are measured. The end-to-end one.
+fn check_metrics(pipeline: &Pipeline, chain: &Chain) -> Result<&'static str, EvaluateError> {
+    let check = |what: &str, name: &str, known: &[&'static str]| {
+        known.iter().find(|known| **known == name).copied().ok_or_else(|| EvaluateError::Metric {
+            what: what.to_owned(),
+            name: name.to_owned(),
+            known: known.join(" or "),
+        })
     };
-    check("end-to-end", &pipeline.metric, TOP1)?;
     for (index, stage) in pipeline.stages.iter().enumerate() {
         if let Some(name) = &stage.metric {
-            check(&format!("{}'s", stage.name), name, chain.glue(index).metric())?;
+            check(&format!("{}'s", stage.name), name, &[chain.glue(index).metric()])?;
         }
     }
-    Ok(())
+    check("end-to-end", &pipeline.metric, &[TOP1, AGREEMENT])
 }
 
 /// Every label must be a class that the last stage can name.

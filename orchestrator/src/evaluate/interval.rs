@@ -9,15 +9,20 @@ const RESAMPLES: usize = 2000;
 /// Wilson's score interval at 95 % confidence for a share of `correct` in `total` (E. B. Wilson, "Probable inference,
 /// the law of succession, and statistical inference", 1927). Without samples: everything is possible.
 pub fn wilson(correct: u64, total: u64) -> (f64, f64) {
-    if total == 0 {
+    wilson_at(correct as f64, total as f64, Z)
+}
+
+/// The interval at the quantile `z` of the standard normal distribution, of counts that need not be whole.
+pub(super) fn wilson_at(correct: f64, total: f64, z: f64) -> (f64, f64) {
+    if total == 0.0 {
         return (0.0, 1.0);
     }
-    let n = total as f64;
-    let share = correct as f64 / n;
-    let denominator = 1.0 + Z * Z / n;
-    let center = (share + Z * Z / (2.0 * n)) / denominator;
-    let half = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt() / denominator;
-    let low = if correct == 0 { 0.0 } else { (center - half).max(0.0) };
+    let share = correct / total;
+    let denominator = 1.0 + z * z / total;
+    let center = (share + z * z / (2.0 * total)) / denominator;
+    let half =
+        z * (share * (1.0 - share) / total + z * z / (4.0 * total * total)).sqrt() / denominator;
+    let low = if correct == 0.0 { 0.0 } else { (center - half).max(0.0) };
     let high = if correct == total { 1.0 } else { (center + half).min(1.0) };
     (low, high)
 }

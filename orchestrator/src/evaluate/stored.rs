@@ -7,7 +7,7 @@ use quantrack_engine::Level;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-use super::{EndToEnd, EvaluateError, Evaluator, LoadedVariant, Score, StoreJournal};
+use super::{EndToEnd, EvaluateError, Evaluator, LoadedVariant, SampleResult, Score, StoreJournal};
 use crate::assignment;
 use crate::exit::Failure;
 use crate::search::Stopping;
@@ -111,6 +111,16 @@ impl<'a> StoredEvaluator<'a> {
         };
         self.save(key, Some(variant.stage.clone()), &row)?;
         Ok(row)
+    }
+
+    /// What the assignment that runs these variants answers for each image, in order.
+    ///
+    /// # Errors
+    /// See [`EvaluateError`].
+    pub fn results(&mut self, variants: &[&str]) -> Result<Vec<SampleResult>, EvaluateError> {
+        let loaded: Vec<Arc<LoadedVariant>> =
+            variants.iter().map(|sha256| self.load(sha256)).collect::<Result<_, _>>()?;
+        self.evaluator.answers(&loaded, &self.journal)
     }
 
     /// End-to-end accuracy of the assignment that runs the variants with these digests, one per stage.

@@ -4,18 +4,22 @@ use std::collections::BTreeMap;
 
 use quantrack_engine::Level;
 use quantrack_engine::model::Dimensions;
-use quantrack_engine::quantize::{Recipe, UnknownRecipe, default_recipe};
+use quantrack_engine::quantize::{Recipe, UnknownRecipe, default_recipe, recipes_of};
 use toml::Spanned;
 
 use super::error::{Source, SpecError, closest};
 use super::file::{self, File, Group, ObjectiveKind, Part};
-use super::pipeline::{Candidate, Data, Measure, Pipeline, Stage};
+use super::pipeline::{Candidate, Data, ImageSet, Measure, Pipeline, Stage};
+use crate::dataset::Portion;
+use crate::evaluate::{AGREEMENT, TOP1};
 use crate::search::{Composition, Constraints, Floor, Objective, RateByLevel};
 
 /// The recipe of models that were trained at their level.
 pub const TRAINED: &str = "trained";
 /// The same with everything else in fp32, which needs no calibration.
 const IMPORTED: &str = "imported";
+/// Stands for the engine's recipes of a level, in order of cost, each tried where those before it have collapsed.
+const AUTO: &str = "auto";
 
 pub(super) fn pipeline(source: Source<'_>) -> Result<Pipeline, SpecError> {
     let file: File = toml::from_str(source.text).map_err(|error| source.toml_error(&error))?;
@@ -35,6 +39,10 @@ pub(super) fn pipeline(source: Source<'_>) -> Result<Pipeline, SpecError> {
         stages.push(stage(source, written)?);
     }
     let floor = floor(source, &file.accuracy)?;
+    let confidence = match &file.accuracy.get_ref().confidence {
+        Some(share) => in_range(source, share, "confidence", 0.5..=0.9999)?,
+        None => 0.95,
+    };
     let max_latency_us = match &file.latency.max_ms {
         Some(limit) => Some(1e3 * in_range(source, limit, "max-ms", 1e-6..=1e9)?),
         None => None,
@@ -42,11 +50,15 @@ pub(super) fn pipeline(source: Source<'_>) -> Result<Pipeline, SpecError> {
     let objective = objective(source, file.objective.as_ref(), max_latency_us)?;
     let composition = composition(source, &file, &stages)?;
     let constraints = constraints(source, &file.constraints, &stages)?;
+    let data = data(source, file.data)?;
+    let metric = metric(source, file.accuracy.get_ref().metric.as_ref(), &data)?;
     Ok(Pipeline {
         name: file.name.into_inner(),
-        data: data(source, file.data)?,
-        metric: file.accuracy.into_inner().metric.into_inner(),
+        data,
+        metric,
         floor,
+        confidence,
+        gate: file.gate,
         percentile: file.latency.percentile,
         max_latency_us,
         objective,
@@ -104,6 +116,9 @@ fn stage(source: Source<'_>, written: &file::Stage) -> Result<Stage, SpecError> 
             return Err(source.error(twice.1.span().start, message));
         }
         for name in names {
+            if name.get_ref() == AUTO && names.len() == 1 {
+                continue;
+            }
             name.get_ref().parse::<Recipe>().map_err(|unknown: UnknownRecipe| {
                 source.error(name.span().start, unknown.to_string())
             })?;
@@ -120,7 +135,9 @@ fn stage(source: Source<'_>, written: &file::Stage) -> Result<Stage, SpecError> 
         let named = recipes.remove(&level);
         let trained_model = trained.remove(&level);
         // A trained model replaces the default recipe, but not recipes that were asked for.
+        let if_needed = named.as_ref().is_some_and(|named| named == &[AUTO]);
         let mut names = match (named, &trained_model) {
+            (Some(_), _) if if_needed => recipes_of(level).iter().map(Recipe::to_string).collect(),
             (Some(named), _) => named,
             (None, Some(_)) => Vec::new(),
             (None, None) => vec![default_recipe(level).to_string()],
@@ -131,6 +148,7 @@ fn stage(source: Source<'_>, written: &file::Stage) -> Result<Stage, SpecError> 
         }
         candidates.extend(names.into_iter().map(|recipe| Candidate {
             level,
+            if_needed,
             trained_model: trained_model.clone().filter(|_| of_trained(&recipe)),
             recipe,
         }));
@@ -170,13 +188,6 @@ fn levels(source: Source<'_>, written: &file::Stage) -> Result<Vec<Level>, SpecE
 
 fn floor(source: Source<'_>, written: &Spanned<file::Accuracy>) -> Result<Floor, SpecError> {
     let accuracy = written.get_ref();
-    if accuracy.metric.get_ref() != "top1" {
-        let message = format!(
-            "unknown end-to-end metric {:?}: use \"top1\", the share of right answers",
-            accuracy.metric.get_ref()
-        );
-        return Err(source.error(accuracy.metric.span().start, message));
-    }
     match (&accuracy.max_drop, &accuracy.min_accuracy) {
         (Some(points), None) => {
             Ok(Floor::MaxDropPoints(in_range(source, points, "max-drop", 0.0..=100.0)?))
@@ -193,6 +204,31 @@ fn floor(source: Source<'_>, written: &Spanned<file::Accuracy>) -> Result<Floor,
             Err(source.error(written.span().start, message))
         }
     }
+}
+
+/// The end-to-end metric: the one that is named, or the one for which there are labels.
+fn metric(
+    source: Source<'_>,
+    written: Option<&Spanned<String>>,
+    data: &Data,
+) -> Result<String, SpecError> {
+    let labelled = data.evaluation.labels.is_some()
+        && data.held_out.as_ref().is_none_or(|set| set.labels.is_some());
+    let Some(name) = written else {
+        return Ok(if labelled { TOP1 } else { AGREEMENT }.to_owned());
+    };
+    let message = match name.get_ref().as_str() {
+        TOP1 if !labelled => {
+            "top1 needs labels: name the CSV of the evaluation images, or use \"agreement\" with fp32"
+                .to_owned()
+        }
+        TOP1 | AGREEMENT => return Ok(name.get_ref().clone()),
+        other => format!(
+            "unknown end-to-end metric {other:?}: use \"top1\", the share of right answers, or \"agreement\", the \
+             share of answers that are those of fp32"
+        ),
+    };
+    Err(source.error(name.span().start, message))
 }
 
 fn objective(
@@ -226,7 +262,24 @@ fn objective(
     }
 }
 
-fn data(source: Source<'_>, written: file::Data) -> Result<Data, SpecError> {
+fn data(source: Source<'_>, written: Spanned<file::Data>) -> Result<Data, SpecError> {
+    let at = written.span().start;
+    let written = written.into_inner();
+    let sets = (written.images, written.calibration, written.evaluation, written.held_out);
+    let (calibration, evaluation, held_out) = match sets {
+        (None, Some(calibration), Some(evaluation), held_out) => {
+            (calibration, evaluation, held_out)
+        }
+        (Some(images), None, None, None) => {
+            let part = |part: Portion| ImageSet { part, ..images.clone() };
+            (part(Portion::Calibration), part(Portion::Selection), Some(part(Portion::HeldOut)))
+        }
+        _ => {
+            let message = "[data] needs either the sets calibration and evaluation (and held-out, for certifying \
+                           what was chosen), or images alone, one set that is divided into all three";
+            return Err(source.error(at, message));
+        }
+    };
     let calibration_samples = match written.calibration_samples {
         Some(count) if *count.get_ref() == 0 => {
             let message = "calibration-samples must be at least 1";
@@ -235,8 +288,9 @@ fn data(source: Source<'_>, written: file::Data) -> Result<Data, SpecError> {
         count => count.map(Spanned::into_inner),
     };
     Ok(Data {
-        calibration: written.calibration,
-        evaluation: written.evaluation,
+        calibration,
+        evaluation,
+        held_out,
         file_column: written.file,
         label_column: written.label,
         calibration_samples,

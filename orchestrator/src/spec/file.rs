@@ -13,7 +13,9 @@ use super::pipeline::{ImageSet, Measure, Percentile};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct File {
     pub(super) name: Spanned<String>,
-    pub(super) data: Data,
+    pub(super) data: Spanned<Data>,
+    #[serde(default)]
+    pub(super) gate: bool,
     pub(super) accuracy: Spanned<Accuracy>,
     #[serde(default)]
     pub(super) latency: Latency,
@@ -32,8 +34,11 @@ pub(super) struct File {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Data {
-    pub(super) calibration: ImageSet,
-    pub(super) evaluation: ImageSet,
+    pub(super) calibration: Option<ImageSet>,
+    pub(super) evaluation: Option<ImageSet>,
+    pub(super) held_out: Option<ImageSet>,
+    /// One set, to be divided into all three.
+    pub(super) images: Option<ImageSet>,
     #[serde(default = "file_column")]
     pub(super) file: String,
     #[serde(default = "label_column")]
@@ -53,11 +58,14 @@ fn label_column() -> String {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Accuracy {
-    pub(super) metric: Spanned<String>,
+    /// Absent: top1 where images have labels, and agreement with fp32 elsewhere.
+    pub(super) metric: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) max_drop: Option<Spanned<f64>>,
     #[serde(default)]
     pub(super) min_accuracy: Option<Spanned<f64>>,
+    #[serde(default)]
+    pub(super) confidence: Option<Spanned<f64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -7,6 +7,7 @@ use quantrack_engine::Level;
 use quantrack_engine::model::Dimensions;
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::Portion;
 use crate::search::{Composition, Constraints, Floor, Objective};
 
 /// A checked pipeline file.
@@ -22,6 +23,10 @@ pub struct Pipeline {
     pub metric: String,
     /// What the end-to-end metric must reach.
     pub floor: Floor,
+    /// Confidence at which intervals decide, such as 0.95.
+    pub confidence: f64,
+    /// Whether recipes are tried on a few images before anything is measured, and collapsed variants left out.
+    pub gate: bool,
     /// Which percentile of the measured latencies is searched over and limited.
     pub percentile: Percentile,
     /// Latency that the pipeline must not exceed, in microseconds.
@@ -69,6 +74,8 @@ pub struct Candidate {
     pub level: Level,
     /// The recipe, as the engine spells it.
     pub recipe: String,
+    /// Whether it is tried only where the recipes before it at its level have collapsed.
+    pub if_needed: bool,
     /// The model that was trained at this level, relative to the data directory; absent: the stage's fp32 model.
     pub trained_model: Option<PathBuf>,
 }
@@ -86,6 +93,8 @@ pub struct Data {
     pub calibration: ImageSet,
     /// For measuring accuracy; never for calibration.
     pub evaluation: ImageSet,
+    /// For certifying what was chosen; never for anything before.
+    pub held_out: Option<ImageSet>,
     /// Column of the CSV files with the image's file name.
     pub file_column: String,
     /// Column of the CSV files with the right answer.
@@ -94,14 +103,17 @@ pub struct Data {
     pub calibration_samples: Option<usize>,
 }
 
-/// A folder of images with a CSV of labels.
+/// A folder of images, with a CSV of labels or without.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ImageSet {
     /// The folder.
     pub images: PathBuf,
-    /// The CSV.
-    pub labels: PathBuf,
+    /// The CSV; absent: every file of the folder is an image, and nothing is known of it.
+    pub labels: Option<PathBuf>,
+    /// Which of its images are meant.
+    #[serde(skip)]
+    pub part: Portion,
 }
 
 /// A percentile of measured latencies.

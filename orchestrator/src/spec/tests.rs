@@ -3,6 +3,7 @@
 use quantrack_engine::Level;
 
 use super::*;
+use crate::dataset::Portion;
 use crate::search::{Composition, Constraints, Floor, Objective, RateByLevel};
 
 const SMALL: &str = r#"
@@ -77,6 +78,48 @@ fn a_trained_model_replaces_the_default_recipe_but_not_one_that_was_asked_for() 
 }
 
 #[test]
+fn automatic_recipes_are_the_engine_s_in_order_of_cost_each_tried_if_needed() {
+    let auto = "levels = [\"fp32\", \"bin1\"]\nrecipes = { bin1 = [\"auto\"] }";
+    let text = SMALL.replace("levels = [\"fp32\", \"bin1\"]", auto);
+    let stage = &parse("p.toml", &text).unwrap().stages[1];
+    let recipes: Vec<&str> = stage.candidates[1..].iter().map(|c| c.recipe.as_str()).collect();
+    assert_eq!(recipes[..2], ["sign-center", "sign-fit"]);
+    assert!(stage.candidates[1..].iter().all(|candidate| candidate.if_needed));
+    assert!(!stage.candidates[0].if_needed);
+    let mixed = auto.replace("\"auto\"", "\"auto\", \"sign-fit\"");
+    let levels = "levels = [\"fp32\", \"bin1\"]";
+    assert!(complaint(levels, &mixed, 19).contains("unknown recipe \"auto\""));
+}
+
+#[test]
+fn one_set_of_images_is_divided_and_half_a_description_is_refused() {
+    let sets = "calibration = { images = \"c\", labels = \"c.csv\" }\n\
+                evaluation = { images = \"e\", labels = \"e.csv\" }";
+    let one = SMALL.replace(sets, "images = { images = \"all\", labels = \"all.csv\" }");
+    let data = parse("p.toml", &one).unwrap().data;
+    assert_eq!(data.calibration.part, Portion::Calibration);
+    assert_eq!(data.evaluation.part, Portion::Selection);
+    assert_eq!(data.held_out.unwrap().part, Portion::HeldOut);
+    assert_eq!(parse("p.toml", SMALL).unwrap().data.held_out, None);
+    let only = "calibration = { images = \"c\", labels = \"c.csv\" }";
+    assert!(complaint(sets, only, 3).contains("one set that is divided"));
+    let both = format!("images = {{ images = \"all\" }}\n{sets}");
+    assert!(complaint(sets, &both, 3).contains("one set that is divided"));
+}
+
+#[test]
+fn without_labels_the_metric_is_agreement_with_fp32() {
+    assert_eq!(parse("p.toml", SMALL).unwrap().metric, "top1");
+    let silent = SMALL.replace("metric = \"top1\"\n", "");
+    assert_eq!(parse("p.toml", &silent).unwrap().metric, "top1");
+    let unlabelled = silent.replace(", labels = \"e.csv\"", "");
+    assert_eq!(parse("p.toml", &unlabelled).unwrap().metric, "agreement");
+    let message = complaint(", labels = \"e.csv\"", "", 7);
+    assert!(message.contains("top1 needs labels"), "{message}");
+    assert!(complaint("\"top1\"", "\"top5\"", 7).contains("unknown end-to-end metric"));
+}
+
+#[test]
 fn an_unknown_key_is_named_with_the_closest_known_one() {
     let message = complaint("min-accuracy", "min-acuracy", 8);
     assert!(message.contains("`min-acuracy`"), "{message}");
@@ -97,6 +140,8 @@ fn thresholds_must_be_one_and_in_range() {
     assert!(complaint("min-accuracy = 0.9", "min-accuracy = 90", 8).contains("between 0 and 1"));
     assert!(complaint("min-accuracy = 0.9", "min-accuracy = nan", 8).contains("NaN"));
     assert!(complaint("min-accuracy = 0.9", "", 6).contains("needs max-drop"));
+    let doubtful = "min-accuracy = 0.9\nconfidence = 0.3";
+    assert!(complaint("min-accuracy = 0.9", doubtful, 9).contains("between 0.5 and 0.9999"));
     let both = "min-accuracy = 0.9\nmax-drop = 4.0";
     assert!(complaint("min-accuracy = 0.9", both, 8).contains("not both"));
 }

@@ -67,45 +67,97 @@ pub async fn build(
     let total: usize = pipeline.stages.iter().map(|stage| stage.candidates.len()).sum();
     // Nothing is said when there is nothing to build.
     let mut bar = None;
-    let samples_digest = source.digest()?;
-    let mut builder = Builder { data, models: HashMap::new(), calibrated: HashMap::new() };
-    // A stage's samples are made by the stages before it.
-    let (sources, _) = pipeline.composition.sources(pipeline.stages.len());
-    let mut upstream = format!("{samples_digest}\n{sources:?}");
+    let mut building = Building::new(pipeline, data, source, store)?;
     let mut variants = Vec::with_capacity(total);
-    let mut built = 0;
     for (index, stage) in pipeline.stages.iter().enumerate() {
-        upstream = hex_digest(
-            format!("{upstream}\n{}\n{}", stage.glue, builder.model(stage, &stage.model)?.sha256)
-                .as_bytes(),
-        );
         for candidate in &stage.candidates {
-            let key = builder.key(stage, candidate, &upstream)?;
-            let record = match store.built_variant(&key).await? {
-                Some(record) => record,
-                None => {
-                    let bar = bar.get_or_insert_with(|| bars.bar("variants", total as u64));
-                    bar.set(variants.len() as u64, total as u64);
-                    bar.say(format!("{} {candidate}", stage.name));
-                    built += 1;
-                    // Everything in here computes; the store is not touched.
-                    let (record, bytes) = tokio::task::block_in_place(|| {
-                        builder.variant(index, stage, candidate, source)
-                    })?;
-                    store.save_variant(&key, &record, &bytes).await?;
-                    record
-                }
-            };
-            variants.push(StageVariant { stage: stage.name.clone(), record });
+            if !building.has(index, candidate).await? {
+                let bar = bar.get_or_insert_with(|| bars.bar("variants", total as u64));
+                bar.set(variants.len() as u64, total as u64);
+                bar.say(format!("{} {candidate}", stage.name));
+            }
+            variants.push(building.variant(index, candidate).await?);
         }
     }
     let named: Vec<(String, VariantRecord)> =
         variants.iter().map(|v| (v.stage.clone(), v.record.clone())).collect();
     store.save_candidates(&pipeline.name, &named).await?;
     if let Some(bar) = bar {
+        let built = building.built;
         bar.done(&format!("{built} built, {} from before", total - built));
     }
     Ok(variants)
+}
+
+/// Builds the candidates of a pipeline one by one.
+pub struct Building<'a> {
+    pipeline: &'a Pipeline,
+    source: &'a mut (dyn CalibrationSource + Send),
+    store: &'a Store,
+    builder: Builder<'a>,
+    /// By stage the digest of its samples.
+    upstream: Vec<String>,
+    /// How many were not in the store.
+    built: usize,
+}
+
+impl<'a> Building<'a> {
+    /// Nothing is built yet.
+    ///
+    /// # Errors
+    /// When models or calibration images cannot be read.
+    pub fn new(
+        pipeline: &'a Pipeline,
+        data: &'a Path,
+        source: &'a mut (dyn CalibrationSource + Send),
+        store: &'a Store,
+    ) -> Result<Self, Failure> {
+        let samples_digest = source.digest()?;
+        let mut builder = Builder { data, models: HashMap::new(), calibrated: HashMap::new() };
+        // A stage's samples are made by the stages before it.
+        let (sources, _) = pipeline.composition.sources(pipeline.stages.len());
+        let mut digest = format!("{samples_digest}\n{sources:?}");
+        let mut upstream = Vec::new();
+        for stage in &pipeline.stages {
+            let model = &builder.model(stage, &stage.model)?.sha256;
+            digest = hex_digest(format!("{digest}\n{}\n{model}", stage.glue).as_bytes());
+            upstream.push(digest.clone());
+        }
+        Ok(Self { pipeline, source, store, builder, upstream, built: 0 })
+    }
+
+    fn key(&mut self, stage: usize, candidate: &Candidate) -> Result<String, Failure> {
+        self.builder.key(&self.pipeline.stages[stage], candidate, &self.upstream[stage])
+    }
+
+    /// Whether the store has the variant already.
+    async fn has(&mut self, stage: usize, candidate: &Candidate) -> Result<bool, Failure> {
+        let key = self.key(stage, candidate)?;
+        Ok(self.store.built_variant(&key).await?.is_some())
+    }
+
+    /// The variant of a candidate of stage number `stage`; one that the store has is not built again.
+    ///
+    /// # Errors
+    /// When calibration data cannot be used, or the store fails.
+    pub async fn variant(
+        &mut self,
+        stage: usize,
+        candidate: &Candidate,
+    ) -> Result<StageVariant, Failure> {
+        let key = self.key(stage, candidate)?;
+        let name = self.pipeline.stages[stage].name.clone();
+        if let Some(record) = self.store.built_variant(&key).await? {
+            return Ok(StageVariant { stage: name, record });
+        }
+        // Everything in here computes; the store is not touched.
+        let (record, bytes) = tokio::task::block_in_place(|| {
+            self.builder.variant(stage, &self.pipeline.stages[stage], candidate, self.source)
+        })?;
+        self.store.save_variant(&key, &record, &bytes).await?;
+        self.built += 1;
+        Ok(StageVariant { stage: name, record })
+    }
 }
 
 /// Models and calibrations of one build.

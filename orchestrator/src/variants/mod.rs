@@ -6,7 +6,7 @@ mod model_file;
 
 use std::fmt;
 
-pub use build::{BuildError, CalibrationSource, build, calibrate};
+pub use build::{BuildError, Building, CalibrationSource, build, calibrate};
 pub use key::BuildInputs;
 pub use model_file::{ModelError, ModelFile};
 
