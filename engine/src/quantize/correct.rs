@@ -284,7 +284,6 @@ mod tests {
         let judge = Judge::new(&graph, samples[8..].iter().collect(), &cpu).unwrap();
         let noise = |level, recipe: &str| judge.noise(&variant(&graph, level, recipe)).unwrap();
         for (level, cheap, dear) in [
-            (Level::Int8, "minmax", "best+cle+bias"),
             (Level::Int4, "mse+gptq", "mse+cle+gptq+bias+mixed-50"),
             (Level::Bin1, "sign-center", "sign-fit"),
             (Level::Int2, "sign-center", "sign-fit"),
