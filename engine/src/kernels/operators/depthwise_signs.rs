@@ -17,7 +17,7 @@ pub struct I8DepthwiseSignsConv(Way);
 #[derive(Debug)]
 enum Way {
     /// All products of a window add up in 16 bits, and there is a kernel for that.
-    Narrow(Narrow),
+    Narrow(Box<Narrow>),
     /// Any other layer.
     Bytes(Box<Bytes>),
 }
@@ -78,7 +78,8 @@ impl I8DepthwiseSignsConv {
                 let packed = pack::i8_depthwise(kernel.tile, weights, bias, shape.taps());
                 let padding = vec![input_zero_point; channels + SLACK];
                 let rows = Rows::new(shape);
-                Self(Way::Narrow(Narrow { rows, kernel, packed, thresholds, padding }))
+                let narrow = Narrow { rows, kernel, packed, thresholds, padding };
+                Self(Way::Narrow(Box::new(narrow)))
             }
             _ => {
                 let less: Vec<i32> =
