@@ -93,8 +93,8 @@ pub(super) fn fit(
     let (signs, operands) = (rows.signs(&thresholds), rows.operands());
     let count = signs.nrows().max(1) as f64;
     let (sign_means, means) = (signs.sum_axis(Axis(0)) / count, operands.sum_axis(Axis(0)) / count);
-    let mut covariance = products(signs.view(), signs.view(), &sign_means, &sign_means);
-    let with_operands = products(signs.view(), operands.view(), &sign_means, &means);
+    let mut covariance = products(&signs.view(), &signs.view(), &sign_means, &sign_means);
+    let with_operands = products(&signs.view(), &operands.view(), &sign_means, &means);
     let damping = DAMPING * covariance.diag().sum() / rows.width.max(1) as f64;
     covariance.diag_mut().mapv_inplace(|variance| variance + damping.max(1e-9));
     let (mut planes, mut alphas, mut biases) = (Vec::new(), Vec::new(), Vec::new());
@@ -124,8 +124,8 @@ fn bits(steps: &Array1<f64>, channels: usize, positive: impl Fn(f64) -> bool) ->
 /// The mean of the products of the columns of `a` with those of `b`, less the product of their means. Added up in one order,
 /// whatever the CPU.
 fn products(
-    a: ArrayView2<'_, f64>,
-    b: ArrayView2<'_, f64>,
+    a: &ArrayView2<'_, f64>,
+    b: &ArrayView2<'_, f64>,
     a_means: &Array1<f64>,
     b_means: &Array1<f64>,
 ) -> Array2<f64> {

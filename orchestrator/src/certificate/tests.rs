@@ -38,19 +38,46 @@ fn searched() -> impl Strategy<Value = Instance> {
     )
 }
 
+/// Every assignment of a table.
+fn all_picks(document: &Document) -> Vec<Vec<usize>> {
+    let mut all: Vec<Vec<usize>> = vec![vec![]];
+    for stage in &document.table.stages {
+        let with = |head: &Vec<usize>| {
+            let head = head.clone();
+            (0..stage.choices.len()).map(move |pick| [&head[..], &[pick]].concat())
+        };
+        all = all.iter().flat_map(with).collect();
+    }
+    all
+}
+
+/// What a proof says was evaluated.
+fn evaluated(document: &Document) -> impl Iterator<Item = &Evaluation> + Clone {
+    let proof = &document.proof;
+    proof.witnesses.iter().chain(&proof.incumbent).chain(&proof.front).chain([&proof.baseline])
+}
+
+/// The most right answers that a proof allows for an assignment.
+fn at_most(document: &Document, picks: &[usize]) -> u64 {
+    let (table, proof) = (&document.table, &document.proof);
+    let own = evaluated(document).filter(|e| e.picks == *picks).map(|e| e.at_most);
+    let is_above = |e: &&Evaluation| {
+        let level = |stage: usize, pick: usize| table.stages[stage].choices[pick].level;
+        let mut stages = picks.iter().zip(&e.picks).enumerate();
+        stages.all(|(stage, (&low, &high))| low == high || level(stage, high) < level(stage, low))
+    };
+    let margin = proof.monotone_margin;
+    let above = evaluated(document).filter(|e| margin.is_some() && is_above(e));
+    let above = above.map(|e| e.at_most + margin.unwrap_or_default() - 1);
+    let begins = proof.bounds.iter().filter(|bound| picks.starts_with(&bound.picks));
+    let begins = begins.map(|bound| bound.at_most);
+    own.chain(above).chain(begins).chain([proof.baseline.total]).min().unwrap_or_default()
+}
+
 /// Everything that a proof says, by brute force: with the best accuracy that it allows for whatever was not evaluated,
 /// nothing that meets the thresholds is better than the answer.
 fn is_true(document: &Document) -> bool {
     let (table, question, proof) = (&document.table, &document.question, &document.proof);
-    let mut all: Vec<Vec<usize>> = vec![vec![]];
-    for stage in &table.stages {
-        all = all
-            .iter()
-            .flat_map(|head| {
-                (0..stage.choices.len()).map(move |pick| [&head[..], &[pick]].concat())
-            })
-            .collect();
-    }
     let choice = |picks: &[usize], stage: usize| table.stages[stage].choices[picks[stage]].clone();
     let latency = |picks: &[usize]| {
         let stage_us: Vec<f64> =
@@ -86,29 +113,12 @@ fn is_true(document: &Document) -> bool {
         own && fast && keeps && share(correct) > least - 1e-9
     };
     let answers = proof.incumbent.iter().chain(&proof.front);
-    let evaluated = proof.witnesses.iter().chain(answers.clone()).chain([base]);
-    if evaluated.clone().any(|e| latency(&e.picks) != e.latency_us) {
+    if evaluated(document).any(|e| latency(&e.picks) != e.latency_us) {
         return false;
     }
     if answers.clone().any(|i| !meets(&i.picks, i.correct) || i.total != base.total) {
         return false;
     }
-    let at_most = |picks: &[usize]| {
-        let own = evaluated.clone().filter(|e| e.picks == *picks).map(|e| e.at_most);
-        let is_above = |e: &&Evaluation| {
-            let level = |stage: usize, pick: usize| table.stages[stage].choices[pick].level;
-            let stages = picks.iter().zip(&e.picks).enumerate();
-            stages
-                .into_iter()
-                .all(|(stage, (&low, &high))| low == high || level(stage, high) < level(stage, low))
-        };
-        let margin = proof.monotone_margin;
-        let above = evaluated.clone().filter(|e| margin.is_some() && is_above(e));
-        let above = above.map(|e| e.at_most + margin.unwrap_or_default() - 1);
-        let begins = proof.bounds.iter().filter(|bound| picks.starts_with(&bound.picks));
-        let begins = begins.map(|bound| bound.at_most);
-        own.chain(above).chain(begins).chain([base.total]).min().unwrap_or_default()
-    };
     let value = |picks: &[usize], correct: u64| match question.objective {
         Objective::MinLatency => (latency(picks), 0.0),
         Objective::MaxAccuracy => (-(correct as f64), latency(picks)),
@@ -119,9 +129,9 @@ fn is_true(document: &Document) -> bool {
         }
     };
     let incomplete = proof.guarantee == Guarantee::Incomplete;
-    !all.iter().any(|picks| {
+    !all_picks(document).iter().any(|picks| {
         let claimed = !incomplete || latency(picks) < proof.covered_us.unwrap_or(0.0);
-        let correct = at_most(picks);
+        let correct = at_most(document, picks);
         let better = |i: &Evaluation| match question.objective {
             Objective::ParetoFront => {
                 let beats =
@@ -175,7 +185,7 @@ fn change(value: &mut Value, how: usize) {
             }
         }
         // More right answers, told twice alike.
-        Value::Object(fields) if fields.contains_key("at_most") && how % 2 == 0 => {
+        Value::Object(fields) if fields.contains_key("at_most") && how.is_multiple_of(2) => {
             for name in ["correct", "at_most"] {
                 if let Some(is) = fields.get_mut(name) {
                     *is = (is.as_u64().unwrap() + how as u64 % 5).into();

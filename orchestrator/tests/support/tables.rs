@@ -93,8 +93,8 @@ impl Recorded {
         let sample = &self.samples[sample];
         let size = |stage: usize| self.errors[stage][picks[stage]];
         let mut error = 0.0;
-        for stage in 0..STAGES {
-            let own = size(stage) * (0.6 + 0.5 * sample.directions[stage][picks[stage]]);
+        for (stage, &pick) in picks.iter().enumerate() {
+            let own = size(stage) * (0.6 + 0.5 * sample.directions[stage][pick]);
             let act = |other: usize| self.couplings[stage][other] * size(other);
             error += own * (1.0 + (0..stage).map(act).sum::<f64>());
         }
