@@ -208,7 +208,7 @@ fn a_rate_may_follow_the_level_of_another_stage() {
     };
     let unknown = refused("{ stage = \"bb\", levels = {} }");
     assert!(unknown.contains("\"bb\" is no stage of the pipeline"), "{unknown}");
-    assert!(refused("{ stage = \"b\", levels = { bin1 = 0.5 } }").contains("not among b's"));
+    assert!(refused("{ stage = \"b\", levels = { int8 = 0.5 } }").contains("not among b's"));
     assert!(refused("{ stage = \"b\", levels = { fp32 = 5 } }").contains("between 0 and 1"));
     assert!(refused("{ stage = \"b\", levls = {} }").contains("unknown field"));
 }
