@@ -61,6 +61,8 @@ pub enum Binding {
         /// That with the most right answers.
         nearest: Assignment,
     },
+    /// The end-to-end accuracy: faster assignments were certain to miss it before they were evaluated in full.
+    Hopeless,
     /// The latency limit: this one is more accurate and takes longer.
     Latency {
         /// The fastest of those evaluated that are more accurate.
@@ -108,6 +110,13 @@ pub enum Known {
     Evaluated {
         /// Right answers.
         correct: u64,
+        /// Of so many.
+        total: u64,
+    },
+    /// Its evaluation ended when it was certain, or as good as, that it has too few right answers.
+    Hopeless {
+        /// The most that it can have.
+        at_most: u64,
         /// Of so many.
         total: u64,
     },
@@ -217,6 +226,11 @@ impl View<'_> {
                 faster: self.record.trace.iter().filter(faster).count(),
                 nearest: self.assignment(nearest),
             },
+            None if self.record.trace.iter().any(|seen| faster(&seen))
+                || !self.record.certificate.bounds.is_empty() =>
+            {
+                Binding::Hopeless
+            }
             None if self.record.certificate.excluded.is_empty() => Binding::Nothing,
             None => Binding::Stages,
         }
@@ -259,9 +273,16 @@ impl View<'_> {
             let accuracy = choices.choices[picks[stage]].accuracy;
             return Known::BelowThreshold { accuracy, min_accuracy: choices.min_accuracy };
         }
-        match difference_us >= 0.0 {
-            true => Known::NotFaster,
-            false => Known::NotEvaluated,
+        let stopped = self.record.trace.iter().find(|seen| seen.picks == picks);
+        let bounds = self.record.certificate.bounds.iter();
+        let bound = bounds.filter(|(first, _)| picks.starts_with(first)).map(|bound| bound.1);
+        let at_most = bound.chain(stopped.map(|seen| seen.at_most)).min();
+        match at_most {
+            _ if difference_us >= 0.0 => Known::NotFaster,
+            Some(at_most) => {
+                Known::Hopeless { at_most, total: self.record.baseline.accuracy.total }
+            }
+            None => Known::NotEvaluated,
         }
     }
 

@@ -67,6 +67,9 @@ fn binding(explanation: &Explanation) -> String {
             right(nearest),
             duration_us(nearest.latency_us)
         ),
+        Binding::Hopeless => "Why not faster? Every faster assignment gets too much wrong: their evaluations ended as \
+                              soon as that was certain."
+            .to_owned(),
         Binding::Latency { nearest } => format!(
             "Why not more accurate? The latency limit: {} has {}, and takes {}.",
             levels(nearest),
@@ -116,6 +119,9 @@ fn known(explanation: &Explanation, option: &ChoiceOption) -> String {
                 0 => format!("{correct} of {total} right"),
                 short => format!("{correct} of {total} right: {short} too few"),
             }
+        }
+        Known::Hopeless { at_most, total } => {
+            format!("at most {at_most} of {total} right: stopped there")
         }
         Known::BelowThreshold { accuracy: Some(accuracy), min_accuracy: Some(asked) } => {
             format!("the stage alone reaches {accuracy:.3} of {asked:.3} asked")

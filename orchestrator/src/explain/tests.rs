@@ -6,7 +6,7 @@ use super::*;
 use crate::assignment::{EndToEnd, Scope, search};
 use crate::exit::Failure;
 use crate::search::{
-    Choice, Composition, Constraints, Floor, Method, Problem, StageChoices, Stopping,
+    Accuracy, Choice, Composition, Constraints, Floor, Method, Problem, StageChoices, Stopping,
 };
 use crate::spec::Percentile;
 
@@ -67,14 +67,18 @@ fn problem() -> Problem {
     }
 }
 
-fn explained(problem: Problem) -> Explanation {
-    let scope = Scope {
+fn scope() -> Scope {
+    Scope {
         pipeline: "two".to_owned(),
         device: "board".to_owned(),
         engine_build: "build".to_owned(),
         threads: 1,
         percentile: Percentile::Median,
-    };
+    }
+}
+
+fn explained(problem: Problem) -> Explanation {
+    let scope = scope();
     let fp32 = |problem: &Problem| problem.stages.iter().map(|s| s.baseline).collect::<Vec<_>>();
     assert_eq!(fp32(&problem), [0, 0]);
     explain(&search(&scope, problem, &mut Losses).unwrap())
@@ -162,4 +166,21 @@ fn the_latency_limit_is_named_where_accuracy_is_what_is_best() {
     let chosen = explanation.chosen.as_ref().unwrap();
     assert_eq!((chosen.latency_us, chosen.correct), (800.0, 92));
     assert!(matches!(explanation.binding, Binding::Latency { .. } | Binding::Nothing));
+}
+
+#[test]
+fn what_was_stopped_early_is_no_lack_of_rivals() {
+    let scope = scope();
+    let mut record = search(&scope, problem(), &mut Losses).unwrap();
+    let total = record.baseline.accuracy.total;
+    for seen in record.trace.iter_mut().filter(|seen| seen.latency_us < 1100.0) {
+        seen.at_most = seen.accuracy.correct;
+        seen.accuracy = Accuracy { correct: 1, total: total / 2 };
+    }
+    let explanation = explain(&record);
+    assert_eq!(explanation.binding, Binding::Hopeless);
+    let bin1 = &explanation.stages[1].options[2].verdict;
+    assert_eq!(*bin1, Known::Hopeless { at_most: 92, total });
+    let text = human(&explanation);
+    assert!(text.contains("Every faster assignment gets too much wrong"), "{text}");
 }
