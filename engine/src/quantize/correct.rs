@@ -6,20 +6,17 @@
 use super::calibrate::Calibration;
 use super::error::CalibrateError;
 use super::integer::f32s;
-use super::moments::gather;
-use super::noise::watch;
+use super::moments::Operands;
+use super::roles::has_weights;
 use super::samples::spread;
 use super::sign;
 use super::sign_fit::{self, SignRows};
+use crate::Tensor;
 use crate::graph::{Constant, ConstantData, Encoding, Graph, Node, Op, ValueId};
-use crate::kernels::CpuFeatures;
 use crate::variant::Variant;
-use crate::{Serial, Tensor};
 
 /// Most samples that are fitted to.
 const SAMPLES: usize = 16;
-/// About so many results of a layer are looked at, evenly spread over samples and positions.
-const ROWS: usize = 4096;
 /// Largest bias in accumulator units.
 const MOST_BIAS: f64 = (1 << 30) as f64;
 
@@ -33,11 +30,11 @@ pub(super) fn correct(
 ) -> Result<(), CalibrateError> {
     let fitting: Vec<&Vec<Tensor>> = calibration.kept.fitting().collect();
     let samples = spread(fitting.len(), SAMPLES).map(|index| fitting[index]).collect();
-    let fit = Fit { source, samples, cpu: &calibration.cpu };
-    let layers: Vec<&Node> = source.nodes.iter().filter(|node| has_weights(&node.op)).collect();
+    let fit = Fit { source, operands: Operands { samples, cpu: &calibration.cpu } };
+    let layers: Vec<&Node> = source.nodes.iter().filter(|node| has_weights(node)).collect();
     let means = fit.means(source, &layers, |node| node.inputs[0])?;
     for (node, means) in layers.into_iter().zip(&means) {
-        let same = |other: &Node| other.name == node.name && has_weights(&other.op);
+        let same = |other: &Node| other.name == node.name && has_weights(other);
         let Some(layer) = variant.graph.nodes.iter().position(same) else { continue };
         let weights = variant.graph.nodes[layer].inputs[1];
         match variant.graph.values[weights].encoding {
@@ -51,15 +48,10 @@ pub(super) fn correct(
     Ok(())
 }
 
-fn has_weights(op: &Op) -> bool {
-    matches!(op, Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::FullyConnected { .. })
-}
-
 /// What layers are fitted to.
 struct Fit<'a> {
     source: &'a Graph,
-    samples: Vec<&'a Vec<Tensor>>,
-    cpu: &'a CpuFeatures,
+    operands: Operands<'a>,
 }
 
 /// The weights of a layer, by output channel.
@@ -88,34 +80,6 @@ impl Rows {
 }
 
 impl Fit<'_> {
-    /// Calls `see` with rows of the operands of each of `layers` (by its index), sample by sample. `graph` has them in the
-    /// values `operand`; those in the padding are `fill`.
-    fn rows(
-        &self,
-        graph: &Graph,
-        layers: &[&Node],
-        operand: impl Fn(&Node) -> ValueId,
-        fill: f32,
-        mut see: impl FnMut(usize, &[f32]),
-    ) -> Result<(), CalibrateError> {
-        let mut values: Vec<ValueId> = layers.iter().map(|node| operand(node)).collect();
-        values.sort_unstable();
-        values.dedup();
-        let mut session = watch(graph, &values, self.cpu)?;
-        let wanted = ROWS.div_ceil(self.samples.len().max(1));
-        let mut rows = Vec::new();
-        for sample in &self.samples {
-            let tensors = session.run_in_place(sample, &Serial)?;
-            for (layer, node) in layers.iter().enumerate() {
-                let at = values.binary_search(&operand(node)).unwrap_or_default();
-                rows.clear();
-                gather(node, &tensors[at], wanted, fill, &mut rows);
-                see(layer, &rows);
-            }
-        }
-        Ok(())
-    }
-
     /// The mean of each operand of each of `layers`.
     fn means(
         &self,
@@ -132,7 +96,7 @@ impl Fit<'_> {
         };
         let mut sums: Vec<(Vec<f64>, usize)> =
             layers.iter().map(|node| (vec![0.0; width(node)], 0)).collect();
-        self.rows(graph, layers, operand, 0.0, |layer, rows| {
+        self.operands.rows(graph, layers, operand, 0.0, |layer, rows| {
             let (sums, count) = &mut sums[layer];
             for row in rows.chunks_exact(sums.len().max(1)) {
                 sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
@@ -194,7 +158,7 @@ impl Fit<'_> {
             (f32s(self.source, node.inputs[1]), f32s(self.source, node.inputs[2]));
         let channels = self.source.values[node.inputs[1]].shape.last().copied().unwrap_or(1);
         let mut rows = SignRows::new(weights.len() / bias.len().max(1), channels);
-        self.rows(
+        self.operands.rows(
             self.source,
             &[node],
             |_| node.inputs[0],
@@ -203,7 +167,7 @@ impl Fit<'_> {
                 rows.expected.extend_from_slice(operands);
             },
         )?;
-        self.rows(
+        self.operands.rows(
             &variant.graph,
             &[node],
             |_| x,
@@ -245,9 +209,9 @@ mod tests {
     use super::super::noise::{Judge, watch};
     use super::super::{Recipe, quantize};
     use super::*;
-    use crate::Level;
     use crate::graph::Activation;
     use crate::kernels::CpuFeatures;
+    use crate::{Level, Serial};
 
     fn variant(graph: &Graph, level: Level, recipe: &str) -> Variant {
         let recipe: Recipe = recipe.parse().unwrap();

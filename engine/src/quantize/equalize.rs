@@ -8,6 +8,7 @@
 
 use super::calibrate::Calibration;
 use super::integer::f32s;
+use super::roles::{activation, has_weights};
 use crate::Level;
 use crate::graph::{Activation, Constant, Graph, Op, ValueId};
 
@@ -37,10 +38,7 @@ pub(super) fn equalize(graph: &mut Graph, level: Level, calibration: &Calibratio
 /// Layers and the only readers of their results, which are layers too.
 fn pairs(graph: &Graph) -> Vec<(usize, usize)> {
     let consumers = graph.consumers();
-    let layer = |index: usize| {
-        let op = &graph.nodes[index].op;
-        matches!(op, Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::FullyConnected { .. })
-    };
+    let layer = |index: usize| has_weights(&graph.nodes[index]);
     // A constant that others read, too, is not ours to scale.
     let own = |index: usize, count: usize| {
         graph.nodes[index].inputs[1..count].iter().all(|&id| consumers[id].len() == 1)
@@ -62,15 +60,6 @@ fn pairs(graph: &Graph) -> Vec<(usize, usize)> {
 /// Input channels of a layer.
 fn last(graph: &Graph, layer: usize) -> Option<&usize> {
     graph.values[graph.nodes[layer].inputs[1]].shape.last()
-}
-
-fn activation(op: &Op) -> Activation {
-    match op {
-        Op::Conv2d { activation, .. }
-        | Op::DepthwiseConv2d { activation, .. }
-        | Op::FullyConnected { activation } => *activation,
-        _ => Activation::None,
-    }
 }
 
 /// The factor of each channel; powers of two, so that scaling rounds nothing.
@@ -99,7 +88,7 @@ fn factors(
     for (index, &w) in weights.iter().enumerate() {
         energy[index % count] += f64::from(w) * f64::from(w);
     }
-    let relu6 = activation(&graph.nodes[first].op) == Activation::Relu6;
+    let relu6 = activation(&graph.nodes[first]) == Activation::Relu6;
     // Where 6 is reached the clipping must stay where it is; elsewhere a factor that keeps the peak below 6 does not change
     // what is clipped.
     let fixed = |channel: usize| {

@@ -13,7 +13,7 @@ use super::moments::moments;
 use super::ranges;
 use super::recipe::{Range, Recipe};
 use super::rewrite::Rewriter;
-use super::roles::{Roles, eight_bit_reason, needs_fp32};
+use super::roles::{Roles, activation, eight_bit_reason, needs_fp32};
 use super::sign::{self, SignLayer};
 use super::weights::{Symmetric, eight_bits, four_bits, int8, quantize_operand};
 use crate::Level;
@@ -286,16 +286,6 @@ struct Pass {
 }
 
 impl Pass {
-    fn activation(node: &Node) -> Activation {
-        match node.op {
-            Op::Conv2d { activation, .. }
-            | Op::DepthwiseConv2d { activation, .. }
-            | Op::Binary { activation, .. }
-            | Op::FullyConnected { activation } => activation,
-            _ => Activation::None,
-        }
-    }
-
     /// A node that stays fp32.
     fn float(&mut self, node: &Node, reason: &str) {
         self.rewriter.exempt(node, Level::Fp32, reason);
@@ -379,7 +369,7 @@ impl Pass {
     /// The slopes of a fused PReLU: the last operand of a layer or of a sum.
     fn slopes(&mut self, node: &Node) -> Option<ValueId> {
         let &slopes = node.inputs.last()?;
-        (Self::activation(node) == Activation::Prelu)
+        (activation(node) == Activation::Prelu)
             .then(|| self.rewriter.form(slopes, Encoding::F32, Clone::clone))
     }
 
@@ -388,7 +378,7 @@ impl Pass {
         let mut inputs = self.layer(node, true);
         let input_scale = self.encodings[node.inputs[0]].0;
         let units = self.rewriter.scales(inputs[1]).iter().map(|scale| input_scale * scale);
-        let bound = match Self::activation(node) {
+        let bound = match activation(node) {
             Activation::None | Activation::Prelu => None,
             Activation::Relu => Some(f32::INFINITY),
             Activation::Relu6 => Some(6.0),

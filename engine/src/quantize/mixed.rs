@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::calibrate::Calibration;
 use super::error::CalibrateError;
 use super::integer::{Blueprint, Exempt};
-use super::noise::{Judge, sqnr_db};
+use super::noise::{Judge, decibels};
 
 /// Samples by which layers are judged.
 const SAMPLES: usize = 8;
@@ -45,7 +45,7 @@ fn reason(layer: &Sensitivity, total: f64) -> String {
     format!(
         "alone it leaves {:.1} dB of the outputs and makes {:.1} % of the noise of all layers; it has {:.2} % of the \
          multiply-accumulates",
-        sqnr_db(layer.noise),
+        decibels(layer.noise),
         100.0 * layer.noise / total,
         100.0 * layer.cost
     )

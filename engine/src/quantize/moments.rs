@@ -1,16 +1,15 @@
 //! Means and covariances of the operands of layers, from calibration samples.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::calibrate::Calibration;
 use super::error::CalibrateError;
+use super::noise::watch;
 use super::samples::spread;
 use crate::graph::{Graph, Node, Op, ValueId, Window};
-use crate::plan::{Plan, Session};
-use crate::variant::Variant;
+use crate::kernels::CpuFeatures;
 use crate::{Serial, Tensor};
 
 /// About so many results of a layer are looked at, evenly spread over samples and positions.
@@ -27,21 +26,12 @@ pub(super) struct Moments {
 }
 
 impl Moments {
-    /// Of `rows`, `[n, k]`. Added up in one order, whatever the CPU.
+    /// Of `rows`, `[n, k]`.
     fn of(rows: &Array2<f32>) -> Self {
         let rows = rows.mapv(f64::from);
         let count = rows.nrows().max(1) as f64;
         let mean = rows.sum_axis(Axis(0)) / count;
-        let mut covariance = Array2::<f64>::zeros((rows.ncols(), rows.ncols()));
-        for row in rows.rows() {
-            for (i, &x) in row.iter().enumerate().filter(|(_, x)| **x != 0.0) {
-                covariance.row_mut(i).scaled_add(x, &row);
-            }
-        }
-        covariance /= count;
-        for (i, &centre) in mean.iter().enumerate() {
-            covariance.row_mut(i).scaled_add(-centre, &mean);
-        }
+        let covariance = centred_products(&rows.view(), &rows.view(), &mean, &mean);
         Self { mean, covariance }
     }
 }
@@ -56,30 +46,79 @@ pub(super) fn moments(
 ) -> Result<BTreeMap<usize, Moments>, CalibrateError> {
     let dense = |node: &Node| matches!(node.op, Op::Conv2d { .. } | Op::FullyConnected { .. });
     let layers: Vec<usize> = (0..graph.nodes.len()).filter(|&at| dense(&graph.nodes[at])).collect();
-    let mut observed: Vec<ValueId> = layers.iter().map(|&at| graph.nodes[at].inputs[0]).collect();
-    observed.sort_unstable();
-    observed.dedup();
-    let mut watched = graph.clone();
-    watched.outputs.clone_from(&observed);
-    let plan = Plan::new(&Variant::fp32(watched), &calibration.cpu)?;
-    let mut session = Session::new(Arc::new(plan));
-    let samples = calibration.kept.fitting();
-    let per_sample = ROWS.div_ceil(calibration.kept.fitting().count().max(1));
-    let mut rows: BTreeMap<usize, Vec<f32>> = BTreeMap::new();
-    for sample in samples {
-        let tensors = session.run(sample, &Serial)?;
-        for &layer in &layers {
-            let node = &graph.nodes[layer];
-            let at = observed.binary_search(&node.inputs[0]).unwrap_or_default();
-            gather(node, &tensors[at], per_sample, 0.0, rows.entry(layer).or_default());
-        }
-    }
-    let by_layer = rows.into_iter().map(|(layer, rows)| {
+    let nodes: Vec<&Node> = layers.iter().map(|&at| &graph.nodes[at]).collect();
+    let samples = calibration.kept.fitting().collect();
+    let mut rows: Vec<Vec<f32>> = vec![Vec::new(); layers.len()];
+    Operands { samples, cpu: &calibration.cpu }.rows(
+        graph,
+        &nodes,
+        |node| node.inputs[0],
+        0.0,
+        |layer, of_sample| rows[layer].extend_from_slice(of_sample),
+    )?;
+    let by_layer = layers.into_iter().zip(rows).map(|(layer, rows)| {
         let width = operands(graph, layer);
         let rows = Array2::from_shape_vec((rows.len() / width.max(1), width), rows);
         (layer, Moments::of(&rows.unwrap_or_default()))
     });
     Ok(by_layer.collect())
+}
+
+/// The mean of the products of the columns of `a` with those of `b`, less the product of their means. Added up in one order,
+/// whatever the CPU.
+pub(super) fn centred_products(
+    a: &ArrayView2<'_, f64>,
+    b: &ArrayView2<'_, f64>,
+    a_means: &Array1<f64>,
+    b_means: &Array1<f64>,
+) -> Array2<f64> {
+    let mut sums = Array2::<f64>::zeros((a.ncols(), b.ncols()));
+    for (left, right) in a.rows().into_iter().zip(b.rows()) {
+        for (i, &x) in left.iter().enumerate().filter(|(_, x)| **x != 0.0) {
+            sums.row_mut(i).scaled_add(x, &right);
+        }
+    }
+    sums /= a.nrows().max(1) as f64;
+    for (i, &mean) in a_means.iter().enumerate() {
+        sums.row_mut(i).scaled_add(-mean, b_means);
+    }
+    sums
+}
+
+/// Calibration samples, and the CPU on which they are run again.
+pub(super) struct Operands<'a> {
+    pub(super) samples: Vec<&'a Vec<Tensor>>,
+    pub(super) cpu: &'a CpuFeatures,
+}
+
+impl Operands<'_> {
+    /// Calls `see` with rows of the operands of each of `layers` (by its index), sample by sample. `graph` has them in the
+    /// values `operand`; those in the padding are `fill`.
+    pub(super) fn rows(
+        &self,
+        graph: &Graph,
+        layers: &[&Node],
+        operand: impl Fn(&Node) -> ValueId,
+        fill: f32,
+        mut see: impl FnMut(usize, &[f32]),
+    ) -> Result<(), CalibrateError> {
+        let mut values: Vec<ValueId> = layers.iter().map(|node| operand(node)).collect();
+        values.sort_unstable();
+        values.dedup();
+        let mut session = watch(graph, &values, self.cpu)?;
+        let wanted = ROWS.div_ceil(self.samples.len().max(1));
+        let mut rows = Vec::new();
+        for sample in &self.samples {
+            let tensors = session.run_in_place(sample, &Serial)?;
+            for (layer, node) in layers.iter().enumerate() {
+                let at = values.binary_search(&operand(node)).unwrap_or_default();
+                rows.clear();
+                gather(node, &tensors[at], wanted, fill, &mut rows);
+                see(layer, &rows);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Weights per output channel.
@@ -89,7 +128,7 @@ fn operands(graph: &Graph, layer: usize) -> usize {
 
 /// Appends the operands of about `wanted` results of `node` for the input `x`: taps times channels for a window, `fill`
 /// where they lie in the padding.
-pub(super) fn gather(node: &Node, x: &Tensor, wanted: usize, fill: f32, rows: &mut Vec<f32>) {
+fn gather(node: &Node, x: &Tensor, wanted: usize, fill: f32, rows: &mut Vec<f32>) {
     let Some(elements) = x.as_slice() else { return };
     let shape = x.shape();
     let window = match &node.op {

@@ -101,7 +101,8 @@ impl Products {
     }
 }
 
-fn decibels(noise: f64) -> f64 {
+/// Signal to noise ratio in decibels, for noise in shares of the signal.
+pub(super) fn decibels(noise: f64) -> f64 {
     -10.0 * noise.max(LEAST).log10()
 }
 
@@ -154,11 +155,6 @@ impl<'a> Judge<'a> {
         let ratios: Vec<f64> = ratios.map(|(noise, signal)| noise / signal).collect();
         Ok(ratios.iter().sum::<f64>() / ratios.len().max(1) as f64)
     }
-}
-
-/// Noise in shares of the signal as decibels.
-pub(super) fn sqnr_db(noise: f64) -> f64 {
-    decibels(noise)
 }
 
 /// Whether a value can be read as real numbers: what the bits of a one-bit layer stand for is up to their reader.

@@ -1,6 +1,6 @@
 //! Where nodes stand in a model, and at which level that lets them run.
 
-use crate::graph::{BinaryOp, Graph, Node, Op, ReduceOp, UnaryOp};
+use crate::graph::{Activation, BinaryOp, Graph, Node, Op, ReduceOp, UnaryOp};
 
 /// Why a node stays in floating point, if it does.
 pub(super) fn needs_fp32(node: &Node, preparation: bool) -> Option<String> {
@@ -30,6 +30,22 @@ pub(super) fn eight_bit_reason(node: &Node, index: usize, roles: &Roles) -> Opti
     }
 }
 
+/// Whether a node multiplies with weights.
+pub(super) fn has_weights(node: &Node) -> bool {
+    matches!(node.op, Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::FullyConnected { .. })
+}
+
+/// The activation that a node ends with.
+pub(super) fn activation(node: &Node) -> Activation {
+    match node.op {
+        Op::Conv2d { activation, .. }
+        | Op::DepthwiseConv2d { activation, .. }
+        | Op::Binary { activation, .. }
+        | Op::FullyConnected { activation } => activation,
+        _ => Activation::None,
+    }
+}
+
 /// Where nodes stand in the model.
 #[derive(Debug)]
 pub(super) struct Roles {
@@ -43,12 +59,6 @@ pub(super) struct Roles {
 
 impl Roles {
     pub(super) fn of(graph: &Graph) -> Self {
-        let has_weights = |node: &Node| {
-            matches!(
-                node.op,
-                Op::Conv2d { .. } | Op::DepthwiseConv2d { .. } | Op::FullyConnected { .. }
-            )
-        };
         let weighted: Vec<bool> = graph.nodes.iter().map(has_weights).collect();
         let count = graph.nodes.len();
         let (mut after, mut before) = (vec![false; count], vec![false; count]);

@@ -1,7 +1,8 @@
 //! Fitting a layer on bits to what it should give: thresholds, signs, scales and biases by least squares.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 
+use super::moments::centred_products;
 use super::sign::{self, SignLayer};
 use crate::graph::ValueId;
 
@@ -93,8 +94,8 @@ pub(super) fn fit(
     let (signs, operands) = (rows.signs(&thresholds), rows.operands());
     let count = signs.nrows().max(1) as f64;
     let (sign_means, means) = (signs.sum_axis(Axis(0)) / count, operands.sum_axis(Axis(0)) / count);
-    let mut covariance = products(&signs.view(), &signs.view(), &sign_means, &sign_means);
-    let with_operands = products(&signs.view(), &operands.view(), &sign_means, &means);
+    let mut covariance = centred_products(&signs.view(), &signs.view(), &sign_means, &sign_means);
+    let with_operands = centred_products(&signs.view(), &operands.view(), &sign_means, &means);
     let damping = DAMPING * covariance.diag().sum() / rows.width.max(1) as f64;
     covariance.diag_mut().mapv_inplace(|variance| variance + damping.max(1e-9));
     let (mut planes, mut alphas, mut biases) = (Vec::new(), Vec::new(), Vec::new());
@@ -119,27 +120,6 @@ pub(super) fn fit(
 fn bits(steps: &Array1<f64>, channels: usize, positive: impl Fn(f64) -> bool) -> Vec<u64> {
     let signs: Vec<f32> = steps.iter().map(|&s| if positive(s) { 1.0 } else { -1.0 }).collect();
     sign::pack(&signs, channels)
-}
-
-/// The mean of the products of the columns of `a` with those of `b`, less the product of their means. Added up in one order,
-/// whatever the CPU.
-fn products(
-    a: &ArrayView2<'_, f64>,
-    b: &ArrayView2<'_, f64>,
-    a_means: &Array1<f64>,
-    b_means: &Array1<f64>,
-) -> Array2<f64> {
-    let mut sums = Array2::<f64>::zeros((a.ncols(), b.ncols()));
-    for (left, right) in a.rows().into_iter().zip(b.rows()) {
-        for (i, &x) in left.iter().enumerate().filter(|(_, x)| **x != 0.0) {
-            sums.row_mut(i).scaled_add(x, &right);
-        }
-    }
-    sums /= a.nrows().max(1) as f64;
-    for (i, &mean) in a_means.iter().enumerate() {
-        sums.row_mut(i).scaled_add(-mean, b_means);
-    }
-    sums
 }
 
 /// The row of signs (or -1, 0 and 1) and its scale for which `scale * steps` times the signs is nearest to the results, whose
@@ -195,20 +175,9 @@ fn scale(steps: &Array1<f64>, slope: &Array1<f64>, wanted: &Array1<f64>) -> f64 
 
 #[cfg(test)]
 mod tests {
+    use super::super::equalize::tests::random;
     use super::*;
     use crate::graph::ConstantData;
-
-    /// Numbers that look random between -1 and 1.
-    fn random(count: usize) -> Vec<f32> {
-        let mut state = 7_u64;
-        let mut next = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            ((state >> 33) as f64 / f64::from(1 << 30) - 1.0) as f32
-        };
-        (0..count).map(|_| next()).collect()
-    }
 
     /// Mean squared error of a layer's results, in shares of their variance.
     fn error(layer: &SignLayer, weights: &[f32], bias: f32, rows: &[f32], width: usize) -> f64 {
@@ -234,12 +203,12 @@ mod tests {
     fn a_fitted_layer_is_nearer_than_one_of_centres_and_magnitudes() {
         let width = 16;
         // Skewed as behind a ReLU, with one cause in common.
-        let noise = random(2000 * width);
+        let noise = random(7, 2000 * width);
         let rows: Vec<f32> = noise
             .chunks_exact(width)
             .flat_map(|row| row.iter().map(|x| (x + 0.6 * row[0]).max(0.0).powi(2)))
             .collect();
-        let weights: Vec<f32> = random(64).split_off(48);
+        let weights: Vec<f32> = random(7, 64).split_off(48);
         let mut seen = SignRows::new(width, width);
         (seen.expected, seen.found) = (rows.clone(), rows.clone());
         let fitted = fit(0, &weights, &[0.5], &seen, false);
