@@ -218,6 +218,28 @@ macro_rules! results {
     };
 }
 
+/// The counts of the last byte, beside which the first 128 bytes of tables are loaded; the last two vectors are yet to be joined.
+macro_rules! count_and_load {
+    () => {
+        concat!(
+            load!("cnt v20.16b, v20.16b", "24", "t0", "0"),
+            load!("cnt v21.16b, v21.16b", "25", "t1", "16"),
+            load!("cnt v22.16b, v22.16b", "26", "t2", "32"),
+            join!("24", "t0"),
+            load!("cnt v23.16b, v23.16b", "27", "t3", "48"),
+            join!("25", "t1"),
+            load!("add v16.16b, v16.16b, v20.16b", "28", "t0", "64"),
+            join!("26", "t2"),
+            load!("add v17.16b, v17.16b, v21.16b", "29", "t1", "80"),
+            join!("27", "t3"),
+            load!("add v18.16b, v18.16b, v22.16b", "30", "t2", "96"),
+            join!("28", "t0"),
+            load!("add v19.16b, v19.16b, v23.16b", "31", "t3", "112"),
+            join!("29", "t1"),
+        )
+    };
+}
+
 /// The counts of the last byte, and the results of four columns by tables of 16 to 64 entries.
 macro_rules! look_up {
     (16: $name:literal $a:literal, $b:literal, $c:literal, $d:literal) => {
@@ -250,20 +272,7 @@ macro_rules! look_up {
     };
     (32: $name:literal $a:literal, $b:literal, $c:literal, $d:literal) => {
         concat!(
-            load!("cnt v20.16b, v20.16b", "24", "t0", "0"),
-            load!("cnt v21.16b, v21.16b", "25", "t1", "16"),
-            load!("cnt v22.16b, v22.16b", "26", "t2", "32"),
-            join!("24", "t0"),
-            load!("cnt v23.16b, v23.16b", "27", "t3", "48"),
-            join!("25", "t1"),
-            load!("add v16.16b, v16.16b, v20.16b", "28", "t0", "64"),
-            join!("26", "t2"),
-            load!("add v17.16b, v17.16b, v21.16b", "29", "t1", "80"),
-            join!("27", "t3"),
-            load!("add v18.16b, v18.16b, v22.16b", "30", "t2", "96"),
-            join!("28", "t0"),
-            load!("add v19.16b, v19.16b, v23.16b", "31", "t3", "112"),
-            join!("29", "t1"),
+            count_and_load!(),
             "add {tables}, {tables}, #128\n",
             results!($a, $b, $c, $d),
             join!("30", "t2"),
@@ -327,20 +336,7 @@ macro_rules! look_up {
     };
     (64: $name:literal $a:literal, $b:literal, $c:literal, $d:literal) => {
         concat!(
-            load!("cnt v20.16b, v20.16b", "24", "t0", "0"),
-            load!("cnt v21.16b, v21.16b", "25", "t1", "16"),
-            load!("cnt v22.16b, v22.16b", "26", "t2", "32"),
-            join!("24", "t0"),
-            load!("cnt v23.16b, v23.16b", "27", "t3", "48"),
-            join!("25", "t1"),
-            load!("add v16.16b, v16.16b, v20.16b", "28", "t0", "64"),
-            join!("26", "t2"),
-            load!("add v17.16b, v17.16b, v21.16b", "29", "t1", "80"),
-            join!("27", "t3"),
-            load!("add v18.16b, v18.16b, v22.16b", "30", "t2", "96"),
-            join!("28", "t0"),
-            load!("add v19.16b, v19.16b, v23.16b", "31", "t3", "112"),
-            join!("29", "t1"),
+            count_and_load!(),
             results!($a, $b, $c, $d),
             join!("30", "t2"),
             join!("31", "t3"),

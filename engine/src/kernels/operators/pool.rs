@@ -115,7 +115,6 @@ impl Quads<'_> {
 
 impl Loop for Quads<'_> {
     #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "one index for five arrays")]
     fn run(self) {
         let (vectors, (min, max)) = (self.channels / QUAD_LANES, self.bounds);
         let output = self.output.as_chunks_mut::<QUAD_LANES>().0;
