@@ -2,11 +2,11 @@
 
 use crate::vision::{self, BoundingBox, Point};
 
-use super::gesture::{Classifier, same_class};
-use super::hand::landmarks_agree;
-use super::palm::same_region;
+use super::gesture::{Classifier, TOP1_AGREEMENT};
+use super::hand::PCK;
+use super::palm::IOU_MATCH;
 use super::ports::{Ports, tensor};
-use super::{Finding, Glue, GlueError, Hand, Inputs, Outputs, Regions, Scene};
+use super::{Finding, Glue, GlueError, Hand, Inputs, Metric, Outputs, Regions, Scene};
 
 /// Side of the crop in sizes of the hand.
 const MARGIN: f64 = 1.35;
@@ -59,16 +59,8 @@ impl Glue for Finder {
         }))
     }
 
-    fn metric(&self) -> &'static str {
-        "iou50-match"
-    }
-
-    fn agreement(
-        &self,
-        found: Option<&Finding>,
-        reference: Option<&Finding>,
-    ) -> Result<f64, GlueError> {
-        same_region(found, reference)
+    fn metric(&self) -> Metric {
+        IOU_MATCH
     }
 }
 
@@ -108,16 +100,8 @@ impl Glue for Landmarks {
         Ok(landmarks.map(|landmarks| Finding::Hand(Hand { square, landmarks, full: None })))
     }
 
-    fn metric(&self) -> &'static str {
-        "pck@0.1"
-    }
-
-    fn agreement(
-        &self,
-        found: Option<&Finding>,
-        reference: Option<&Finding>,
-    ) -> Result<f64, GlueError> {
-        landmarks_agree(found, reference)
+    fn metric(&self) -> Metric {
+        PCK
     }
 }
 
@@ -153,15 +137,7 @@ impl Glue for Gesture {
         &GESTURES
     }
 
-    fn metric(&self) -> &'static str {
-        "top1-agreement"
-    }
-
-    fn agreement(
-        &self,
-        found: Option<&Finding>,
-        reference: Option<&Finding>,
-    ) -> Result<f64, GlueError> {
-        same_class(found, reference)
+    fn metric(&self) -> Metric {
+        TOP1_AGREEMENT
     }
 }

@@ -3,8 +3,8 @@
 use crate::vision::{self, HAND_LANDMARKS, metrics};
 
 use super::ports::{Ports, tensor};
-use super::tensor::mean_cosine;
-use super::{Class, Finding, Glue, GlueError, Inputs, Outputs, Scene};
+use super::tensor::COSINE;
+use super::{Class, Finding, Glue, GlueError, Inputs, Metric, Outputs, Scene};
 
 /// The classes of MediaPipe's canned gesture classifier, in the order of its output.
 pub(super) const CANNED_GESTURES: [&str; 8] = [
@@ -65,16 +65,8 @@ impl Glue for GestureEmbedder {
         Ok(outputs.first().map(|outputs| Finding::Tensors(outputs.clone())))
     }
 
-    fn metric(&self) -> &'static str {
-        "cosine"
-    }
-
-    fn agreement(
-        &self,
-        found: Option<&Finding>,
-        reference: Option<&Finding>,
-    ) -> Result<f64, GlueError> {
-        mean_cosine(found, reference)
+    fn metric(&self) -> Metric {
+        COSINE
     }
 }
 
@@ -120,24 +112,16 @@ impl Glue for Classifier {
         self.labels
     }
 
-    fn metric(&self) -> &'static str {
-        "top1-agreement"
-    }
-
-    fn agreement(
-        &self,
-        found: Option<&Finding>,
-        reference: Option<&Finding>,
-    ) -> Result<f64, GlueError> {
-        same_class(found, reference)
+    fn metric(&self) -> Metric {
+        TOP1_AGREEMENT
     }
 }
 
+/// See [`same_class`].
+pub(super) const TOP1_AGREEMENT: Metric = Metric { name: "top1-agreement", agreement: same_class };
+
 /// 1 where both name the same class, or none; else 0.
-pub(super) fn same_class(
-    found: Option<&Finding>,
-    reference: Option<&Finding>,
-) -> Result<f64, GlueError> {
+fn same_class(found: Option<&Finding>, reference: Option<&Finding>) -> Result<f64, GlueError> {
     let label = |finding: Option<&Finding>| match finding {
         Some(Finding::Class(class)) => Ok(Some(class.label.clone())),
         Some(other) => Err(GlueError::Incomparable("a class", other.kind())),

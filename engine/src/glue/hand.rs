@@ -3,7 +3,7 @@
 use crate::vision::{self, Point, RotatedSquare, metrics};
 
 use super::ports::Ports;
-use super::{Finding, Glue, GlueError, Hand, Inputs, Outputs, Scene};
+use super::{Finding, Glue, GlueError, Hand, Inputs, Metric, Outputs, Scene};
 
 /// A hand counts from this presence on.
 const MIN_PRESENCE: f32 = 0.5;
@@ -82,25 +82,17 @@ impl Glue for HandLandmark {
         }))
     }
 
-    fn metric(&self) -> &'static str {
-        "pck@0.1"
-    }
-
-    fn agreement(
-        &self,
-        found: Option<&Finding>,
-        reference: Option<&Finding>,
-    ) -> Result<f64, GlueError> {
-        landmarks_agree(found, reference)
+    fn metric(&self) -> Metric {
+        PCK
     }
 }
 
+/// See [`landmarks_agree`].
+pub(super) const PCK: Metric = Metric { name: "pck@0.1", agreement: landmarks_agree };
+
 /// PCK@0.1: the share of landmarks within a tenth of the reference hand's extent (the longer side of the box about its
 /// landmarks). Both without a hand: 1; only one: 0.
-pub(super) fn landmarks_agree(
-    found: Option<&Finding>,
-    reference: Option<&Finding>,
-) -> Result<f64, GlueError> {
+fn landmarks_agree(found: Option<&Finding>, reference: Option<&Finding>) -> Result<f64, GlueError> {
     let (found, reference) = match (found, reference) {
         (None, None) => return Ok(1.0),
         (Some(found), Some(reference)) => (found.hand()?, reference.hand()?),

@@ -65,17 +65,29 @@ pub trait Glue: std::fmt::Debug + Send + Sync {
         &[]
     }
 
-    /// Name of the stage's own metric.
-    fn metric(&self) -> &'static str;
+    /// The stage's own metric.
+    fn metric(&self) -> Metric;
+}
 
+/// How well findings of a stage agree.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Its name in pipeline files and tables.
+    pub name: &'static str,
+    agreement: fn(Option<&Finding>, Option<&Finding>) -> Result<f64, GlueError>,
+}
+
+impl Metric {
     /// The metric for one image, in 0..=1: how well `found` agrees with `reference`, what the fp32 model finds from
     /// the same inputs.
     ///
     /// # Errors
     /// When the two are not comparable.
-    fn agreement(
+    pub fn agreement(
         &self,
         found: Option<&Finding>,
         reference: Option<&Finding>,
-    ) -> Result<f64, GlueError>;
+    ) -> Result<f64, GlueError> {
+        (self.agreement)(found, reference)
+    }
 }

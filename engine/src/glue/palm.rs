@@ -4,7 +4,7 @@ use crate::vision::{self, SsdDecoder};
 
 use super::compare::SAME_BOX;
 use super::ports::Ports;
-use super::{Finding, Glue, GlueError, Inputs, Outputs, Regions, Scene};
+use super::{Finding, Glue, GlueError, Inputs, Metric, Outputs, Regions, Scene};
 
 /// `mediapipe-palm`: letterbox, anchors and weighted NMS, squares about the hands.
 #[derive(Debug)]
@@ -62,24 +62,16 @@ impl Glue for Palm {
         Ok((!found.squares.is_empty()).then_some(Finding::Regions(found)))
     }
 
-    fn metric(&self) -> &'static str {
-        "iou50-match"
-    }
-
-    fn agreement(
-        &self,
-        found: Option<&Finding>,
-        reference: Option<&Finding>,
-    ) -> Result<f64, GlueError> {
-        same_region(found, reference)
+    fn metric(&self) -> Metric {
+        IOU_MATCH
     }
 }
 
+/// The share of images in which [`same_region`] holds.
+pub(super) const IOU_MATCH: Metric = Metric { name: "iou50-match", agreement: same_region };
+
 /// 1 where both found nothing, or their best boxes overlap by an IoU of at least one half; else 0.
-pub(super) fn same_region(
-    found: Option<&Finding>,
-    reference: Option<&Finding>,
-) -> Result<f64, GlueError> {
+fn same_region(found: Option<&Finding>, reference: Option<&Finding>) -> Result<f64, GlueError> {
     let same = match (found, reference) {
         (None, None) => true,
         (Some(found), Some(reference)) => {

@@ -4,7 +4,7 @@ use crate::Tensor;
 use crate::vision;
 
 use super::ports::{Ports, tensor};
-use super::{Finding, Glue, GlueError, Inputs, Outputs, Scene};
+use super::{Finding, Glue, GlueError, Inputs, Metric, Outputs, Scene};
 
 /// `tensor`: the outputs of the stage before are the inputs, in order; the first stage gets the letterboxed image.
 #[derive(Debug)]
@@ -41,18 +41,13 @@ impl Glue for Plain {
         Ok(outputs.first().map(|outputs| Finding::Tensors(outputs.clone())))
     }
 
-    fn metric(&self) -> &'static str {
-        "cosine"
-    }
-
-    fn agreement(
-        &self,
-        found: Option<&Finding>,
-        reference: Option<&Finding>,
-    ) -> Result<f64, GlueError> {
-        mean_cosine(found, reference)
+    fn metric(&self) -> Metric {
+        COSINE
     }
 }
+
+/// See [`mean_cosine`].
+pub(super) const COSINE: Metric = Metric { name: "cosine", agreement: mean_cosine };
 
 /// The cosine of the angle between the tensors, averaged over them, negative ones counted as 0. Both without: 1; only
 /// one: 0.

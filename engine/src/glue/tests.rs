@@ -116,8 +116,8 @@ fn classes_are_named_by_the_highest_score() {
     scores[6] = 0.7;
     let victory = glue.interpret(&scene, &[vec![vector(&scores)]]).unwrap();
     assert!(matches!(&victory, Some(Finding::Class(class)) if class.label == "Victory"));
-    assert_eq!(glue.agreement(victory.as_ref(), victory.as_ref()).unwrap(), 1.0);
-    assert_eq!(glue.agreement(None, victory.as_ref()).unwrap(), 0.0);
+    assert_eq!(glue.metric().agreement(victory.as_ref(), victory.as_ref()).unwrap(), 1.0);
+    assert_eq!(glue.metric().agreement(None, victory.as_ref()).unwrap(), 0.0);
     let nothing = glue.interpret(&scene, &[vec![vector(&[f32::NAN; 8])]]).unwrap();
     assert_eq!(nothing, None);
 }
@@ -126,11 +126,12 @@ fn classes_are_named_by_the_highest_score() {
 fn regions_agree_from_half_overlap_on() {
     let glue = bind("mediapipe-palm", &palm_ports()).unwrap();
     let bounds = |x_max: f64| regions(BoundingBox { x_min: 0.0, y_min: 0.0, x_max, y_max: 10.0 });
-    let agreement = |found: Option<&Finding>| glue.agreement(found, Some(&bounds(10.0))).unwrap();
+    let agreement =
+        |found: Option<&Finding>| glue.metric().agreement(found, Some(&bounds(10.0))).unwrap();
     assert_eq!(agreement(Some(&bounds(5.0))), 1.0);
     assert_eq!(agreement(Some(&bounds(4.9))), 0.0);
     assert_eq!(agreement(None), 0.0);
-    assert_eq!(glue.agreement(None, None).unwrap(), 1.0);
+    assert_eq!(glue.metric().agreement(None, None).unwrap(), 1.0);
 }
 
 #[test]
@@ -144,7 +145,7 @@ fn landmarks_agree_within_a_tenth_of_the_hand() {
             full: None,
         })
     };
-    let agreement = |shift| glue.agreement(Some(&hand(shift)), Some(&hand(0.0))).unwrap();
+    let agreement = |shift| glue.metric().agreement(Some(&hand(shift)), Some(&hand(0.0))).unwrap();
     assert_eq!(agreement(2.0), 1.0);
     assert!((agreement(2.1) - 20.0 / 21.0).abs() < 1e-12);
 }

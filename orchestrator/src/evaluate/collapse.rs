@@ -59,7 +59,7 @@ impl CollapseTester {
         stage: usize,
         variant: &Arc<LoadedVariant>,
     ) -> Result<CollapseTest, EvaluateError> {
-        let least = least_agreement(self.all.chain().glue(stage).metric());
+        let least = least_agreement(self.all.chain().glue(stage).metric().name);
         let first = judge(&self.first.agreements(stage, variant, &NoJournal)?, least);
         if first.collapsed {
             return Ok(first);

@@ -35,6 +35,8 @@ pub const AGREEMENT: &str = "agreement";
 pub struct Evaluator {
     chain: Chain,
     dataset: Dataset,
+    /// Images in an order that comes from their files' names alone.
+    order: Vec<usize>,
     /// All that decides a result, but for the metric and the variants.
     surroundings: Surroundings,
     /// The end-to-end metric.
@@ -75,9 +77,12 @@ impl Evaluator {
             glue: pipeline.stages.iter().map(|stage| stage.glue.clone()).collect(),
             wiring: chain.wiring(),
         };
+        let mut order: Vec<usize> = (0..dataset.samples.len()).collect();
+        order.sort_by_cached_key(|&at| hex_digest(dataset.samples[at].row.file.as_bytes()));
         Ok(Self {
             chain,
             dataset,
+            order,
             surroundings,
             metric,
             cache: PrefixCache::new(CACHE_BYTES),
@@ -164,9 +169,7 @@ impl Evaluator {
         evaluate: &(impl Fn(&Picture<'_>) -> Result<SampleResult, EvaluateError> + Sync),
         mut is_done: impl FnMut(&[bool]) -> bool,
     ) -> Result<(), EvaluateError> {
-        let samples = &self.dataset.samples;
-        let mut order: Vec<usize> = (0..samples.len()).collect();
-        order.sort_by_cached_key(|&index| hex_digest(samples[index].row.file.as_bytes()));
+        let (samples, order) = (&self.dataset.samples, &self.order);
         let mut known = journal.recorded(key)?;
         let mut seen = 0;
         while seen < order.len() {
@@ -238,7 +241,7 @@ impl Evaluator {
         journal: &dyn Journal,
     ) -> Result<Score, EvaluateError> {
         let results = self.agreements(stage, variant, journal)?;
-        Ok(Score::new(self.chain.glue(stage).metric(), &results))
+        Ok(Score::new(self.chain.glue(stage).metric().name, &results))
     }
 
     /// The stage's own metric of `variant` for each image, in order.
@@ -266,6 +269,7 @@ impl Evaluator {
             }
             let (found, expected) = (find(&candidate)?, find(&reference)?);
             let value = glue
+                .metric()
                 .agreement(found.as_deref(), expected.as_deref())
                 .map_err(|source| self.chain.glue_error(stage, source))?;
             let parts = compare(found.as_deref(), expected.as_deref());
@@ -291,7 +295,7 @@ impl Evaluator {
         let mut variants = self.chain.baseline();
         variants.truncate(stage + 1);
         variants.push(Arc::clone(variant));
-        self.key(&format!("stage {stage} {}", self.chain.glue(stage).metric()), &variants)
+        self.key(&format!("stage {stage} {}", self.chain.glue(stage).metric().name), &variants)
     }
 
     fn key(&self, what: &str, variants: &[Arc<LoadedVariant>]) -> String {
@@ -361,7 +365,7 @@ fn check_metrics(pipeline: &Pipeline, chain: &Chain) -> Result<&'static str, Eva
     };
     for (index, stage) in pipeline.stages.iter().enumerate() {
         if let Some(name) = &stage.metric {
-            check(&format!("{}'s", stage.name), name, &[chain.glue(index).metric()])?;
+            check(&format!("{}'s", stage.name), name, &[chain.glue(index).metric().name])?;
         }
     }
     check("end-to-end", &pipeline.metric, &[TOP1, AGREEMENT])
