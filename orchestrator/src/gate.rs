@@ -147,7 +147,7 @@ pub async fn gate(
                 continue;
             }
             bar.say(format!("{} {candidate}", stage.name));
-            let variant = building.variant(index, candidate).await?;
+            let variant = building.variant(index, candidate, || ()).await?;
             let bytes = store.variant_bytes(&variant.record.sha256)?;
             let found = tokio::task::block_in_place(|| bench.examine(index, candidate, &bytes))?;
             let next = stage.candidates.get(at + 1).filter(|next| next.level == candidate.level);

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::search::newest;
 use crate::assignment::SearchRecord;
 use crate::context::Context;
 use crate::dataset::Dataset;
@@ -10,7 +11,7 @@ use crate::evaluate::{
 };
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::spec::Pipeline;
-use crate::store::{ArtifactKind, Store};
+use crate::store::Store;
 use crate::variants;
 
 /// Options of `confirm`.
@@ -52,12 +53,7 @@ pub struct Shown {
 pub async fn run(args: Args, context: &Context) -> CommandResult {
     let pipeline = context.pipeline()?;
     let store = context.store().await?;
-    let newest =
-        store.newest_artifact::<SearchRecord>(ArtifactKind::Search, &pipeline.name, None).await?;
-    let search = newest.map(|artifact| artifact.body).ok_or_else(|| {
-        Failure::usage(anyhow::anyhow!("{} was not searched", pipeline.name))
-            .next("run `orchestrator search` first")
-    })?;
+    let search = newest(&store, &pipeline, None).await?.body;
     let shown = measure(&args, context, &pipeline, &store, &search).await?;
     context.print("confirm", &shown, human)?;
     Ok(match shown.verdict {

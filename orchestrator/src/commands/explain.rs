@@ -1,7 +1,6 @@
 //! `explain`: why this assignment.
 
-use super::search::board;
-use super::verify::newest;
+use super::search::{board, newest};
 use crate::context::Context;
 use crate::exit::{CommandResult, Exit};
 use crate::explain::{explain, human};
@@ -14,7 +13,7 @@ pub async fn run(context: &Context) -> CommandResult {
     let pipeline = context.pipeline()?;
     let store = context.store().await?;
     let device = board(context, &store).await?;
-    let search = newest(&store, &pipeline, &device.fingerprint).await?;
+    let search = newest(&store, &pipeline, Some(&device.fingerprint)).await?.body;
     context.print("explain", &explain(&search), human)?;
     Ok(Exit::Ok)
 }

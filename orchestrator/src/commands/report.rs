@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::search::{board, rows};
-use crate::assignment::SearchRecord;
+use super::search::{board, newest, rows};
 use crate::context::Context;
 use crate::evaluate::{SensitivityRow, details_text};
 use crate::exit::{CommandResult, Exit, Failure};
@@ -59,17 +58,8 @@ pub async fn write(
 ) -> Result<Shown, Failure> {
     let device = board(context, store).await?;
     let rows = rows(pipeline, &device, store).await?;
-    let newest = store
-        .newest_artifact::<SearchRecord>(
-            ArtifactKind::Search,
-            &pipeline.name,
-            Some(&device.fingerprint),
-        )
-        .await?;
-    let Artifact { made_at, body: search, .. } = newest.ok_or_else(|| {
-        Failure::usage(anyhow::anyhow!("nothing was searched for {} on this board", pipeline.name))
-            .next("run `orchestrator search` with the same --pipeline and --device")
-    })?;
+    let Artifact { made_at, body: search, .. } =
+        newest(store, pipeline, Some(&device.fingerprint)).await?;
     let verified = store
         .newest_artifact::<VerificationRecord>(
             ArtifactKind::Verification,

@@ -13,7 +13,7 @@ use crate::exit::{CommandResult, Exit, Failure};
 use crate::output::{duration_us, text_table};
 use crate::search::{Accuracy, Evaluated, Guarantee, Method, Progress, Stopping};
 use crate::spec::Pipeline;
-use crate::store::{ArtifactKind, DeviceRecord, Store, TableFilter, TableRow};
+use crate::store::{Artifact, ArtifactKind, DeviceRecord, Store, TableFilter, TableRow};
 use crate::variants;
 
 /// Arguments of `search`.
@@ -122,6 +122,23 @@ pub async fn measure(
     })?;
     store.save_artifact(ArtifactKind::Search, &pipeline.name, &device.fingerprint, &record).await?;
     Ok(record)
+}
+
+/// The newest search of this pipeline, for the board with this fingerprint where one is named.
+///
+/// # Errors
+/// When nothing was searched, or the store fails.
+pub(super) async fn newest(
+    store: &Store,
+    pipeline: &Pipeline,
+    fingerprint: Option<&str>,
+) -> Result<Artifact<SearchRecord>, Failure> {
+    let newest = store.newest_artifact(ArtifactKind::Search, &pipeline.name, fingerprint).await?;
+    newest.ok_or_else(|| {
+        let on_board = fingerprint.map_or("", |_| " on this board");
+        Failure::usage(anyhow::anyhow!("nothing was searched for {}{on_board}", pipeline.name))
+            .next("run `orchestrator search` with the same --pipeline and --device")
+    })
 }
 
 /// What the options allow the search to assume, with so many images.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use quantrack_engine::Tensor;
 
+use super::search::newest;
 use crate::assignment::{SearchRecord, StageLevel};
 use crate::context::Context;
 use crate::dataset::spread;
@@ -100,28 +101,13 @@ pub async fn measure(
     Ok(record)
 }
 
-/// The newest search of this pipeline for this board.
-pub(super) async fn newest(
-    store: &Store,
-    pipeline: &Pipeline,
-    fingerprint: &str,
-) -> Result<SearchRecord, Failure> {
-    let newest = store
-        .newest_artifact::<SearchRecord>(ArtifactKind::Search, &pipeline.name, Some(fingerprint))
-        .await?;
-    newest.map(|artifact| artifact.body).ok_or_else(|| {
-        Failure::usage(anyhow::anyhow!("nothing was searched for {} on this board", pipeline.name))
-            .next("run `orchestrator search` with the same --pipeline and --device")
-    })
-}
-
 /// The newest search of this pipeline for this board; it must have found an assignment.
 pub(super) async fn chosen(
     store: &Store,
     pipeline: &Pipeline,
     fingerprint: &str,
 ) -> Result<SearchRecord, Failure> {
-    let search = newest(store, pipeline, fingerprint).await?;
+    let search = newest(store, pipeline, Some(fingerprint)).await?.body;
     if search.stages.len() == pipeline.stages.len() {
         return Ok(search);
     }

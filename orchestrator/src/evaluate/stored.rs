@@ -118,8 +118,7 @@ impl<'a> StoredEvaluator<'a> {
     /// # Errors
     /// See [`EvaluateError`].
     pub fn results(&mut self, variants: &[&str]) -> Result<Vec<SampleResult>, EvaluateError> {
-        let loaded: Vec<Arc<LoadedVariant>> =
-            variants.iter().map(|sha256| self.load(sha256)).collect::<Result<_, _>>()?;
+        let loaded = self.load_all(variants)?;
         self.evaluator.answers(&loaded, &self.journal)
     }
 
@@ -128,8 +127,7 @@ impl<'a> StoredEvaluator<'a> {
     /// # Errors
     /// See [`EvaluateError`].
     pub fn end_to_end(&mut self, variants: &[&str]) -> Result<EndToEndRow, EvaluateError> {
-        let loaded: Vec<Arc<LoadedVariant>> =
-            variants.iter().map(|sha256| self.load(sha256)).collect::<Result<_, _>>()?;
+        let loaded = self.load_all(variants)?;
         let key = self.evaluator.end_to_end_key(&loaded);
         if let Some(row) = self.runtime.block_on(self.store.evaluation(&key))? {
             return Ok(row);
@@ -142,6 +140,10 @@ impl<'a> StoredEvaluator<'a> {
         };
         self.save(key, None, &row)?;
         Ok(row)
+    }
+
+    fn load_all(&mut self, variants: &[&str]) -> Result<Vec<Arc<LoadedVariant>>, EvaluateError> {
+        variants.iter().map(|sha256| self.load(sha256)).collect()
     }
 
     fn levels(&self, variants: &[&str]) -> BTreeMap<String, Level> {
@@ -172,14 +174,12 @@ impl assignment::EndToEnd for StoredEvaluator<'_> {
         variants: &[&str],
         stop: Option<&Stopping<'_>>,
     ) -> Result<Vec<bool>, Failure> {
-        let loaded: Vec<Arc<LoadedVariant>> =
-            variants.iter().map(|sha256| self.load(sha256)).collect::<Result<_, _>>()?;
+        let loaded = self.load_all(variants)?;
         Ok(self.evaluator.right(&loaded, &self.journal, stop)?)
     }
 
     fn reached(&mut self, variants: &[&str], needed: u64) -> Result<Option<u64>, Failure> {
-        let loaded: Vec<Arc<LoadedVariant>> =
-            variants.iter().map(|sha256| self.load(sha256)).collect::<Result<_, _>>()?;
+        let loaded = self.load_all(variants)?;
         Ok(self.evaluator.reached(&loaded, &self.journal, needed)?)
     }
 }

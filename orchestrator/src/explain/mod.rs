@@ -199,7 +199,7 @@ impl View<'_> {
     /// Evaluations of all samples: others were stopped early, and only fail.
     fn complete(&self) -> impl Iterator<Item = &Evaluated> {
         let total = self.record.baseline.accuracy.total;
-        self.record.trace.iter().filter(move |evaluated| evaluated.accuracy.total == total)
+        self.record.trace.iter().filter(move |evaluated| evaluated.is_complete(total))
     }
 
     fn binding(&self, found: &Evaluated) -> Binding {

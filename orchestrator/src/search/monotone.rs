@@ -171,8 +171,7 @@ impl<V: Evaluate> Log<'_, V> {
             }
         }
         ruled_out.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        let anywhere = ruled_out.split_off(ruled_out.len().min(AUDITS / 2));
-        let mut anywhere: Vec<_> = anywhere;
+        let mut anywhere = ruled_out.split_off(ruled_out.len().min(AUDITS / 2));
         anywhere.sort_by_key(|(_, scrambled, ..)| *scrambled);
         anywhere.truncate(AUDITS - AUDITS / 2);
         ruled_out.into_iter().chain(anywhere).map(|(_, _, picks, needed)| (picks, needed)).collect()

@@ -71,12 +71,13 @@ pub async fn build(
     let mut variants = Vec::with_capacity(total);
     for (index, stage) in pipeline.stages.iter().enumerate() {
         for candidate in &stage.candidates {
-            if !building.has(index, candidate).await? {
+            let say = || {
                 let bar = bar.get_or_insert_with(|| bars.bar("variants", total as u64));
                 bar.set(variants.len() as u64, total as u64);
                 bar.say(format!("{} {candidate}", stage.name));
-            }
-            variants.push(building.variant(index, candidate).await?);
+            };
+            let variant = building.variant(index, candidate, say).await?;
+            variants.push(variant);
         }
     }
     let named: Vec<(String, VariantRecord)> =
@@ -126,17 +127,8 @@ impl<'a> Building<'a> {
         Ok(Self { pipeline, source, store, builder, upstream, built: 0 })
     }
 
-    fn key(&mut self, stage: usize, candidate: &Candidate) -> Result<String, Failure> {
-        self.builder.key(&self.pipeline.stages[stage], candidate, &self.upstream[stage])
-    }
-
-    /// Whether the store has the variant already.
-    async fn has(&mut self, stage: usize, candidate: &Candidate) -> Result<bool, Failure> {
-        let key = self.key(stage, candidate)?;
-        Ok(self.store.built_variant(&key).await?.is_some())
-    }
-
-    /// The variant of a candidate of stage number `stage`; one that the store has is not built again.
+    /// The variant of a candidate of stage number `stage`; one that the store has is not built again. `begin`
+    /// is called before one is built.
     ///
     /// # Errors
     /// When calibration data cannot be used, or the store fails.
@@ -144,15 +136,18 @@ impl<'a> Building<'a> {
         &mut self,
         stage: usize,
         candidate: &Candidate,
+        begin: impl FnOnce(),
     ) -> Result<StageVariant, Failure> {
-        let key = self.key(stage, candidate)?;
-        let name = self.pipeline.stages[stage].name.clone();
+        let stages = &self.pipeline.stages;
+        let key = self.builder.key(&stages[stage], candidate, &self.upstream[stage])?;
+        let name = stages[stage].name.clone();
         if let Some(record) = self.store.built_variant(&key).await? {
             return Ok(StageVariant { stage: name, record });
         }
+        begin();
         // Everything in here computes; the store is not touched.
         let (record, bytes) = tokio::task::block_in_place(|| {
-            self.builder.variant(stage, &self.pipeline.stages[stage], candidate, self.source)
+            self.builder.variant(stage, &stages[stage], candidate, self.source)
         })?;
         self.store.save_variant(&key, &record, &bytes).await?;
         self.built += 1;
