@@ -186,7 +186,8 @@ impl Walk {
                     let mut entries = pointers[row..].iter_mut().step_by(mr);
                     for _ in 0..self.planes {
                         for &first in pixels.rows() {
-                            let base = pixels.base() + first as usize;
+                            // Not an address where the row is padding: sums of 32 bits wrap there.
+                            let base = pixels.base().wrapping_add(first as usize);
                             let base = start.wrapping_add(base.wrapping_mul(self.pixel));
                             for (&column, entry) in pixels.columns().iter().zip(&mut entries) {
                                 *entry = match first != PADDING && column != PADDING {
