@@ -19,7 +19,7 @@ const TABLES: usize = 200;
 /// A kind of table: its name, and what makes an item of it.
 type Kind = (&'static str, fn(&mut Random, usize) -> Item);
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 9] = [
     ("uncorrelated", |random, _| Item {
         weight: random.below(100_000),
         cost: random.below(100_000),
@@ -38,6 +38,22 @@ const KINDS: [Kind; 5] = [
     ("strongly correlated", |random, _| {
         let weight = 10 * random.below(10_000);
         Item { weight, cost: 101_000 - weight + 1000 * (weight % 3) }
+    }),
+    ("almost strongly correlated", |random, _| {
+        let weight = random.below(100_000);
+        Item { weight, cost: 110_000 - weight + random.below(200) }
+    }),
+    ("inverse strongly correlated", |random, level| {
+        let cost = random.below(100_000);
+        Item { weight: 110_000 - cost + 1000 * (level as u64 % 2), cost }
+    }),
+    ("nothing or one of three sizes", |random, level| {
+        let weight = if level == 0 { 0 } else { 33_333 + 10 * random.below(3) };
+        Item { weight, cost: 100_000 - weight }
+    }),
+    ("subset sum up to ten million", |random, _| {
+        let weight = random.below(10_000_000);
+        Item { weight, cost: 10_000_000 - weight }
     }),
     ("subset sum", |random, _| {
         let weight = random.below(100_000);

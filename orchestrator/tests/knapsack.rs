@@ -111,6 +111,32 @@ fn an_integer_program_has_the_same_optimum() {
     }
 }
 
+/// As measured tables are: fewer bits are faster and less accurate, more or less.
+fn measured(stages: usize, levels: u64) -> impl Strategy<Value = (Vec<Vec<Item>>, u64)> {
+    let noise = prop::collection::vec((0..1500_u64, 0..5000_u64), levels as usize);
+    prop::collection::vec(noise, stages).prop_map(move |stages| {
+        let item = |(level, (weight, cost)): (usize, (u64, u64))| {
+            let level = level as u64;
+            Item { weight: level * (500 + weight), cost: 100_000 / (1 + level) + cost }
+        };
+        let class = |noise: Vec<(u64, u64)>| noise.into_iter().enumerate().map(item).collect();
+        let classes: Vec<Vec<Item>> = stages.into_iter().map(class).collect();
+        let heaviest =
+            classes.iter().filter_map(|items| items.iter().map(|item| item.weight).max());
+        let capacity = heaviest.sum::<u64>() / 2;
+        (classes, capacity)
+    })
+}
+
+#[test]
+fn an_integer_program_has_the_same_optimum_of_a_hundred_stages() {
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..5 {
+        let (classes, capacity) = measured(100, 8).new_tree(&mut runner).unwrap().current();
+        assert_eq!(cost(&classes, capacity), by_integer_program(&classes, capacity));
+    }
+}
+
 #[test]
 fn nothing_to_choose_and_nothing_to_choose_from() {
     assert_eq!(cost(&[], 0), Some(0));
