@@ -1,6 +1,8 @@
 //! Reading the latency table.
 
 use quantrack_engine::Level;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row as _};
 
 use super::database::{Store, from_json, from_sql};
 use super::error::StoreError;
@@ -56,7 +58,6 @@ pub struct TableRow {
     pub measured_at: String,
 }
 
-#[derive(sqlx::FromRow)]
 struct Columns {
     device: String,
     pipeline: String,
@@ -72,6 +73,28 @@ struct Columns {
     conditions: String,
     resources: String,
     measured_at: String,
+}
+
+// By hand: the derive macro would build SQLite and most of sqlx a second time, for the compiler.
+impl FromRow<'_, SqliteRow> for Columns {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            device: row.try_get("device")?,
+            pipeline: row.try_get("pipeline")?,
+            stage: row.try_get("stage")?,
+            level: row.try_get("level")?,
+            recipe: row.try_get("recipe")?,
+            sha256: row.try_get("sha256")?,
+            bytes: row.try_get("bytes")?,
+            exemptions: row.try_get("exemptions")?,
+            threads: row.try_get("threads")?,
+            engine_build: row.try_get("engine_build")?,
+            summary: row.try_get("summary")?,
+            conditions: row.try_get("conditions")?,
+            resources: row.try_get("resources")?,
+            measured_at: row.try_get("measured_at")?,
+        })
+    }
 }
 
 impl Store {
