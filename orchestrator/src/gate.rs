@@ -1,5 +1,6 @@
 //! The gate before measuring: recipes are tried in order of cost, and what has collapsed goes no further.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use quantrack_engine::glue::Inputs;
 use quantrack_engine::kernels::CpuFeatures;
 use quantrack_engine::quantize::{LayerNoise, QuantizeError, noise_along};
 use quantrack_engine::{Level, Variant};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
 use crate::evaluate::{
@@ -26,7 +27,7 @@ const EXAMINED: usize = 4;
 const DEAD_DB: f64 = 3.0;
 
 /// A recipe that was tried.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tried {
     /// Name of the stage.
     pub stage: String,
@@ -45,7 +46,7 @@ pub struct Tried {
 }
 
 /// What the test of a recipe leads to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The variant is measured.
@@ -57,6 +58,17 @@ pub enum Outcome {
         /// Whether none of the level was kept, which drops the level.
         level: bool,
     },
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kept => write!(f, "kept"),
+            Self::Next(recipe) => write!(f, "{recipe} is tried"),
+            Self::Dropped { level: true } => write!(f, "the level is dropped"),
+            Self::Dropped { level: false } => write!(f, "dropped"),
+        }
+    }
 }
 
 impl Tried {
@@ -78,7 +90,7 @@ impl Tried {
 }
 
 /// The signal along a collapsed variant.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Autopsy {
     /// The first layer behind which less than half of the signal is left; where there is none, the one behind which least is.
     pub dies_at: String,

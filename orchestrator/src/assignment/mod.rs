@@ -7,5 +7,5 @@ mod search;
 
 pub use advice::{advice, guarantee};
 pub use problem::{ProblemInputs, assignments, problem, uniform};
-pub use record::{SearchRecord, StageLevel};
+pub use record::{SearchRecord, StageLevel, stage_levels};
 pub use search::{EndToEnd, Scope, search};

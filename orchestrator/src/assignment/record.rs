@@ -6,7 +6,7 @@ use quantrack_engine::Level;
 use serde::{Deserialize, Serialize};
 
 use super::search::Scope;
-use crate::search::{Accuracy, Certificate, Evaluated, Outcome, Problem, Verdict};
+use crate::search::{Accuracy, Certificate, Evaluated, Outcome, Problem, Progress, Verdict};
 use crate::spec::Percentile;
 
 /// One stage of an assignment.
@@ -66,6 +66,9 @@ pub struct SearchRecord {
     pub problem: Problem,
     /// Every evaluation, in the order made.
     pub trace: Vec<Evaluated>,
+    /// Best so far and bound, as evaluations went on.
+    #[serde(default)]
+    pub progress: Vec<Progress>,
     /// The assignment's picks and right answers.
     pub found: Option<Evaluated>,
     /// Where the trade-off was asked for, all of it: the fastest first, which is the assignment.
@@ -89,7 +92,7 @@ impl SearchRecord {
             Verdict::Infeasible(_) => None,
         };
         let stages: Vec<StageLevel> =
-            found.as_ref().map(|found| stages(&problem, &found.picks)).unwrap_or_default();
+            found.as_ref().map(|found| stage_levels(&problem, &found.picks)).unwrap_or_default();
         let by_name = stages.iter().map(|stage| (stage.stage.clone(), stage.level)).collect();
         let baseline = outcome.baseline;
         Self {
@@ -111,6 +114,7 @@ impl SearchRecord {
             uniform,
             problem,
             trace: outcome.trace,
+            progress: outcome.progress,
             found,
             front: outcome.front,
             baseline,
@@ -131,7 +135,8 @@ impl SearchRecord {
     }
 }
 
-fn stages(problem: &Problem, picks: &[usize]) -> Vec<StageLevel> {
+/// The stages of an assignment, with what the table says of them.
+pub fn stage_levels(problem: &Problem, picks: &[usize]) -> Vec<StageLevel> {
     let stages = problem.stages.iter().zip(picks);
     stages
         .map(|(stage, &pick)| {

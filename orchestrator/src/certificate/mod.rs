@@ -13,6 +13,7 @@ mod build;
 mod check;
 mod cover;
 mod document;
+mod statement;
 mod table;
 mod wealth;
 
@@ -22,6 +23,7 @@ pub use document::{
     Bound, Choice, Digests, Document, DocumentError, Evaluation, Excluded, FORMAT, Proof, Question,
     Stage, Table, VERSION,
 };
+pub use statement::statement;
 pub use table::{Difference, MeasuredRow, MeasuredTable, compare_table};
 
 #[cfg(test)]

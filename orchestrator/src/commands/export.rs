@@ -19,6 +19,8 @@ use crate::exit::{CommandResult, Exit, Failure};
 use crate::output::{bytes, duration_us, text_table};
 use crate::search::Accuracy;
 use crate::spec::{self, Pipeline};
+use crate::store::{Artifact, ArtifactKind, Store};
+use crate::verification::VerificationRecord;
 
 /// Arguments of `export`.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,6 +28,9 @@ pub struct Args {
     /// The file to write [default: the pipeline's name with `.bundle`].
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Take the finalist that the newest `verify` found faster than the choice on the board, if there is one.
+    #[arg(long)]
+    pub fastest_measured: bool,
 }
 
 /// What `export` prints.
@@ -51,8 +56,12 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let pipeline = context.pipeline()?;
     let store = context.store().await?;
     let device = board(context, &store).await?;
-    let search = chosen(&store, &pipeline, &device.fingerprint).await?;
+    let mut search = chosen(&store, &pipeline, &device.fingerprint).await?;
     let certificate = certificate(&search).map_err(Failure::lab)?;
+    if args.fastest_measured {
+        let verified = newest_verification(&store, &search).await?;
+        take_fastest(&mut search, &verified);
+    }
     let documents = BTreeMap::from([
         ("certificate.json".to_owned(), certificate.to_bytes().map_err(Failure::lab)?),
         ("pipeline.toml".to_owned(), spec::text(&context.options.pipeline)?.into_bytes()),
@@ -84,6 +93,33 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     };
     context.print("export", &shown, human)?;
     Ok(Exit::Ok)
+}
+
+async fn newest_verification(
+    store: &Store,
+    search: &SearchRecord,
+) -> Result<VerificationRecord, Failure> {
+    let (kind, device) = (ArtifactKind::Verification, Some(search.device.as_str()));
+    let newest = store.newest_artifact(kind, &search.pipeline, device).await?;
+    let newest: Option<Artifact<VerificationRecord>> = newest;
+    let record = newest.map(|artifact| artifact.body);
+    let of_this = |record: &VerificationRecord| {
+        record.ranking.iter().any(|one| one.chosen && one.stages == search.stages)
+    };
+    record.filter(of_this).ok_or_else(|| {
+        Failure::usage(anyhow::anyhow!("the newest search's choice was not verified on this board"))
+            .next("run `orchestrator verify` first: it measures the finalists in turns")
+    })
+}
+
+/// Makes the fastest finalist the choice; it stays as it is where none is faster beyond chance.
+fn take_fastest(search: &mut SearchRecord, verified: &VerificationRecord) {
+    let Some(fastest) = verified.ranking.iter().find(|one| one.is_faster()) else { return };
+    search.stages.clone_from(&fastest.stages);
+    search.predicted_latency_us = Some(fastest.predicted_us);
+    if let Some(found) = &mut search.found {
+        found.accuracy.correct = fastest.correct;
+    }
 }
 
 /// The stages in the order of the pipeline, each after those that feed it.

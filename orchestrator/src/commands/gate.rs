@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::gate::{Outcome, Tried, gate};
+use crate::gate::{Tried, gate};
 use crate::output::text_table;
 use crate::spec::Pipeline;
-use crate::store::Store;
+use crate::store::{ArtifactKind, Store};
 
 /// Options of `gate`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -51,6 +51,8 @@ pub async fn measure(
     store: &Store,
 ) -> Result<(Shown, Pipeline), Failure> {
     let gated = gate(pipeline, &context.data()?, store, &context.progress).await?;
+    // No board took part.
+    store.save_artifact(ArtifactKind::Gate, &pipeline.name, "", &gated.tried).await?;
     let shown = Shown { pipeline: pipeline.name.clone(), tried: gated.tried, layers: args.layers };
     Ok((shown, gated.pipeline))
 }
@@ -67,12 +69,7 @@ pub fn human(shown: &Shown) -> String {
             format!("{} of {}", test.agreeing, test.samples),
             if test.collapsed { "collapsed" } else { "alive" }.to_owned(),
             autopsy.map_or(String::new(), |a| format!("{} ({:.1} dB)", a.dies_at, a.sqnr_db)),
-            match &tried.then {
-                Outcome::Kept => "kept".to_owned(),
-                Outcome::Next(recipe) => format!("{recipe} is tried"),
-                Outcome::Dropped { level: true } => "the level is dropped".to_owned(),
-                Outcome::Dropped { level: false } => "dropped".to_owned(),
-            },
+            tried.then.to_string(),
         ]
     });
     let header = ["stage", "level", "recipe", ">agrees with fp32", "", "signal dies at", ""];

@@ -9,10 +9,11 @@ use super::search::{board, newest, rows};
 use crate::context::Context;
 use crate::evaluate::{SensitivityRow, details_text};
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::gate::Tried;
 use crate::report::{self, Report, Sources, collect};
 use crate::spec::Pipeline;
 use crate::store::{Artifact, ArtifactKind, Store};
-use crate::verification::{Equality, StageCheck, VerificationRecord};
+use crate::verification::{Equality, Ranked, StageCheck, VerificationRecord};
 
 /// Arguments of `report`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -67,6 +68,8 @@ pub async fn write(
             Some(&device.fingerprint),
         )
         .await?;
+    let gate = store.newest_artifact(ArtifactKind::Gate, &pipeline.name, None).await?;
+    let tried: Vec<Tried> = gate.map(|artifact| artifact.body).unwrap_or_default();
     let known: Vec<&str> = rows.iter().map(|row| row.sha256.as_str()).collect();
     let evaluations = store.evaluations::<serde_json::Value>(&pipeline.name).await?;
     // Evaluations on other images may be there as well: of each variant the newest counts.
@@ -93,6 +96,7 @@ pub async fn write(
         rows: &rows,
         search: &search,
         sensitivity,
+        tried: &tried,
         verification: verified.map(|artifact| verification(&artifact.body)),
         reproduce: reproduce(context),
     });
@@ -139,7 +143,18 @@ fn verification(record: &VerificationRecord) -> report::Verification {
         equal_outputs: record.equal_outputs,
         equality: equality.to_owned(),
         stages: record.stages.iter().map(verified_stage).collect(),
+        ranking: record.ranking.iter().map(ranked_row).collect(),
         failures: record.failures.iter().map(|failure| failure.what.clone()).collect(),
+    }
+}
+
+fn ranked_row(one: &Ranked) -> report::RankedRow {
+    report::RankedRow {
+        label: one.label(),
+        chosen: one.chosen,
+        predicted_us: one.predicted_us,
+        measured_us: one.measured_us,
+        ratio: one.ratio,
     }
 }
 

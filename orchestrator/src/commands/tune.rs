@@ -109,12 +109,13 @@ pub fn human(shown: &Shown) -> String {
     let verified = match &shown.verify {
         None => "Not verified: there is no assignment.".to_owned(),
         Some(record) => format!(
-            "{} of {} images equal the host's outputs; {} measured, {} predicted.\n{}",
+            "{} of {} images equal the host's outputs; {} measured, {} predicted.\n{}{}",
             record.equal_outputs,
             record.samples,
             duration_us(record.measured_us),
             duration_us(record.predicted_us),
-            verify::verdict(record)
+            verify::verdict(record),
+            verify::ranking(record)
         ),
     };
     let confirmed = shown

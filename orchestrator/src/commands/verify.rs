@@ -1,22 +1,18 @@
 //! `verify`: the assignment that the search chose, on the board, against the host.
 
-use std::sync::Arc;
-
-use quantrack_engine::Tensor;
-
 use super::search::newest;
-use crate::assignment::{SearchRecord, StageLevel};
+use crate::assignment::SearchRecord;
 use crate::context::Context;
 use crate::dataset::spread;
-use crate::device::{Device, Lease, NamedTensor};
-use crate::evaluate::{Evaluator, LoadedVariant, Trace};
+use crate::evaluate::Evaluator;
 use crate::exit::{CommandResult, Exit, Failure};
-use crate::output::{self, StageBar, text_table};
+use crate::output::{self, text_table};
 use crate::spec::Pipeline;
-use crate::stats::summarize;
+use crate::stats::{LatencySummary, summarize};
 use crate::store::{ArtifactKind, Store};
 use crate::verification::{
-    DEFAULT_MAX_DEVIATION, Equality, Judge, LatencyCheck, StageCheck, VerificationRecord, failures,
+    Board, DEFAULT_MAX_DEVIATION, Equality, Finalist, Judge, LatencyCheck, Ranked, Run, StageCheck,
+    VerificationRecord, failures, finalists, rank,
 };
 
 /// Options of `verify`.
@@ -26,6 +22,9 @@ pub struct Args {
     /// How many of the evaluation images are run, evenly spread.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: u32,
+    /// Most assignments that are run in turns: the choice, and others that answer as well and could be faster.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub finalists: u32,
     /// How far latencies may be from the prediction, in percent of it, beyond the intervals of both.
     #[arg(long, value_name = "PERCENT", default_value_t = 100.0 * DEFAULT_MAX_DEVIATION, value_parser = percent)]
     pub max_latency_deviation: f64,
@@ -33,7 +32,7 @@ pub struct Args {
 
 impl Default for Args {
     fn default() -> Self {
-        Self { samples: 20, max_latency_deviation: 100.0 * DEFAULT_MAX_DEVIATION }
+        Self { samples: 20, finalists: 3, max_latency_deviation: 100.0 * DEFAULT_MAX_DEVIATION }
     }
 }
 
@@ -56,7 +55,7 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     Ok(if record.passed { Exit::Ok } else { Exit::TargetMissed })
 }
 
-/// Runs the newest search's assignment on the board, compares, and keeps the result.
+/// Runs the newest search's assignment on the board, in turns with others that answer as well, compares, and keeps the result.
 ///
 /// # Errors
 /// As [`run`].
@@ -70,33 +69,24 @@ pub async fn measure(
     let device = context.connect().await?;
     let fingerprint = device.record().fingerprint;
     let search = chosen(store, pipeline, &fingerprint).await?;
-    let variants = tokio::task::block_in_place(|| load(store, &search.stages))?;
-    let (evaluator, traces) = tokio::task::block_in_place(|| {
+    let max_deviation = args.max_latency_deviation / 100.0;
+    // As far as predictions may be off, these could be faster than the choice.
+    let reach = (1.0 + max_deviation) / (1.0 - max_deviation).max(0.1);
+    let (evaluator, mut runs) = tokio::task::block_in_place(|| {
         let evaluator = Evaluator::open(pipeline, &data, 0)?;
         let samples = spread(evaluator.dataset().samples.len(), args.samples as usize);
-        let traces = samples.into_iter().map(|sample| evaluator.trace(sample, &variants));
-        let traces = traces.collect::<Result<Vec<Trace>, _>>()?;
-        Ok::<_, Failure>((evaluator, traces))
+        let runs = finalists(&search, args.finalists as usize, reach).into_iter();
+        let runs = runs.map(|finalist| Run::on_host(finalist, &evaluator, &samples, store));
+        let runs = runs.collect::<Result<Vec<Run>, Failure>>()?;
+        Ok::<_, Failure>((evaluator, runs))
     })?;
     let lease = device.lease().await?;
-    let sha256: Vec<String> = search.stages.iter().map(|s| s.variant_sha256.clone()).collect();
-    device
-        .upload(&lease, &sha256, |digest: &str| store.variant_bytes(digest).map_err(Failure::from))
-        .await?;
-    let bar = context.progress.bar("verify", (traces.len() * variants.len()) as u64);
-    let mut images = vec![Image::default(); traces.len()];
-    let max_deviation = args.max_latency_deviation / 100.0;
-    let judge = Judge { search: &search, max_deviation };
-    let mut stages = Vec::new();
-    for (index, level) in search.stages.iter().enumerate() {
-        let board = Board { device: &device, lease: &lease, pipeline, bar: &bar };
-        let run = board.check(index, level, &variants[index], &traces, &mut images).await?;
-        stages.push(StageCheck { latency: judge.stage(level, run.durations_ns), ..run.check });
-    }
-    bar.done(&format!("{} images", traces.len()));
-    let mut record = VerificationRecord { stages, ..summary(&evaluator, &traces, &images, judge)? };
-    record.failures = failures(&record, pipeline.max_latency_us);
-    record.passed = record.failures.is_empty();
+    let images: usize = runs.iter().map(|run| run.images.len() * run.stages.len()).sum();
+    let bar = context.progress.bar("verify", images as u64);
+    let board = Board { device: &device, lease: &lease, pipeline, bar: &bar };
+    board.run(&mut runs, store).await?;
+    bar.done(&format!("{} images by {} assignments", args.samples, runs.len()));
+    let record = judged(&evaluator, &search, &runs, max_deviation, pipeline.max_latency_us)?;
     store.save_artifact(ArtifactKind::Verification, &pipeline.name, &fingerprint, &record).await?;
     Ok(record)
 }
@@ -116,134 +106,94 @@ pub(super) async fn chosen(
     Err(Failure::new(Exit::TargetMissed, error).next(next))
 }
 
-fn load(store: &Store, stages: &[StageLevel]) -> Result<Vec<Arc<LoadedVariant>>, Failure> {
-    let one = |stage: &StageLevel| {
-        let bytes = store.variant_bytes(&stage.variant_sha256)?;
-        Ok(Arc::new(LoadedVariant::from_bytes(&bytes)?))
-    };
-    stages.iter().map(one).collect()
+/// What the board did with all images by one assignment.
+struct Measured {
+    equal_outputs: u64,
+    equal_labels: u64,
+    /// Microseconds by image; none where it does not reach the last stage.
+    images_us: Vec<Option<f64>>,
+    summary: LatencySummary,
 }
 
-/// What the board did with one image.
-#[derive(Clone, Debug, Default)]
-struct Image {
-    /// Nanoseconds of all inferences, by stage.
-    stage_ns: Vec<u64>,
-    /// Inferences with other outputs than the host's.
-    different: u64,
-    /// Outputs of the newest stage.
-    outputs: Vec<Vec<Tensor>>,
-}
-
-/// The board that is verified.
-struct Board<'a> {
-    device: &'a Device,
-    lease: &'a Lease,
-    pipeline: &'a Pipeline,
-    bar: &'a StageBar,
-}
-
-impl Board<'_> {
-    /// Runs one stage for all images, with the inputs that the host gave it.
-    async fn check(
-        &self,
-        index: usize,
-        stage: &StageLevel,
-        variant: &LoadedVariant,
-        traces: &[Trace],
-        images: &mut [Image],
-    ) -> Result<StageRun, Failure> {
-        self.bar.say(format!("{} at {}", stage.stage, stage.level));
-        let equality = Equality::of(stage.level);
-        let names: Vec<&str> = variant.plan().inputs().iter().map(|p| p.name.as_str()).collect();
-        let named = |inputs: &Vec<Tensor>| -> Vec<NamedTensor> {
-            let pairs = names.iter().zip(inputs);
-            let one = |(name, tensor): (&&str, &Tensor)| NamedTensor {
-                name: (*name).to_owned(),
-                tensor: tensor.clone(),
-            };
-            pairs.map(one).collect()
-        };
-        let mut stream =
-            self.device.run(self.lease, &stage.variant_sha256, &self.pipeline.measure).await?;
-        // The first inference warms caches and is not counted.
-        if let Some(first) = traces.iter().find_map(|trace| trace.stages[index].inputs.first()) {
-            stream.infer(&named(first)).await?;
+impl Measured {
+    fn new(evaluator: &Evaluator, run: &Run, judge: Judge<'_>) -> Result<Self, Failure> {
+        let (mut equal_labels, mut equal_outputs) = (0, 0);
+        let mut images_us = Vec::new();
+        for (trace, image) in run.traces.iter().zip(&run.images) {
+            let same = evaluator.label_of(trace, &image.outputs)? == trace.label;
+            equal_labels += u64::from(same);
+            equal_outputs += u64::from(same && image.different == 0);
+            let reaches_last = trace.stages.last().is_some_and(|last| !last.inputs.is_empty());
+            images_us.push(reaches_last.then(|| judge.image_us(&image.stage_ns)));
         }
-        let (mut durations, mut equal) = (Vec::new(), 0);
-        for (trace, image) in traces.iter().zip(images) {
-            image.outputs.clear();
-            let mut total_ns = 0_u64;
-            let host = &trace.stages[index];
-            for (inputs, expected) in host.inputs.iter().zip(&host.outputs) {
-                let answer = stream.infer(&named(inputs)).await?;
-                let outputs: Vec<Tensor> = answer.outputs.into_iter().map(|o| o.tensor).collect();
-                let duration_ns = u64::try_from(answer.duration.as_nanos()).unwrap_or(u64::MAX);
-                durations.push(duration_ns);
-                total_ns = total_ns.saturating_add(duration_ns);
-                let same = equality.holds(&outputs, expected);
-                equal += u64::from(same);
-                image.different += u64::from(!same);
-                image.outputs.push(outputs);
-            }
-            image.stage_ns.push(total_ns);
-            self.bar.step();
-        }
-        let inferences = durations.len() as u64;
-        let (stage, level) = (stage.stage.clone(), stage.level);
-        let check = StageCheck { stage, level, equality, inferences, equal, latency: None };
-        Ok(StageRun { check, durations_ns: durations })
+        let nanoseconds = images_us.iter().flatten().map(|us| (us * 1e3).round() as u64).collect();
+        let summary = summarize(nanoseconds, 0).ok_or_else(|| {
+            let images = run.traces.len();
+            let error = anyhow::anyhow!("none of the {images} images reaches the last stage");
+            Failure::new(Exit::Inconclusive, error).next("verify more images with --samples")
+        })?;
+        Ok(Self { equal_outputs, equal_labels, images_us, summary })
     }
 }
 
-/// What one stage did on the board.
-#[derive(Debug)]
-struct StageRun {
-    /// All but the verdict on the latency.
-    check: StageCheck,
-    /// Nanoseconds of each inference.
-    durations_ns: Vec<u64>,
-}
-
-/// Everything but the stages and the verdict.
-fn summary(
+/// The verdict on the chosen assignment, which ran first, and how it ranks among the others.
+fn judged(
     evaluator: &Evaluator,
-    traces: &[Trace],
-    images: &[Image],
-    judge: Judge<'_>,
+    search: &SearchRecord,
+    runs: &[Run],
+    max_deviation: f64,
+    limit_us: Option<f64>,
 ) -> Result<VerificationRecord, Failure> {
-    let (mut equal_labels, mut equal_outputs) = (0, 0);
-    let mut per_image_us = Vec::new();
-    for (trace, image) in traces.iter().zip(images) {
-        let same = evaluator.label_of(trace, &image.outputs)? == trace.label;
-        equal_labels += u64::from(same);
-        equal_outputs += u64::from(same && image.different == 0);
-        if trace.stages.last().is_some_and(|last| !last.inputs.is_empty()) {
-            per_image_us.push(judge.image_us(&image.stage_ns));
-        }
+    let (mut ranking, mut measured) = (Vec::new(), Vec::new());
+    for (index, run) in runs.iter().enumerate() {
+        let one = Measured::new(evaluator, run, judge(search, run, max_deviation))?;
+        ranking.push(Ranked {
+            stages: run.finalist.stages.clone(),
+            chosen: index == 0,
+            correct: run.finalist.correct,
+            predicted_us: run.finalist.predicted_us,
+            measured_us: one.summary.median_us,
+            equal_outputs: one.equal_outputs,
+            ratio: None,
+        });
+        measured.push(one);
     }
-    let nanoseconds = per_image_us.iter().map(|us| (us * 1e3).round() as u64).collect();
-    let measured = summarize(nanoseconds, 0).ok_or_else(|| {
-        let error = anyhow::anyhow!("none of the {} images reaches the last stage", traces.len());
-        Failure::new(Exit::Inconclusive, error).next("verify more images with --samples")
-    })?;
-    let latency = judge.end_to_end(&measured);
-    Ok(VerificationRecord {
-        pipeline: judge.search.pipeline.clone(),
-        device: judge.search.device.clone(),
-        stages: Vec::new(),
-        samples: traces.len() as u64,
-        equal_outputs,
-        equal_labels,
+    let images_us: Vec<_> = measured.iter().map(|one| one.images_us.clone()).collect();
+    let (chosen, first) = (&runs[0], &measured[0]);
+    let judge = judge(search, chosen, max_deviation);
+    let durations = chosen.stages.iter().map(|stage| stage.durations_ns.clone());
+    let stages = chosen.checks().into_iter().zip(search.stages.iter().zip(durations));
+    let latency = judge.end_to_end(&first.summary);
+    let mut record = VerificationRecord {
+        pipeline: search.pipeline.clone(),
+        device: search.device.clone(),
+        stages: stages
+            .map(|(check, (level, durations))| StageCheck {
+                latency: judge.stage(level, durations),
+                ..check
+            })
+            .collect(),
+        samples: chosen.traces.len() as u64,
+        equal_outputs: first.equal_outputs,
+        equal_labels: first.equal_labels,
         predicted_us: latency.predicted_us,
         measured_us: latency.measured_us,
-        measured_p90_us: measured.p90_us,
-        per_image_us,
+        measured_p90_us: first.summary.p90_us,
+        per_image_us: first.images_us.iter().flatten().copied().collect(),
         latency: Some(latency),
-        max_latency_deviation: judge.max_deviation,
+        max_latency_deviation: max_deviation,
+        ranking: rank(ranking, &images_us),
         failures: Vec::new(),
         passed: false,
-    })
+    };
+    record.failures = failures(&record, limit_us);
+    record.passed = record.failures.is_empty();
+    Ok(record)
+}
+
+fn judge<'a>(search: &'a SearchRecord, run: &'a Run, max_deviation: f64) -> Judge<'a> {
+    let Finalist { stages, predicted_us, .. } = &run.finalist;
+    Judge { search, stages, predicted_us: *predicted_us, max_deviation }
 }
 
 fn human(record: &VerificationRecord) -> String {
@@ -274,7 +224,7 @@ fn human(record: &VerificationRecord) -> String {
     format!(
         "{}\n\nEnd to end: {} of {} images equal the host in every output and in the class.\n\
          Latency: {} predicted, {} measured, {} at p90.\n\
-         Tolerance: {:.0} % of the stage or of a tenth of the pipeline, beyond the 95 % intervals.\n{}",
+         Tolerance: {:.0} % of the stage or of a tenth of the pipeline, beyond the 95 % intervals.\n{}{}",
         text_table(&header, rows),
         record.equal_outputs,
         record.samples,
@@ -282,8 +232,39 @@ fn human(record: &VerificationRecord) -> String {
         output::duration_us(record.measured_us),
         output::duration_us(record.measured_p90_us),
         100.0 * record.max_latency_deviation,
-        verdict(record)
+        verdict(record),
+        ranking(record)
     )
+}
+
+/// The finalists by what was measured; nothing where the choice ran alone.
+pub fn ranking(record: &VerificationRecord) -> String {
+    if record.ranking.len() < 2 {
+        return String::new();
+    }
+    let rows = record.ranking.iter().map(|one| {
+        vec![
+            one.label(),
+            output::duration_us(one.predicted_us),
+            output::duration_us(one.measured_us),
+            one.correct.to_string(),
+            match one.ratio {
+                None if one.chosen => "chosen".to_owned(),
+                None => "too few images".to_owned(),
+                Some((ratio, (low, high))) => format!("{ratio:.3} ({low:.3} to {high:.3})"),
+            },
+        ]
+    });
+    let header =
+        ["assignment", ">predicted", ">measured", ">right", "times as long as the choice (95 %)"];
+    let said = match record.ranking.iter().find(|one| one.is_faster()) {
+        None => "None of the others is faster than the choice beyond chance.".to_owned(),
+        Some(_) => {
+            "Another is faster than the choice on the board: `export --fastest-measured` takes it."
+                .to_owned()
+        }
+    };
+    format!("\n\nFinalists, in turns on the board\n{}\n{said}", text_table(&header, rows))
 }
 
 /// Predicted, measured, deviation and whether it is allowed.

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use quantrack_engine::Level;
 
 use super::data::{
-    BoardConditions, Choice, Device, Exempt, LatencyRow, Point, Report, SensitivityRow,
-    StageChoice, Verdict, Verification,
+    BoardConditions, Choice, Collapsed, Device, Exempt, LatencyRow, Point, Proof, Report,
+    SearchStep, SensitivityRow, StageChoice, TracePoint, Verdict, Verification,
 };
 use crate::assignment::{SearchRecord, assignments, guarantee};
-use crate::search::{Evaluated, pareto_front};
+use crate::certificate::{certificate, check, statement};
+use crate::evaluate::wilson;
+use crate::gate::Tried;
+use crate::search::{Evaluated, Progress, pareto_front};
 use crate::store::{DeviceRecord, TableRow};
 
 /// What a report is collected from.
@@ -25,6 +28,8 @@ pub struct Sources<'a> {
     pub search: &'a SearchRecord,
     /// Each variant alone.
     pub sensitivity: Vec<SensitivityRow>,
+    /// Every recipe that the newest collapse test tried.
+    pub tried: &'a [Tried],
     /// The check on the board, if it was made.
     pub verification: Option<Verification>,
     /// Commands that make the report again.
@@ -52,6 +57,15 @@ pub fn collect(sources: Sources<'_>) -> Report {
         table: sources.rows.iter().map(latency_row).collect(),
         sensitivity: sources.sensitivity,
         points: points(search),
+        trace: trace(search),
+        steps: steps(search),
+        proof: proof(search),
+        collapsed: sources
+            .tried
+            .iter()
+            .filter(|tried| tried.test.collapsed)
+            .map(collapsed)
+            .collect(),
         accuracy_floor: floor,
         latency_limit_us: search.certificate.max_latency_us,
         verification: sources.verification,
@@ -145,12 +159,63 @@ fn points(search: &SearchRecord) -> Vec<Point> {
             latency_us: evaluated.latency_us,
             correct: evaluated.accuracy.correct,
             total: evaluated.accuracy.total,
+            ci95: wilson(evaluated.accuracy.correct, evaluated.accuracy.total),
             uniform: uniform.map(|(level, _)| *level),
             pareto: front.contains(&index),
             chosen: search.found.as_ref().is_some_and(|found| found.picks == evaluated.picks),
         }
     };
     all.iter().enumerate().map(point).collect()
+}
+
+fn trace(search: &SearchRecord) -> Vec<TracePoint> {
+    let all = search.baseline.accuracy.total;
+    let needed = search.certificate.min_correct.unwrap_or_default();
+    let point = |seen: &Evaluated| TracePoint {
+        label: search.label(&seen.picks),
+        latency_us: seen.latency_us,
+        correct: seen.accuracy.correct,
+        total: seen.accuracy.total,
+        stopped: !seen.is_complete(all),
+        passes: seen.is_complete(all) && seen.accuracy.correct >= needed,
+    };
+    search.trace.iter().map(point).collect()
+}
+
+fn steps(search: &SearchRecord) -> Vec<SearchStep> {
+    let step = |progress: &Progress| SearchStep {
+        evaluations: progress.evaluations,
+        incumbent_us: progress.incumbent.map(|(us, _)| us),
+        bound_us: progress.bound_us,
+    };
+    search.progress.iter().map(step).collect()
+}
+
+/// The certificate, checked by what knows nothing of the search.
+fn proof(search: &SearchRecord) -> Option<Proof> {
+    let document = certificate(search).ok()?;
+    let checked = check(&document);
+    Some(Proof {
+        statement: statement(&document),
+        witnesses: document.proof.witnesses.len(),
+        bounds: document.proof.bounds.len(),
+        excluded: document.proof.excluded.len(),
+        checked: checked.map(|proven| proven.visited).map_err(|rejected| rejected.to_string()),
+        sha256: document.sha256.certificate,
+    })
+}
+
+fn collapsed(tried: &Tried) -> Collapsed {
+    let autopsy = tried.autopsy.as_ref();
+    Collapsed {
+        stage: tried.stage.clone(),
+        level: tried.level,
+        recipe: tried.recipe.clone(),
+        agreeing: (tried.test.agreeing, tried.test.samples),
+        dies_at: autopsy.map(|autopsy| autopsy.dies_at.clone()),
+        layers: autopsy.map(|autopsy| autopsy.layers.clone()).unwrap_or_default(),
+        then: tried.then.to_string(),
+    }
 }
 
 fn latency_row(row: &TableRow) -> LatencyRow {

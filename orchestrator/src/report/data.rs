@@ -24,6 +24,14 @@ pub struct Report {
     pub sensitivity: Vec<SensitivityRow>,
     /// Every assignment that was evaluated end to end.
     pub points: Vec<Point>,
+    /// The search's evaluations in the order made.
+    pub trace: Vec<TracePoint>,
+    /// Best so far and bound, as evaluations went on.
+    pub steps: Vec<SearchStep>,
+    /// What proves the answer; absent where the search's record is of a version that had none.
+    pub proof: Option<Proof>,
+    /// Recipes that the collapse test rejected.
+    pub collapsed: Vec<Collapsed>,
     /// The end-to-end floor as a share, for the plot.
     pub accuracy_floor: Option<f64>,
     /// The latency limit in microseconds, for the plot.
@@ -194,6 +202,8 @@ pub struct Point {
     pub correct: u64,
     /// Samples.
     pub total: u64,
+    /// Wilson's 95 % interval of their share.
+    pub ci95: (f64, f64),
     /// The level, when all stages share it.
     pub uniform: Option<Level>,
     /// Whether nothing beats it in both latency and accuracy.
@@ -207,6 +217,75 @@ impl Point {
     pub fn accuracy(&self) -> f64 {
         if self.total == 0 { 0.0 } else { self.correct as f64 / self.total as f64 }
     }
+
+    /// Whether it stands out of the crowd: the choice, a uniform level, or on the front.
+    pub fn is_named(&self) -> bool {
+        self.chosen || self.pareto || self.uniform.is_some()
+    }
+}
+
+/// An evaluation of the search.
+#[derive(Clone, Debug, Serialize)]
+pub struct TracePoint {
+    /// As in "int8 / int8 / fp32 / fp32".
+    pub label: String,
+    /// Predicted latency in microseconds.
+    pub latency_us: f64,
+    /// Right answers.
+    pub correct: u64,
+    /// Samples looked at.
+    pub total: u64,
+    /// Whether it ended before the last sample, because too few could still be right.
+    pub stopped: bool,
+    /// Whether it reaches the end-to-end floor.
+    pub passes: bool,
+}
+
+/// How far the search had come.
+#[derive(Clone, Debug, Serialize)]
+pub struct SearchStep {
+    /// After so many evaluations.
+    pub evaluations: usize,
+    /// Latency in microseconds of the best assignment so far.
+    pub incumbent_us: Option<f64>,
+    /// Nothing faster than this, in microseconds, can still be better.
+    pub bound_us: f64,
+}
+
+/// The certificate, in short.
+#[derive(Clone, Debug, Serialize)]
+pub struct Proof {
+    /// What it proves, in a sentence.
+    pub statement: String,
+    /// Its digest.
+    pub sha256: String,
+    /// Assignments that could have been better by their latency and are not by their accuracy.
+    pub witnesses: usize,
+    /// Beginnings of assignments that rule out all that begins so.
+    pub bounds: usize,
+    /// Choices below their stage's own threshold.
+    pub excluded: usize,
+    /// What the independent checker says: how many partial assignments it walked, or why it rejects the proof.
+    pub checked: Result<u64, String>,
+}
+
+/// A recipe that the collapse test rejected.
+#[derive(Clone, Debug, Serialize)]
+pub struct Collapsed {
+    /// Name of the stage.
+    pub stage: String,
+    /// Level.
+    pub level: Level,
+    /// Recipe.
+    pub recipe: String,
+    /// Images in which it agrees with fp32, and images looked at.
+    pub agreeing: (u64, u64),
+    /// The layer at which the signal dies.
+    pub dies_at: Option<String>,
+    /// Signal to noise ratio in decibels behind every layer, in the order in which they run.
+    pub layers: Vec<(String, f64)>,
+    /// What was done about it, as in "the level is dropped".
+    pub then: String,
 }
 
 /// The choice, end to end on the board.
@@ -224,8 +303,25 @@ pub struct Verification {
     pub equality: String,
     /// The stages, in order.
     pub stages: Vec<VerifiedStage>,
+    /// The choice and others that answer as well, run in turns, the fastest first.
+    pub ranking: Vec<RankedRow>,
     /// What speaks against the choice; empty when it is verified.
     pub failures: Vec<String>,
+}
+
+/// An assignment among the finalists on the board.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankedRow {
+    /// As in "int8 / int8 / fp32 / fp32".
+    pub label: String,
+    /// Whether it is the choice.
+    pub chosen: bool,
+    /// Predicted latency in microseconds.
+    pub predicted_us: f64,
+    /// Measured median in microseconds.
+    pub measured_us: f64,
+    /// How many times as long as the choice it takes, and the 95 % interval.
+    pub ratio: Option<(f64, (f64, f64))>,
 }
 
 /// A stage of the choice on the board.

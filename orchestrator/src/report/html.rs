@@ -4,12 +4,15 @@ use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 use quantrack_engine::Level;
 
 use super::data::{
-    BoardConditions, Choice, Device, Exempt, LatencyRow, Report, SensitivityRow, Verdict,
-    Verification,
+    BoardConditions, Choice, Collapsed, Device, Exempt, LatencyRow, Proof, RankedRow, Report,
+    SensitivityRow, Verdict, Verification,
 };
 use super::format::{bytes, duration, off, percent, significant, times};
+use super::heat::{background, heat_map};
 use super::plot::trade_off;
+use super::signal::signal;
 use super::style::CSS;
+use super::trace::search_trace;
 
 /// The whole page.
 pub fn html(report: &Report) -> String {
@@ -27,8 +30,10 @@ pub fn html(report: &Report) -> String {
                 p.soft { (report.made_at) " · " (report.versions) }
                 (verdict(report))
                 (trade_off_section(report))
+                (proof_section(report))
                 (latency_section(report))
                 (sensitivity_section(report))
+                (collapsed_section(&report.collapsed))
                 (device_section(&report.device, &report.conditions))
                 (reproduce_section(report))
             } }
@@ -129,6 +134,24 @@ fn verified(verification: &Verification) -> Markup {
                 }
             } } }
         } }
+        @if verification.ranking.len() > 1 { (ranking(&verification.ranking)) }
+    }
+}
+
+fn ranking(ranking: &[RankedRow]) -> Markup {
+    markup! {
+        p.soft { "Finalists that ran on the board in turns, the fastest first. The ratio is the median over the images, with its 95 % interval." }
+        div.scroll { table {
+            thead { tr { th.l { "assignment" } th { "predicted" } th { "measured" } th { "times as long as the choice" } } }
+            tbody { @for one in ranking { tr.chosen[one.chosen] {
+                td.l { (one.label) @if one.chosen { " ★" } }
+                td { (duration(one.predicted_us)) } td { (duration(one.measured_us)) }
+                td { @match one.ratio {
+                    Some((ratio, (low, high))) => { (format!("{ratio:.3} ({low:.3} – {high:.3})")) }
+                    None => { "–" }
+                } }
+            } } }
+        } }
     }
 }
 
@@ -144,8 +167,46 @@ fn trade_off_section(report: &Report) -> Markup {
                 span { i style="color:var(--ink)" { "□" } " all stages at one level" }
                 span { i style="color:var(--brand)" { "●" } " on the Pareto front" }
                 span { i { "●" } " other evaluated assignments" }
+                span { i style="color:var(--soft)" { "┬" } " 95 % interval" }
                 span { i style="color:var(--bad)" { "- -" } " thresholds" }
             }
+        }
+    }
+}
+
+fn proof_section(report: &Report) -> Markup {
+    markup! {
+        @if !report.trace.is_empty() {
+            h2 { "Why nothing is better" }
+            @if let Some(proof) = &report.proof { (certificate(proof)) }
+            (search_trace(report))
+            div.legend {
+                span { i style="color:var(--good)" { "●" } " meets the floor" }
+                span { i style="color:var(--bad)" { "×" } " does not" }
+                span { i style="color:var(--star)" { "━" } " best so far" }
+                span { i style="color:var(--brand)" { "━" } " nothing faster can be better" }
+            }
+        }
+    }
+}
+
+fn certificate(proof: &Proof) -> Markup {
+    markup! {
+        p { "Certificate: " (proof.statement) "." }
+        dl {
+            dt { "could have been better by latency" } dd { (proof.witnesses) " assignments, all evaluated, none better" }
+            @if proof.bounds > 0 {
+                dt { "ruled out by their first stages" } dd { (proof.bounds) " beginnings, which find too little" }
+            }
+            @if proof.excluded > 0 {
+                dt { "below their stage's own threshold" } dd { (proof.excluded) " variants" }
+            }
+            dt { "checked independently" }
+            @match &proof.checked {
+                Ok(visited) => dd.good { "accepted after " (visited) " partial assignments" },
+                Err(reason) => dd.bad { "REJECTED: " (reason) },
+            }
+            dt { "SHA-256" } dd { code.long { (proof.sha256) } }
         }
     }
 }
@@ -220,6 +281,8 @@ fn sensitivity_section(report: &Report) -> Markup {
         @if report.sensitivity.is_empty() {
             p.soft { "Not measured: run " code { "orchestrator evaluate" } "." }
         } @else {
+            p.soft { "The best recipe of every level, by the stage's own metric; below it the latency, and how many times faster than fp32 that is. ★ is chosen." }
+            (heat_map(report))
             div.scroll { table {
                 thead { tr { th.l { "stage" } th.l { "level" } th.l { "recipe" } th.l { "metric" } th { "value" } th { "95 % interval" } th { "samples" } th.l { "compared with fp32" } } }
                 tbody { @for (index, row) in report.sensitivity.iter().enumerate() {
@@ -232,14 +295,30 @@ fn sensitivity_section(report: &Report) -> Markup {
 }
 
 fn sensitivity_row(row: &SensitivityRow, first: bool) -> Markup {
-    // From red (0) over amber to green (1), pale enough to read black or white text on.
-    let hue = 120.0 * row.value.clamp(0.0, 1.0).powi(3);
     markup! {
         tr.first[first] {
             td.l { (row.stage) } td.l { (row.level) } td.l { (row.recipe) } td.l { (row.metric) }
-            td.heat style=(format!("background:hsl({hue:.0} 70% 50%/.22)")) { (format!("{:.3}", row.value)) }
+            td.heat style=(background(row.value)) { (format!("{:.3}", row.value)) }
             td { @if let Some((low, high)) = row.ci95 { (format!("{low:.3} – {high:.3}")) } @else { "–" } }
             td { (row.samples) } td.l { (row.details) }
+        }
+    }
+}
+
+fn collapsed_section(collapsed: &[Collapsed]) -> Markup {
+    markup! {
+        @if !collapsed.is_empty() {
+            h2 { "Collapsed variants" }
+            p.soft { "Rejected on a few calibration images. Bars are the signal to noise ratio behind each layer, against fp32 on the same inputs; the marked one is the first behind which less than half of the signal is left." }
+            @for one in collapsed {
+                p {
+                    b { (one.stage) " at " (one.level) } " by " (one.recipe) ": agrees with fp32 in " (one.agreeing.0) " of "
+                    (one.agreeing.1) " images"
+                    @if let Some(layer) = &one.dies_at { ", its signal dies at " code.long { (layer) } }
+                    "; " (one.then) "."
+                }
+                @if !one.layers.is_empty() { (signal(one)) }
+            }
         }
     }
 }

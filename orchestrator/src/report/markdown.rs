@@ -18,8 +18,10 @@ fn write_report(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "{} · {}\n", report.made_at, report.versions)?;
     write_verdict(report, out)?;
     write_points(report, out)?;
+    write_proof(report, out)?;
     write_table(report, out)?;
     write_sensitivity(report, out)?;
+    write_collapsed(report, out)?;
     let conditions = &report.conditions;
     writeln!(
         out,
@@ -114,6 +116,28 @@ fn write_verified(verification: &Verification, out: &mut String) -> std::fmt::Re
             None => writeln!(out, " | | | never run |")?,
         }
     }
+    writeln!(out)?;
+    if verification.ranking.len() < 2 {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "| finalist | predicted | measured | times as long as the choice |\n|---|--:|--:|--:|"
+    )?;
+    for one in &verification.ranking {
+        let ratio = match one.ratio {
+            Some((ratio, (low, high))) => format!("{ratio:.3} ({low:.3} – {high:.3})"),
+            None if one.chosen => "**chosen**".to_owned(),
+            None => "–".to_owned(),
+        };
+        writeln!(
+            out,
+            "| {} | {} | {} | {ratio} |",
+            one.label,
+            duration(one.predicted_us),
+            duration(one.measured_us)
+        )?;
+    }
     writeln!(out)
 }
 
@@ -142,6 +166,47 @@ fn write_points(report: &Report, out: &mut String) -> std::fmt::Result {
             point.total,
             percent(point.accuracy()),
             notes.join(", ")
+        )?;
+    }
+    writeln!(out)
+}
+
+fn write_proof(report: &Report, out: &mut String) -> std::fmt::Result {
+    let Some(proof) = &report.proof else { return Ok(()) };
+    writeln!(out, "## Why nothing is better\n\n{}.\n", proof.statement)?;
+    writeln!(
+        out,
+        "{} assignments could have been better by their latency, all evaluated, none better. {} Certificate `{}`.\n",
+        proof.witnesses,
+        match &proof.checked {
+            Ok(visited) =>
+                format!("Checked independently: accepted after {visited} partial assignments."),
+            Err(reason) => format!("**Rejected by the independent checker**: {reason}."),
+        },
+        proof.sha256
+    )
+}
+
+fn write_collapsed(report: &Report, out: &mut String) -> std::fmt::Result {
+    if report.collapsed.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "## Collapsed variants\n")?;
+    writeln!(
+        out,
+        "| stage | level | recipe | agrees with fp32 | signal dies at | |\n|---|---|---|--:|---|---|"
+    )?;
+    for one in &report.collapsed {
+        writeln!(
+            out,
+            "| {} | {} | {} | {} of {} | {} | {} |",
+            one.stage,
+            one.level,
+            one.recipe,
+            one.agreeing.0,
+            one.agreeing.1,
+            one.dies_at.as_deref().unwrap_or("–"),
+            one.then
         )?;
     }
     writeln!(out)

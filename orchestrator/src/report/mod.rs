@@ -3,18 +3,23 @@
 //! [`Report`] is plain data; [`html`] and [`markdown`] are pure functions of it. Nothing here measures, reads a
 //! store or looks at a clock.
 
+mod axis;
 mod collect;
 mod data;
 mod format;
+mod heat;
 mod html;
 mod markdown;
 mod plot;
+mod signal;
 mod style;
+mod trace;
 
 pub use collect::{Sources, collect};
 pub use data::{
-    BoardConditions, Choice, Device, Exempt, LatencyRow, Point, Report, SensitivityRow,
-    StageChoice, Verdict, Verification, VerifiedStage,
+    BoardConditions, Choice, Collapsed, Device, Exempt, LatencyRow, Point, Proof, RankedRow,
+    Report, SearchStep, SensitivityRow, StageChoice, TracePoint, Verdict, Verification,
+    VerifiedStage,
 };
 pub use html::html;
 pub use markdown::markdown;

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::axis::{duration_ticks, tick_duration};
 use super::data::{Point, Report};
 use super::format::{duration, percent};
 
@@ -23,8 +24,9 @@ impl Axes {
         let latencies = report.points.iter().map(|p| p.latency_us).chain(report.latency_limit_us);
         let (low, high) =
             latencies.fold((f64::INFINITY, 0.0_f64), |(low, high), us| (low.min(us), high.max(us)));
-        let shares = report.points.iter().map(Point::accuracy).chain(report.accuracy_floor);
-        let worst = shares.fold(1.0, f64::min);
+        let lowest = |point: &Point| if point.is_named() { point.ci95.0 } else { point.accuracy() };
+        let worst =
+            report.points.iter().map(lowest).chain(report.accuracy_floor).fold(1.0, f64::min);
         Self { x: ((low * 0.85).ln(), (high * 1.18).ln()), y: ((worst - 0.06).max(0.0), 1.02) }
     }
 
@@ -38,34 +40,12 @@ impl Axes {
         HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
     }
 
-    /// 1, 2 and 5 times the powers of ten within the range; where those are few, even steps.
-    fn x_ticks(&self) -> Vec<f64> {
-        let (low, high) = (self.x.0.exp(), self.x.1.exp());
-        let first = low.log10().floor() as i32;
-        let last = high.log10().ceil() as i32;
-        let round: Vec<f64> = (first..=last)
-            .flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)))
-            .filter(|&us| us >= low && us <= high)
-            .collect();
-        if round.len() >= 3 { round } else { even_ticks(low, high) }
-    }
-
     fn y_ticks(&self) -> Vec<f64> {
         let step = if self.y.1 - self.y.0 > 0.45 { 0.1 } else { 0.05 };
         let first = (self.y.0 / step).ceil() as i32;
         let last = (self.y.1.min(1.0) / step + 1e-9).floor() as i32;
         (first..=last).map(|tick| f64::from(tick) * step).collect()
     }
-}
-
-/// Three to seven multiples of 1, 2 or 5 times a power of ten within the range.
-fn even_ticks(low: f64, high: f64) -> Vec<f64> {
-    let power = 10_f64.powf(((high - low) / 4.0).log10().floor());
-    let steps = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power);
-    let fits = |step: &f64| (high / step).floor() - (low / step).ceil() + 1.0 <= 7.0;
-    let step = steps.into_iter().find(fits).unwrap_or(high - low);
-    let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
-    (first..=last).map(|tick| tick as f64 * step).collect()
 }
 
 /// The plot; empty when nothing was evaluated.
@@ -80,6 +60,7 @@ pub(super) fn trade_off(report: &Report) -> Markup {
             (frame(&axes))
             (thresholds(report, &axes))
             (front(&report.points, &axes))
+            @for point in report.points.iter().filter(|point| point.is_named()) { (interval(point, &axes)) }
             @for point in &report.points { (mark(point, &axes)) }
             (labels(&report.points, &axes))
         }
@@ -89,7 +70,7 @@ pub(super) fn trade_off(report: &Report) -> Markup {
 fn frame(axes: &Axes) -> Markup {
     let bottom = HEIGHT - BOTTOM;
     html! {
-        @for us in axes.x_ticks() {
+        @for us in duration_ticks(axes.x.0.exp(), axes.x.1.exp()) {
             @let x = axes.px(us);
             line.grid x1=(x) x2=(x) y1=(TOP) y2=(bottom) {}
             text.tick x=(x) y=(bottom + 18.0) text-anchor="middle" { (tick_duration(us)) }
@@ -106,16 +87,6 @@ fn frame(axes: &Axes) -> Markup {
             "end-to-end accuracy"
         }
     }
-}
-
-fn tick_duration(us: f64) -> String {
-    let (value, unit) = match us {
-        us if us < 1000.0 => (us, "µs"),
-        us if us < 1e6 => (us / 1e3, "ms"),
-        us => (us / 1e6, "s"),
-    };
-    // Even steps are not exact in binary.
-    format!("{} {unit}", (value * 1e6).round() / 1e6)
 }
 
 fn thresholds(report: &Report, axes: &Axes) -> Markup {
@@ -147,15 +118,27 @@ fn front(points: &[Point], axes: &Axes) -> Markup {
     html! { path.front d=(path) {} }
 }
 
+/// The interval of a point's accuracy, as a bar with ends.
+fn interval(point: &Point, axes: &Axes) -> Markup {
+    let x = axes.px(point.latency_us);
+    let (low, high) = point.ci95;
+    let (low, high) = (axes.py(low.max(axes.y.0)), axes.py(high.min(axes.y.1)));
+    let path =
+        format!("M{x:.1} {low:.1}V{high:.1}M{:.1} {low:.1}h8M{:.1} {high:.1}h8", x - 4.0, x - 4.0);
+    html! { path.interval d=(path) {} }
+}
+
 fn mark(point: &Point, axes: &Axes) -> Markup {
     let (x, y) = (axes.px(point.latency_us), axes.py(point.accuracy()));
     let tip = format!(
-        "{}: {}, {} of {} right ({})",
+        "{}: {}, {} of {} right ({}, 95 % interval {} to {})",
         point.label,
         duration(point.latency_us),
         point.correct,
         point.total,
-        percent(point.accuracy())
+        percent(point.accuracy()),
+        percent(point.ci95.0),
+        percent(point.ci95.1)
     );
     html! {
         @if point.chosen {
@@ -219,17 +202,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_lie_within_the_range() {
-        let axes = Axes { x: (900.0_f64.ln(), 60_000.0_f64.ln()), y: (0.7, 1.02) };
-        assert_eq!(axes.x_ticks(), [1e3, 2e3, 5e3, 1e4, 2e4, 5e4]);
-        let narrow = Axes { x: (650.0_f64.ln(), 1_350.0_f64.ln()), y: (0.7, 1.02) };
-        assert_eq!(narrow.x_ticks(), [700.0, 800.0, 900.0, 1000.0, 1100.0, 1200.0, 1300.0]);
-        for (low, high) in [(10_000.0, 10_400.0), (1.1, 1.9), (0.21, 0.3), (2.1e6, 4.7e6)] {
-            let ticks = even_ticks(low, high);
-            assert!((3..=7).contains(&ticks.len()), "{low} to {high}: {ticks:?}");
-            assert!(ticks.iter().all(|&tick| tick >= low && tick <= high));
-        }
-        let ticks = axes.y_ticks();
+    fn ticks_of_shares_are_round() {
+        let ticks = Axes { x: (1.0, 2.0), y: (0.7, 1.02) }.y_ticks();
         assert_eq!(ticks.len(), 7);
         assert!((ticks[0] - 0.7).abs() < 1e-9 && (ticks[6] - 1.0).abs() < 1e-9);
     }

@@ -16,14 +16,18 @@ p{margin:8px 0}.soft{color:var(--soft)}.good{color:var(--good)}.bad{color:var(--
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}\
 th,td{padding:6px 9px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}\
 th{color:var(--soft);font-weight:600;font-size:.82rem}th.l,td.l{text-align:left}tr.chosen td{background:var(--card);\
-font-weight:600}tr.first td{border-top:2px solid var(--line)}td.heat{border-radius:4px}\
+font-weight:600}tr.first td{border-top:2px solid var(--line)}td.heat{border-radius:4px}table.map{width:auto}\
+.map td.heat{text-align:center;font-size:.85rem;line-height:1.3;padding:6px 12px}.map th{text-align:center}.map th.l{text-align:left}\
 .bar{display:inline-block;height:9px;border-radius:3px;background:var(--brand);vertical-align:middle}\
 svg{width:100%;max-width:980px;height:auto;display:block;margin:10px auto}svg .grid{stroke:var(--line)}\
 svg text{fill:var(--soft);font-size:12px}svg text.axis{font-size:13px}svg text.name{fill:var(--ink);font-size:13px;\
 font-weight:600}svg .front{fill:none;stroke:var(--brand);stroke-width:2}svg .pareto{fill:var(--brand)}\
 svg .other{fill:var(--soft);opacity:.45}svg .uniform{fill:var(--bg);stroke:var(--ink);stroke-width:2}\
 svg .chosen{fill:var(--star);stroke:var(--bg);stroke-width:1}svg line.threshold{stroke:var(--bad);\
-stroke-dasharray:5 4}svg text.threshold{fill:var(--bad)}\
+stroke-dasharray:5 4}svg text.threshold{fill:var(--bad)}svg .interval{fill:none;stroke:var(--soft);opacity:.7}\
+svg .bound{fill:none;stroke:var(--brand);stroke-width:2}svg .incumbent{fill:none;stroke:var(--star);stroke-width:2}\
+svg .passes{fill:var(--good)}svg .fails{fill:none;stroke:var(--bad);stroke-width:1.5}svg .layer{fill:var(--brand);opacity:.6}\
+svg .dies{fill:var(--bad)}code.long{overflow-wrap:anywhere}\
 .legend{display:flex;flex-wrap:wrap;gap:6px 18px;font-size:.88rem;color:var(--soft);justify-content:center}\
 .legend i{font-style:normal;font-size:1.1em}pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px;overflow-x:auto;font-size:.86rem}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:10px 0}dt{color:var(--soft)}dd{margin:0}\

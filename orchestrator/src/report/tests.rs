@@ -73,6 +73,7 @@ fn points() -> Vec<Point> {
         latency_us,
         correct,
         total: 200,
+        ci95: (correct as f64 / 200.0 - 0.04, (correct as f64 / 200.0 + 0.03).min(1.0)),
         uniform,
         pareto,
         chosen: label == "int8 / bin1 / fp32",
@@ -87,7 +88,69 @@ fn points() -> Vec<Point> {
     ]
 }
 
+fn trace() -> (Vec<TracePoint>, Vec<SearchStep>) {
+    let point = |label: &str, latency_us, correct, total, passes| TracePoint {
+        label: label.to_owned(),
+        latency_us,
+        correct,
+        total,
+        stopped: total < 200,
+        passes,
+    };
+    let step =
+        |evaluations, incumbent_us, bound_us| SearchStep { evaluations, incumbent_us, bound_us };
+    let points = vec![
+        point("fp32 / fp32 / fp32", 26_290.0, 192, 200, true),
+        point("bin1 / bin1 / bin1", 3155.0, 4, 20, false),
+        point("bin1 / bin1 / int8", 3185.0, 30, 200, false),
+        point("int8 / bin1 / fp32", 4950.0, 188, 200, true),
+    ];
+    let steps = vec![
+        step(2, Some(26_290.0), 3155.0),
+        step(3, Some(26_290.0), 3185.0),
+        step(4, Some(4950.0), 4950.0),
+    ];
+    (points, steps)
+}
+
+fn proof() -> Proof {
+    Proof {
+        statement: "finder=int8, landmarks=bin1, gesture=fp32 takes 4.95 ms".to_owned(),
+        sha256: "0".repeat(64),
+        witnesses: 2,
+        bounds: 1,
+        excluded: 0,
+        checked: Ok(12),
+    }
+}
+
+fn collapsed() -> Collapsed {
+    Collapsed {
+        stage: "landmarks".to_owned(),
+        level: Level::Int2,
+        recipe: "sign-center".to_owned(),
+        agreeing: (0, 8),
+        dies_at: Some("block 2/conv".to_owned()),
+        layers: vec![
+            ("stem".to_owned(), 31.0),
+            ("block 1/conv".to_owned(), 8.5),
+            ("block 2/conv".to_owned(), 1.1),
+        ],
+        then: "the level is dropped".to_owned(),
+    }
+}
+
+fn ranked(
+    label: &str,
+    chosen: bool,
+    measured_us: f64,
+    ratio: Option<(f64, (f64, f64))>,
+) -> RankedRow {
+    RankedRow { label: label.to_owned(), chosen, predicted_us: 4950.0, measured_us, ratio }
+}
+
 fn sample() -> Report {
+    let (trace, steps) = trace();
     Report {
         pipeline: "gestures <of our own>".to_owned(),
         made_at: "2026-01-02 03:04 UTC".to_owned(),
@@ -116,6 +179,10 @@ fn sample() -> Report {
         table: table(),
         sensitivity: sensitivity(),
         points: points(),
+        trace,
+        steps,
+        proof: Some(proof()),
+        collapsed: vec![collapsed()],
         accuracy_floor: Some(0.92),
         latency_limit_us: Some(20_000.0),
         verification: Some(Verification {
@@ -129,6 +196,10 @@ fn sample() -> Report {
                 equal: (20, 20),
                 latency_us: Some((2340.0, 2600.0, true)),
             }],
+            ranking: vec![
+                ranked("int8 / bin1 / fp32", true, 5010.0, None),
+                ranked("int8 / bin1 / int8", false, 5040.0, Some((1.006, (0.998, 1.013)))),
+            ],
             failures: Vec::new(),
         }),
         reproduce: vec!["orchestrator tune --device pi3.local demo.toml".to_owned()],
@@ -173,6 +244,9 @@ fn the_markdown_tells_the_same_story() {
         "188 of 200 right",
         "**chosen**",
         "recall 98.5 %",
+        "accepted after 12 partial assignments",
+        "| int8 / bin1 / int8 | 4.95 ms | 5.04 ms | 1.006 (0.998 – 1.013) |",
+        "| landmarks | int2 | sign-center | 0 of 8 | block 2/conv | the level is dropped |",
     ] {
         assert!(text.contains(expected), "{expected} is missing in\n{text}");
     }
@@ -184,6 +258,32 @@ fn the_markdown_tells_the_same_story() {
             assert_eq!(before, now, "{line}");
         }
         columns = cells;
+    }
+}
+
+#[test]
+fn the_map_shows_the_best_recipe_of_a_level_and_marks_the_choice() {
+    let mut report = sample();
+    let worse = SensitivityRow {
+        recipe: "percentile".to_owned(),
+        value: 0.9,
+        ..report.sensitivity[0].clone()
+    };
+    report.sensitivity.insert(1, worse);
+    let page = html(&report);
+    let map = page.split("class=\"map\"").nth(1).unwrap().split("</table>").next().unwrap();
+    assert!(map.contains("<b>0.985 ★</b><br>2.34 ms, 2.22x"), "{map}");
+    assert!(map.contains("minmax: 0.985, recall 98.5 %\npercentile: 0.900"), "{map}");
+    assert_eq!(map.matches("<tr>").count(), 2, "one stage, once: {map}");
+}
+
+#[test]
+fn a_proof_that_the_checker_rejects_is_told() {
+    let mut report = sample();
+    report.proof.as_mut().unwrap().checked = Err("3 assignments are not covered".to_owned());
+    for text in [html(&report), markdown(&report)] {
+        assert!(text.to_lowercase().contains("rejected"), "{text}");
+        assert!(text.contains("3 assignments are not covered"), "{text}");
     }
 }
 
@@ -200,6 +300,10 @@ fn an_infeasible_search_gives_its_advice() {
 fn a_report_without_evaluations_is_still_a_page() {
     let mut report = sample();
     report.points.clear();
+    report.trace.clear();
+    report.steps.clear();
+    report.proof = None;
+    report.collapsed.clear();
     report.sensitivity.clear();
     report.verification = None;
     let page = html(&report);

@@ -49,7 +49,7 @@ pub(crate) fn answers_text(answers: &[bool]) -> String {
 }
 
 /// How far a search has come.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Assignments evaluated.
     pub evaluations: usize,
@@ -63,6 +63,11 @@ impl Progress {
     /// By how much of the incumbent's latency a better assignment could at most be faster.
     pub fn gap(&self) -> Option<f64> {
         self.incumbent.map(|(us, _)| ((us - self.bound_us) / us).max(0.0))
+    }
+
+    /// Whether only the bound differs.
+    pub(super) fn is_same_state(&self, other: &Self) -> bool {
+        (self.evaluations, self.incumbent) == (other.evaluations, other.incumbent)
     }
 }
 
@@ -183,6 +188,8 @@ pub struct Outcome {
     pub baseline: Evaluated,
     /// Every evaluation in the order made, the baseline first.
     pub trace: Vec<Evaluated>,
+    /// How far it had come, after each evaluation that changed anything.
+    pub progress: Vec<Progress>,
     /// Why nothing else is better.
     pub certificate: Certificate,
 }

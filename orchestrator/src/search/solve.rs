@@ -127,6 +127,7 @@ fn solve_valid<V: Evaluate>(problem: &Problem, evaluator: &mut V) -> Result<Outc
         front: walk.front,
         baseline: baseline.clone(),
         trace: log.trace,
+        progress: log.progress,
         certificate,
     })
 }
@@ -139,6 +140,7 @@ pub(super) struct Log<'a, V> {
     baseline: Vec<bool>,
     pub(super) trace: Vec<Evaluated>,
     known: HashMap<Vec<usize>, usize>,
+    progress: Vec<Progress>,
     /// The most right answers of all assignments that begin alike, and for how many needed ones no such bound is known.
     bounds: BTreeMap<Vec<usize>, u64>,
     unbounded: HashMap<Vec<usize>, u64>,
@@ -157,6 +159,7 @@ impl<'a, V: Evaluate> Log<'a, V> {
             baseline,
             trace: Vec::new(),
             known: HashMap::new(),
+            progress: Vec::new(),
             bounds: BTreeMap::new(),
             unbounded: HashMap::new(),
             cuts,
@@ -266,7 +269,13 @@ impl<'a, V: Evaluate> Log<'a, V> {
     fn tell(&mut self, walk: &Walk) {
         let incumbent = walk.best.as_ref().map(|best| (best.latency_us, best.accuracy));
         let (evaluations, bound_us) = (self.trace.len(), walk.covered_to_us);
-        self.evaluator.progress(&Progress { evaluations, incumbent, bound_us });
+        let now = Progress { evaluations, incumbent, bound_us };
+        self.evaluator.progress(&now);
+        // Assignments that are ruled out without an evaluation only raise the bound.
+        match self.progress.last_mut() {
+            Some(last) if last.is_same_state(&now) => *last = now,
+            _ => self.progress.push(now),
+        }
     }
 }
 

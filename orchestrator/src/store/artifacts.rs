@@ -9,6 +9,8 @@ use super::error::StoreError;
 /// Which step made an artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArtifactKind {
+    /// `gate`, on no board.
+    Gate,
     /// `search`.
     Search,
     /// `verify`.
@@ -18,6 +20,7 @@ pub enum ArtifactKind {
 impl ArtifactKind {
     fn name(self) -> &'static str {
         match self {
+            Self::Gate => "gate",
             Self::Search => "search",
             Self::Verification => "verification",
         }

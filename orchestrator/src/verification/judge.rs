@@ -11,11 +11,15 @@ use crate::stats::{LatencySummary, summarize};
 /// is off by decides nothing.
 const SMALL_STAGE: f64 = 0.1;
 
-/// Holds latencies against the prediction of a search.
+/// Holds latencies against what the latency table predicts for an assignment.
 #[derive(Clone, Copy, Debug)]
 pub struct Judge<'a> {
-    /// The search whose assignment was run.
+    /// The search, for how stages compose and which percentile it predicts.
     pub search: &'a SearchRecord,
+    /// The assignment that was run.
+    pub stages: &'a [StageLevel],
+    /// What it is predicted to take, in microseconds.
+    pub predicted_us: f64,
     /// How far latencies may be from the prediction beyond the intervals, as a share of it.
     pub max_deviation: f64,
 }
@@ -23,7 +27,7 @@ pub struct Judge<'a> {
 impl Judge<'_> {
     /// The inferences of one stage, in nanoseconds; `None` when there are none.
     pub fn stage(&self, stage: &StageLevel, durations_ns: Vec<u64>) -> Option<LatencyCheck> {
-        let smallest = SMALL_STAGE * self.search.predicted_latency_us.unwrap_or_default();
+        let smallest = SMALL_STAGE * self.predicted_us;
         let slack_us = self.max_deviation * stage.latency_us.max(smallest);
         let predicted = Prediction {
             percentile: self.search.percentile,
@@ -35,12 +39,12 @@ impl Judge<'_> {
 
     /// Images end to end, in microseconds each.
     pub fn end_to_end(&self, measured: &LatencySummary) -> LatencyCheck {
-        let latency_us = self.search.predicted_latency_us.unwrap_or_default();
+        let latency_us = self.predicted_us;
         let bound = |pick: fn((f64, f64)) -> f64| {
             let of = |stage: &StageLevel| {
                 pick(stage.interval_us.unwrap_or((stage.latency_us, stage.latency_us)))
             };
-            let stages: Vec<f64> = self.search.stages.iter().map(of).collect();
+            let stages: Vec<f64> = self.stages.iter().map(of).collect();
             self.composed_us(&stages)
         };
         let predicted = Prediction {
@@ -59,7 +63,7 @@ impl Judge<'_> {
 
     /// Latency in microseconds of the assignment when its stages take so long.
     fn composed_us(&self, stage_us: &[f64]) -> f64 {
-        let level = |stage: usize| self.search.stages.get(stage).map(|stage| stage.level);
+        let level = |stage: usize| self.stages.get(stage).map(|stage| stage.level);
         self.search.problem.composition.latency_us(stage_us, &level)
     }
 }
@@ -197,10 +201,15 @@ mod tests {
         search(&scope, problem, &mut AlwaysRight).unwrap()
     }
 
+    fn judge(search: &SearchRecord, max_deviation: f64) -> Judge<'_> {
+        let predicted_us = search.predicted_latency_us.unwrap();
+        Judge { search, stages: &search.stages, predicted_us, max_deviation }
+    }
+
     #[test]
     fn stages_of_microseconds_are_judged_by_what_they_are_of_the_pipeline() {
         let search = searched();
-        let judge = Judge { search: &search, max_deviation: 0.25 };
+        let judge = judge(&search, 0.25);
         let of = |stage: usize, us: u64| {
             judge.stage(&search.stages[stage], vec![us * 1000; 10]).unwrap()
         };
@@ -213,7 +222,7 @@ mod tests {
     #[test]
     fn an_image_is_composed_as_the_prediction_is() {
         let search = searched();
-        let judge = Judge { search: &search, max_deviation: 0.1 };
+        let judge = judge(&search, 0.1);
         assert_eq!(judge.image_us(&[1_000_000, 2_000]), 502.0);
         let measured = summarize(vec![560_000; 10], 0).unwrap();
         let check = judge.end_to_end(&measured);
@@ -226,7 +235,7 @@ mod tests {
     #[test]
     fn a_failure_names_the_stage_the_numbers_and_the_next_step() {
         let search = searched();
-        let judge = Judge { search: &search, max_deviation: 0.25 };
+        let judge = judge(&search, 0.25);
         let latency = judge.end_to_end(&summarize(vec![2_000_000; 10], 0).unwrap());
         let record = VerificationRecord {
             pipeline: "p".to_owned(),
@@ -248,6 +257,7 @@ mod tests {
             per_image_us: vec![2000.0; 10],
             latency: Some(latency),
             max_latency_deviation: 0.25,
+            ranking: Vec::new(),
             failures: Vec::new(),
             passed: false,
         };

@@ -4,6 +4,7 @@ use quantrack_engine::Level;
 use serde::{Deserialize, Serialize};
 
 use super::equality::Equality;
+use super::finalist::Ranked;
 use super::latency::LatencyCheck;
 
 /// A stage on the board.
@@ -55,6 +56,9 @@ pub struct VerificationRecord {
     /// How far latencies could be from the prediction beyond the intervals, as a share of it.
     #[serde(default)]
     pub max_latency_deviation: f64,
+    /// The finalists by what was measured, the fastest first, the choice among them. Empty in records of earlier versions.
+    #[serde(default)]
+    pub ranking: Vec<Ranked>,
     /// Why the verification failed, each with what to do about it; empty when it passed.
     #[serde(default)]
     pub failures: Vec<Finding>,
