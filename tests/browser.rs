@@ -29,7 +29,8 @@ const measure = frame => {
       const inner = text.getBoundingClientRect();
       return inner.left < box.left - 1 || inner.right > box.right + 1 || inner.top < box.top - 1 || inner.bottom > box.bottom + 1;
     });
-    return { width: box.width, height: box.height, cut: cut.map(text => text.textContent) };
+    const letters = Math.min(...[...svg.querySelectorAll('text.tick')].map(text => text.getBoundingClientRect().height));
+    return { width: box.width, height: box.height, letters, cut: cut.map(text => text.textContent) };
   });
   const headings = [...page.querySelectorAll('h2')].map(heading => heading.textContent);
   return { width: root.clientWidth, needed: root.scrollWidth, height: root.scrollHeight, plots, headings };
@@ -75,7 +76,9 @@ fn the_report_is_readable_on_a_phone_on_a_screen_and_printed() {
         return;
     };
     let demo = Demo::new();
-    let output = demo.orchestrator(&["tune", "--out", "."]).output().unwrap();
+    // What a busy machine measures may be far from what it measured before.
+    let tune = ["tune", "--out", ".", "--max-latency-deviation", "1000"];
+    let output = demo.orchestrator(&tune).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let folder = demo.folder().canonicalize().unwrap();
     let (report, measuring) = (folder.join("report.html"), folder.join("measure.html"));
@@ -101,6 +104,7 @@ fn the_report_is_readable_on_a_phone_on_a_screen_and_printed() {
         for plot in plots {
             assert!(plot["width"].as_f64().unwrap() > 250.0, "{plot:#}");
             assert!(plot["height"].as_f64().unwrap() > 40.0, "{plot:#}");
+            assert!(plot["letters"].as_f64().unwrap() > 10.0, "too small to read: {plot:#}");
             assert_eq!(plot["cut"], Value::Array(Vec::new()), "labels are cut off: {plot:#}");
         }
     }

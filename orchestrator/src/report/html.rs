@@ -161,7 +161,7 @@ fn trade_off_section(report: &Report) -> Markup {
         @if report.points.is_empty() {
             p.soft { "Nothing was evaluated end to end." }
         } @else {
-            (trade_off(report))
+            div.scroll { (trade_off(report)) }
             div.legend {
                 span { i style="color:var(--star)" { "★" } " chosen" }
                 span { i style="color:var(--ink)" { "□" } " all stages at one level" }
@@ -179,7 +179,7 @@ fn proof_section(report: &Report) -> Markup {
         @if !report.trace.is_empty() {
             h2 { "Why nothing is better" }
             @if let Some(proof) = &report.proof { (certificate(proof)) }
-            (search_trace(report))
+            div.scroll { (search_trace(report)) }
             div.legend {
                 span { i style="color:var(--good)" { "●" } " meets the floor" }
                 span { i style="color:var(--bad)" { "×" } " does not" }
@@ -317,7 +317,7 @@ fn collapsed_section(collapsed: &[Collapsed]) -> Markup {
                     @if let Some(layer) = &one.dies_at { ", its signal dies at " code.long { (layer) } }
                     "; " (one.then) "."
                 }
-                @if !one.layers.is_empty() { (signal(one)) }
+                @if !one.layers.is_empty() { div.scroll { (signal(one)) } }
             }
         }
     }

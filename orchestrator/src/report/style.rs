@@ -31,5 +31,7 @@ svg .dies{fill:var(--bad)}code.long{overflow-wrap:anywhere}\
 .legend{display:flex;flex-wrap:wrap;gap:6px 18px;font-size:.88rem;color:var(--soft);justify-content:center}\
 .legend i{font-style:normal;font-size:1.1em}pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px;overflow-x:auto;font-size:.86rem}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:10px 0}dt{color:var(--soft)}dd{margin:0}\
-@media(max-width:600px){dl{grid-template-columns:1fr}dd{margin-bottom:6px}main{padding:18px 14px 40px}}\
-@media print{main{max-width:none;padding:0}h2{break-after:avoid}table,svg,.cards{break-inside:avoid}}";
+@media(max-width:600px){dl{grid-template-columns:1fr}dd{margin-bottom:6px}main{padding:18px 14px 40px}\
+svg{width:760px;max-width:none}}\
+@media print{main{max-width:none;padding:0}h2{break-after:avoid}tr,svg,.cards{break-inside:avoid}\
+.scroll{overflow:visible}table{font-size:.62rem}th,td{padding:2px 4px;white-space:normal}th{font-size:.6rem}.bar{height:6px;max-width:40px}}";

@@ -8,7 +8,7 @@ use super::format::duration;
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 320.0;
-const LEFT: f64 = 66.0;
+const LEFT: f64 = 78.0;
 const RIGHT: f64 = 24.0;
 const TOP: f64 = 18.0;
 const BOTTOM: f64 = 48.0;
