@@ -7,7 +7,7 @@ use std::arch::aarch64::{
 use std::arch::asm;
 use std::mem::MaybeUninit;
 
-use super::neon_output::{Plain, ROWS, any, any_counts, store_8x8};
+use super::neon_output::{ROWS, any, any_counts, at_once_8x8, store_8x8};
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile, each_tile};
 
@@ -50,26 +50,18 @@ unsafe fn gemm_8x64(args: &BinGemmArgs) {
         return unsafe { many_words(args, all) };
     }
     let mut gathered: Gathered = [MaybeUninit::uninit(); _];
-    let plain = Plain::suits(args) && args.rows == MR;
-    let ordinary = plain && args.row_bias.is_null() && args.requant.only_right;
+    let at_once = at_once_8x8(args) && args.rows == MR;
     // SAFETY: the caller vouches for `args`; groups have `all` words of each column, after NR biases.
     unsafe {
         gather(args, 0, all, &mut gathered);
         for column in (0..args.cols).step_by(GROUP) {
             let w = args.w.add(NR / 2 + column * all);
             let counts = count::<false>(&gathered, w, all);
-            let (whole, to) = (args.cols - column >= GROUP, args.c.wrapping_add(column));
-            if ordinary && whole {
-                store_8x8(args, column, counts, to);
+            if at_once && args.cols - column >= GROUP {
+                store_8x8(args, column, counts, args.c.add(column));
                 continue;
             }
             let [a, b, c, d, e, f, g, h] = counts;
-            if plain && whole {
-                let stage = Plain::new(args, column);
-                stage.store::<9>(args, 0, [a, b, c, d], to);
-                stage.store::<9>(args, ROWS, [e, f, g, h], to.add(ROWS * args.c_stride));
-                continue;
-            }
             any_counts::<9>(args, 0, column, [a, b, c, d]);
             if args.rows > ROWS {
                 any_counts::<9>(args, ROWS, column, [e, f, g, h]);
@@ -260,6 +252,61 @@ macro_rules! row {
     };
 }
 
+/// Two rows against all columns, 64 bits: v16-v23 and v24-v31, v23 and v31 at first the rows. `$p` and `$q` take what the rows
+/// before have left in v16 and v24, `$m` and `$n` load the rows to come.
+macro_rules! word_pair {
+    ($p:literal, $q:literal, $m:literal, $n:literal) => {
+        concat!(
+            "eor v17.8b, v23.8b, v9.8b\neor v18.8b, v23.8b, v10.8b\neor v19.8b, v23.8b, v11.8b\n",
+            "eor v20.8b, v23.8b, v12.8b\neor v21.8b, v23.8b, v13.8b\neor v22.8b, v23.8b, v14.8b\n",
+            $p,
+            "\neor v16.8b, v23.8b, v8.8b\neor v23.8b, v23.8b, v15.8b\n",
+            "eor v25.8b, v31.8b, v9.8b\neor v26.8b, v31.8b, v10.8b\neor v27.8b, v31.8b, v11.8b\n",
+            "eor v28.8b, v31.8b, v12.8b\neor v29.8b, v31.8b, v13.8b\neor v30.8b, v31.8b, v14.8b\n",
+            $q,
+            "\neor v24.8b, v31.8b, v8.8b\neor v31.8b, v31.8b, v15.8b\n",
+            "cnt v16.8b, v16.8b\ncnt v17.8b, v17.8b\ncnt v18.8b, v18.8b\ncnt v19.8b, v19.8b\n",
+            "cnt v20.8b, v20.8b\ncnt v21.8b, v21.8b\ncnt v22.8b, v22.8b\ncnt v23.8b, v23.8b\n",
+            "cnt v24.8b, v24.8b\ncnt v25.8b, v25.8b\ncnt v26.8b, v26.8b\ncnt v27.8b, v27.8b\n",
+            "cnt v28.8b, v28.8b\ncnt v29.8b, v29.8b\ncnt v30.8b, v30.8b\ncnt v31.8b, v31.8b\n",
+            "addp v16.8b, v16.8b, v17.8b\naddp v18.8b, v18.8b, v19.8b\n",
+            "addp v20.8b, v20.8b, v21.8b\naddp v22.8b, v22.8b, v23.8b\n",
+            "addp v24.8b, v24.8b, v25.8b\naddp v26.8b, v26.8b, v27.8b\n",
+            "addp v28.8b, v28.8b, v29.8b\naddp v30.8b, v30.8b, v31.8b\n",
+            "addp v16.8b, v16.8b, v18.8b\naddp v20.8b, v20.8b, v22.8b\n",
+            "addp v24.8b, v24.8b, v26.8b\naddp v28.8b, v28.8b, v30.8b\n",
+            $m,
+            "\n",
+            $n,
+            "\n",
+            "addp v16.8b, v16.8b, v20.8b\naddp v24.8b, v24.8b, v28.8b\n",
+        )
+    };
+}
+
+/// All rows against all columns, 64 bits: v8-v15 are the columns, v23 and v31 the first two rows, whose next ones are at `{a}`.
+macro_rules! word_pairs {
+    () => {
+        concat!(
+            word_pair!("", "", "ldr d23, [{a}, #16]", "ldr d31, [{a}, #24]"),
+            word_pair!(
+                "uaddw v0.8h, v0.8h, v16.8b",
+                "uaddw v1.8h, v1.8h, v24.8b",
+                "ldr d23, [{a}, #32]",
+                "ldr d31, [{a}, #40]"
+            ),
+            word_pair!(
+                "uaddw v2.8h, v2.8h, v16.8b",
+                "uaddw v3.8h, v3.8h, v24.8b",
+                "ldr d23, [{a}, #48]",
+                "ldr d31, [{a}, #56]"
+            ),
+            word_pair!("uaddw v4.8h, v4.8h, v16.8b", "uaddw v5.8h, v5.8h, v24.8b", "", ""),
+            "uaddw v6.8h, v6.8h, v16.8b\nuaddw v7.8h, v7.8h, v24.8b\n",
+        )
+    };
+}
+
 /// The differing bits of `words` words of each row and column, which fit 16 bits. `WIDE` tells callers apart, so that each has
 /// its own copy in line: results stay in registers.
 ///
@@ -325,11 +372,19 @@ unsafe fn count<const WIDE: bool>(gathered: &Gathered, w: *const u64, words: usi
                     "fmov d16, {a0}\nfmov d17, {a2}\nmov v16.d[1], {a1}\nmov v17.d[1], {a3}"
                     ["ldr {w4}, [{w}, #96]" "ldr {w5}, [{w}, #104]" "ldr {w6}, [{w}, #112]" "ldr {w7}, [{w}, #120]"] ""),
                 "b.ne 2b",
-                // The end of the last two rows.
+                // The end of the last two rows, beside which a single word of each row and column is loaded if there is one.
                 "addp v24.16b, v24.16b, v25.16b", "addp v26.16b, v26.16b, v27.16b",
+                "cbnz {single}, 3f",
                 "addp v24.16b, v24.16b, v26.16b", "addp v30.16b, v30.16b, v24.16b",
                 "addp v30.16b, v31.16b, v30.16b",
+                "uaddw v6.8h, v6.8h, v30.8b", "uaddw2 v7.8h, v7.8h, v30.16b", "b 4f",
+                "3:", "ldr d23, [{a}]", "ldr d9, [{next}, #8]", "ldr d10, [{next}, #16]",
+                "addp v24.16b, v24.16b, v26.16b", "ldr d11, [{next}, #24]", "ldr d12, [{next}, #32]",
+                "addp v30.16b, v30.16b, v24.16b", "ldr d13, [{next}, #40]", "ldr d14, [{next}, #48]", "ldr d8, [{next}]",
+                "addp v30.16b, v31.16b, v30.16b", "ldr d15, [{next}, #56]", "ldr d31, [{a}, #8]",
                 "uaddw v6.8h, v6.8h, v30.8b", "uaddw2 v7.8h, v7.8h, v30.16b",
+                word_pairs!(), "4:",
+                single = in(reg) words % 2,
                 a = inout(reg) rows => _, w = inout(reg) w => _, steps = inout(reg) steps => _, next = out(reg) _,
                 a0 = out(reg) _, a1 = out(reg) _, a2 = out(reg) _, a3 = out(reg) _,
                 w0 = out(reg) _, w1 = out(reg) _, w2 = out(reg) _, w3 = out(reg) _,
@@ -344,43 +399,11 @@ unsafe fn count<const WIDE: bool>(gathered: &Gathered, w: *const u64, words: usi
             );
         }
     }
-    if !words.is_multiple_of(2) {
-        // SAFETY: what is left are a word of each row and one of each column.
-        unsafe { single_words(&mut counts, rows.add(2 * MR * steps), w.add(2 * GROUP * steps)) };
+    if words == 1 {
+        // SAFETY: they are a word of each row and one of each column.
+        unsafe { single_words(&mut counts, rows, w) };
     }
     counts
-}
-
-/// Two rows against all columns, 64 bits: v16-v23 and v24-v31, v23 and v31 at first the rows. `$p` and `$q` take what the rows
-/// before have left in v16 and v24, `$m` and `$n` load the rows to come.
-macro_rules! word_pair {
-    ($p:literal, $q:literal, $m:literal, $n:literal) => {
-        concat!(
-            "eor v17.8b, v23.8b, v9.8b\neor v18.8b, v23.8b, v10.8b\neor v19.8b, v23.8b, v11.8b\n",
-            "eor v20.8b, v23.8b, v12.8b\neor v21.8b, v23.8b, v13.8b\neor v22.8b, v23.8b, v14.8b\n",
-            $p,
-            "\neor v16.8b, v23.8b, v8.8b\neor v23.8b, v23.8b, v15.8b\n",
-            "eor v25.8b, v31.8b, v9.8b\neor v26.8b, v31.8b, v10.8b\neor v27.8b, v31.8b, v11.8b\n",
-            "eor v28.8b, v31.8b, v12.8b\neor v29.8b, v31.8b, v13.8b\neor v30.8b, v31.8b, v14.8b\n",
-            $q,
-            "\neor v24.8b, v31.8b, v8.8b\neor v31.8b, v31.8b, v15.8b\n",
-            "cnt v16.8b, v16.8b\ncnt v17.8b, v17.8b\ncnt v18.8b, v18.8b\ncnt v19.8b, v19.8b\n",
-            "cnt v20.8b, v20.8b\ncnt v21.8b, v21.8b\ncnt v22.8b, v22.8b\ncnt v23.8b, v23.8b\n",
-            "cnt v24.8b, v24.8b\ncnt v25.8b, v25.8b\ncnt v26.8b, v26.8b\ncnt v27.8b, v27.8b\n",
-            "cnt v28.8b, v28.8b\ncnt v29.8b, v29.8b\ncnt v30.8b, v30.8b\ncnt v31.8b, v31.8b\n",
-            "addp v16.8b, v16.8b, v17.8b\naddp v18.8b, v18.8b, v19.8b\n",
-            "addp v20.8b, v20.8b, v21.8b\naddp v22.8b, v22.8b, v23.8b\n",
-            "addp v24.8b, v24.8b, v25.8b\naddp v26.8b, v26.8b, v27.8b\n",
-            "addp v28.8b, v28.8b, v29.8b\naddp v30.8b, v30.8b, v31.8b\n",
-            "addp v16.8b, v16.8b, v18.8b\naddp v20.8b, v20.8b, v22.8b\n",
-            "addp v24.8b, v24.8b, v26.8b\naddp v28.8b, v28.8b, v30.8b\n",
-            $m,
-            "\n",
-            $n,
-            "\n",
-            "addp v16.8b, v16.8b, v20.8b\naddp v24.8b, v24.8b, v28.8b\n",
-        )
-    };
 }
 
 /// Adds the differing bits of one word of each row and column, in 123 cycles: two 64-bit instructions share one.
@@ -397,13 +420,7 @@ unsafe fn single_words(counts: &mut Counts, rows: *const u64, w: *const u64) {
         asm!(
             "ldr d23, [{a}]", "ldr d8, [{w}]", "ldr d9, [{w}, #8]", "ldr d10, [{w}, #16]", "ldr d11, [{w}, #24]",
             "ldr d12, [{w}, #32]", "ldr d13, [{w}, #40]", "ldr d14, [{w}, #48]", "ldr d15, [{w}, #56]", "ldr d31, [{a}, #8]",
-            word_pair!("", "", "ldr d23, [{a}, #16]", "ldr d31, [{a}, #24]"),
-            word_pair!("uaddw v0.8h, v0.8h, v16.8b", "uaddw v1.8h, v1.8h, v24.8b",
-                "ldr d23, [{a}, #32]", "ldr d31, [{a}, #40]"),
-            word_pair!("uaddw v2.8h, v2.8h, v16.8b", "uaddw v3.8h, v3.8h, v24.8b",
-                "ldr d23, [{a}, #48]", "ldr d31, [{a}, #56]"),
-            word_pair!("uaddw v4.8h, v4.8h, v16.8b", "uaddw v5.8h, v5.8h, v24.8b", "", ""),
-            "uaddw v6.8h, v6.8h, v16.8b", "uaddw v7.8h, v7.8h, v24.8b",
+            word_pairs!(),
             a = in(reg) rows, w = in(reg) w,
             inout("v0") *a, inout("v1") *b, inout("v2") *c, inout("v3") *d,
             inout("v4") *e, inout("v5") *f, inout("v6") *g, inout("v7") *h,

@@ -1,14 +1,13 @@
 //! The output stage of one-bit tiles for 64-bit ARM: eight columns of four rows side by side.
 
 use std::arch::aarch64::{
-    int8x8_t, int32x4_t, uint16x8_t, vaddq_s32, vdup_n_s8, vdupq_n_s16, vdupq_n_s32, vget_low_u16,
-    vld1q_s32, vnegq_s32, vreinterpretq_s32_u32, vshll_high_n_u16, vshll_n_u16, vst1q_s32,
-    vsubq_s32,
+    int8x8_t, int32x4_t, uint16x8_t, vaddq_s32, vdupq_n_s32, vget_low_u16, vld1q_s32,
+    vreinterpretq_s32_u32, vshll_high_n_u16, vshll_n_u16, vst1q_s32, vsubq_s32,
 };
 
 use std::arch::asm;
 
-use crate::kernels::micro::{BinGemmArgs, Requant};
+use crate::kernels::micro::BinGemmArgs;
 use crate::kernels::requant_neon::{Narrow, NarrowPrelu, store_row};
 
 /// Rows side by side.
@@ -104,99 +103,133 @@ impl Plain {
     }
 }
 
-/// Stores eight rows of eight columns from `column` on at `to`, as [`Plain`] does, without corrections and left shifts: what
-/// most layers need. The narrowing of the first four rows hides the latency of the arithmetic of the others, in 108 cycles of a
-/// Cortex-A53.
+/// Whether [`store_8x8`] can store a whole tile: 8-bit results, and a right shift that all channels have.
+#[inline]
+pub(super) fn at_once_8x8(args: &BinGemmArgs) -> bool {
+    args.sums.is_null() && args.requant.shift > 0
+}
+
+/// Stores eight rows of eight columns from `column` on at `to`. All sums go side by side, so nothing waits for the instruction
+/// before, and the right shift narrows to 16 bits, for which there is one piece of code for each: 76 cycles of a Cortex-A53, 37
+/// more where there are corrections, half of whose words integer loads fetch, and 36 more with PReLU.
 ///
 /// # Safety
-/// As [`Plain::new`], with `requant.only_right` and eight rows, the first at `to`.
+/// As [`Plain::new`], with what [`at_once_8x8`] asks for and eight rows, the first at `to`.
 #[inline]
 #[target_feature(enable = "neon")]
 #[rustfmt::skip]
-#[expect(clippy::too_many_lines, reason = "one block of assembly")]
 pub(super) unsafe fn store_8x8(args: &BinGemmArgs, column: usize, counts: [uint16x8_t; 8], to: *mut i8) {
-    let Requant { multiplier, right, zero_point, min, max, .. } = args.requant;
-    let [c0, c1, c2, c3, c4, c5, c6, c7] = counts;
-    // SAFETY: the caller vouches for biases, the arrays of `requant` and all rows, the only ones that are written.
+    let requant = &args.requant;
+    let [a, b, c, d, e, f, g, h] = counts;
+    // v0-v7: counts, later results; v8, v9: what sums are of no differing bit; v10, v11: multipliers; v16-v31: sums.
+    //
+    // SAFETY: the caller vouches for biases, corrections, the arrays of `requant` and all rows, the only ones that are written.
     unsafe {
-        let none = undiminished(args, column);
-        let [right, multiplier] = [right.add(column), multiplier.add(column)];
+        let (bias, multiplier) =
+            (args.w.cast::<i32>().add(column), requant.multiplier.add(column));
+        let negative = match requant.negative_multiplier.is_null() {
+            true => std::ptr::null(),
+            false => requant.negative_multiplier.add(column),
+        };
         asm!(
-            "ushll {t0:v}.4s, {c0:v}.4h, #9", "ushll2 {t1:v}.4s, {c0:v}.8h, #9",
-            "ushll {t2:v}.4s, {c1:v}.4h, #9", "ushll2 {t3:v}.4s, {c1:v}.8h, #9",
-            "ushll {t4:v}.4s, {c2:v}.4h, #9", "ushll2 {t5:v}.4s, {c2:v}.8h, #9",
-            "ushll {t6:v}.4s, {c3:v}.4h, #9", "ushll2 {t7:v}.4s, {c3:v}.8h, #9",
-            "sub {t0:v}.4s, {n0:v}.4s, {t0:v}.4s", "sub {t1:v}.4s, {n1:v}.4s, {t1:v}.4s",
-            "sub {t2:v}.4s, {n0:v}.4s, {t2:v}.4s", "sub {t3:v}.4s, {n1:v}.4s, {t3:v}.4s",
-            "sub {t4:v}.4s, {n0:v}.4s, {t4:v}.4s", "sub {t5:v}.4s, {n1:v}.4s, {t5:v}.4s",
-            "sub {t6:v}.4s, {n0:v}.4s, {t6:v}.4s", "sub {t7:v}.4s, {n1:v}.4s, {t7:v}.4s",
-            "sqrdmulh {t0:v}.4s, {t0:v}.4s, {m0:v}.4s", "sqrdmulh {t1:v}.4s, {t1:v}.4s, {m1:v}.4s",
-            "sqrdmulh {t2:v}.4s, {t2:v}.4s, {m0:v}.4s", "sqrdmulh {t3:v}.4s, {t3:v}.4s, {m1:v}.4s",
-            "sqrdmulh {t4:v}.4s, {t4:v}.4s, {m0:v}.4s", "sqrdmulh {t5:v}.4s, {t5:v}.4s, {m1:v}.4s",
-            "sqrdmulh {t6:v}.4s, {t6:v}.4s, {m0:v}.4s", "sqrdmulh {t7:v}.4s, {t7:v}.4s, {m1:v}.4s",
-            "srshl {t0:v}.4s, {t0:v}.4s, {s0:v}.4s", "srshl {t1:v}.4s, {t1:v}.4s, {s1:v}.4s",
-            "srshl {t2:v}.4s, {t2:v}.4s, {s0:v}.4s", "srshl {t3:v}.4s, {t3:v}.4s, {s1:v}.4s",
-            "srshl {t4:v}.4s, {t4:v}.4s, {s0:v}.4s", "srshl {t5:v}.4s, {t5:v}.4s, {s1:v}.4s",
-            "srshl {t6:v}.4s, {t6:v}.4s, {s0:v}.4s", "srshl {t7:v}.4s, {t7:v}.4s, {s1:v}.4s",
-            "ushll {c0:v}.4s, {c4:v}.4h, #9", "ushll2 {c1:v}.4s, {c4:v}.8h, #9",
-            "sqxtn {t0:v}.4h, {t0:v}.4s", "sqxtn {t2:v}.4h, {t2:v}.4s",
-            "ushll {c2:v}.4s, {c5:v}.4h, #9", "ushll2 {c3:v}.4s, {c5:v}.8h, #9",
-            "sqxtn {t4:v}.4h, {t4:v}.4s", "sqxtn {t6:v}.4h, {t6:v}.4s",
-            "ushll {u4:v}.4s, {c6:v}.4h, #9", "ushll2 {u5:v}.4s, {c6:v}.8h, #9",
-            "sqxtn2 {t0:v}.8h, {t1:v}.4s", "sqxtn2 {t2:v}.8h, {t3:v}.4s",
-            "ushll {u6:v}.4s, {c7:v}.4h, #9", "ushll2 {u7:v}.4s, {c7:v}.8h, #9",
-            "sqxtn2 {t4:v}.8h, {t5:v}.4s", "sqxtn2 {t6:v}.8h, {t7:v}.4s",
-            "sub {c0:v}.4s, {n0:v}.4s, {c0:v}.4s", "sub {c1:v}.4s, {n1:v}.4s, {c1:v}.4s",
-            "sqadd {t0:v}.8h, {t0:v}.8h, {zero:v}.8h", "sqadd {t2:v}.8h, {t2:v}.8h, {zero:v}.8h",
-            "sub {c2:v}.4s, {n0:v}.4s, {c2:v}.4s", "sub {c3:v}.4s, {n1:v}.4s, {c3:v}.4s",
-            "sqadd {t4:v}.8h, {t4:v}.8h, {zero:v}.8h", "sqadd {t6:v}.8h, {t6:v}.8h, {zero:v}.8h",
-            "sub {u4:v}.4s, {n0:v}.4s, {u4:v}.4s", "sub {u5:v}.4s, {n1:v}.4s, {u5:v}.4s",
-            "sqxtn {t0:v}.8b, {t0:v}.8h", "sqxtn {t2:v}.8b, {t2:v}.8h",
-            "sub {u6:v}.4s, {n0:v}.4s, {u6:v}.4s", "sub {u7:v}.4s, {n1:v}.4s, {u7:v}.4s",
-            "sqxtn {t4:v}.8b, {t4:v}.8h", "sqxtn {t6:v}.8b, {t6:v}.8h",
-            "sqrdmulh {c0:v}.4s, {c0:v}.4s, {m0:v}.4s", "sqrdmulh {c1:v}.4s, {c1:v}.4s, {m1:v}.4s",
-            "smax {t0:v}.8b, {t0:v}.8b, {min:v}.8b", "smax {t2:v}.8b, {t2:v}.8b, {min:v}.8b",
-            "sqrdmulh {c2:v}.4s, {c2:v}.4s, {m0:v}.4s", "sqrdmulh {c3:v}.4s, {c3:v}.4s, {m1:v}.4s",
-            "smax {t4:v}.8b, {t4:v}.8b, {min:v}.8b", "smax {t6:v}.8b, {t6:v}.8b, {min:v}.8b",
-            "sqrdmulh {u4:v}.4s, {u4:v}.4s, {m0:v}.4s", "sqrdmulh {u5:v}.4s, {u5:v}.4s, {m1:v}.4s",
-            "smin {t0:v}.8b, {t0:v}.8b, {max:v}.8b", "smin {t2:v}.8b, {t2:v}.8b, {max:v}.8b",
-            "sqrdmulh {u6:v}.4s, {u6:v}.4s, {m0:v}.4s", "sqrdmulh {u7:v}.4s, {u7:v}.4s, {m1:v}.4s",
-            "smin {t4:v}.8b, {t4:v}.8b, {max:v}.8b", "smin {t6:v}.8b, {t6:v}.8b, {max:v}.8b",
-            "srshl {c0:v}.4s, {c0:v}.4s, {s0:v}.4s", "str {t0:d}, [{c}]",
-            "srshl {c1:v}.4s, {c1:v}.4s, {s1:v}.4s", "add {c}, {c}, {stride}",
-            "srshl {c2:v}.4s, {c2:v}.4s, {s0:v}.4s", "str {t2:d}, [{c}]",
-            "srshl {c3:v}.4s, {c3:v}.4s, {s1:v}.4s", "add {c}, {c}, {stride}",
-            "srshl {u4:v}.4s, {u4:v}.4s, {s0:v}.4s", "str {t4:d}, [{c}]",
-            "srshl {u5:v}.4s, {u5:v}.4s, {s1:v}.4s", "add {c}, {c}, {stride}",
-            "srshl {u6:v}.4s, {u6:v}.4s, {s0:v}.4s", "str {t6:d}, [{c}]",
-            "srshl {u7:v}.4s, {u7:v}.4s, {s1:v}.4s", "add {c}, {c}, {stride}",
-            "sqxtn {c0:v}.4h, {c0:v}.4s", "sqxtn {c2:v}.4h, {c2:v}.4s",
-            "sqxtn {u4:v}.4h, {u4:v}.4s", "sqxtn {u6:v}.4h, {u6:v}.4s",
-            "sqxtn2 {c0:v}.8h, {c1:v}.4s", "sqxtn2 {c2:v}.8h, {c3:v}.4s",
-            "sqxtn2 {u4:v}.8h, {u5:v}.4s", "sqxtn2 {u6:v}.8h, {u7:v}.4s",
-            "sqadd {c0:v}.8h, {c0:v}.8h, {zero:v}.8h", "sqadd {c2:v}.8h, {c2:v}.8h, {zero:v}.8h",
-            "sqadd {u4:v}.8h, {u4:v}.8h, {zero:v}.8h", "sqadd {u6:v}.8h, {u6:v}.8h, {zero:v}.8h",
-            "sqxtn {c0:v}.8b, {c0:v}.8h", "sqxtn {c2:v}.8b, {c2:v}.8h",
-            "sqxtn {u4:v}.8b, {u4:v}.8h", "sqxtn {u6:v}.8b, {u6:v}.8h",
-            "smax {c0:v}.8b, {c0:v}.8b, {min:v}.8b", "smax {c2:v}.8b, {c2:v}.8b, {min:v}.8b",
-            "smax {u4:v}.8b, {u4:v}.8b, {min:v}.8b", "smax {u6:v}.8b, {u6:v}.8b, {min:v}.8b",
-            "smin {c0:v}.8b, {c0:v}.8b, {max:v}.8b", "smin {c2:v}.8b, {c2:v}.8b, {max:v}.8b",
-            "smin {u4:v}.8b, {u4:v}.8b, {max:v}.8b", "smin {u6:v}.8b, {u6:v}.8b, {max:v}.8b",
-            "str {c0:d}, [{c}]", "add {c}, {c}, {stride}",
-            "str {c2:d}, [{c}]", "add {c}, {c}, {stride}",
-            "str {u4:d}, [{c}]", "add {c}, {c}, {stride}",
-            "str {u6:d}, [{c}]", "add {c}, {c}, {stride}",
-            c = inout(reg) to => _, stride = in(reg) args.c_stride,
-            c0 = inout(vreg) c0 => _, c1 = inout(vreg) c1 => _, c2 = inout(vreg) c2 => _, c3 = inout(vreg) c3 => _,
-            c4 = inout(vreg) c4 => _, c5 = inout(vreg) c5 => _, c6 = inout(vreg) c6 => _, c7 = inout(vreg) c7 => _,
-            n0 = in(vreg) none[0], n1 = in(vreg) none[1],
-            m0 = in(vreg) vld1q_s32(multiplier), m1 = in(vreg) vld1q_s32(multiplier.add(4)),
-            s0 = in(vreg) vnegq_s32(vld1q_s32(right)), s1 = in(vreg) vnegq_s32(vld1q_s32(right.add(4))),
-            zero = in(vreg) vdupq_n_s16(zero_point as i16),
-            min = in(vreg) vdup_n_s8(min as i8), max = in(vreg) vdup_n_s8(max as i8),
-            t0 = out(vreg) _, t1 = out(vreg) _, t2 = out(vreg) _, t3 = out(vreg) _,
-            t4 = out(vreg) _, t5 = out(vreg) _, t6 = out(vreg) _, t7 = out(vreg) _,
-            u4 = out(vreg) _, u5 = out(vreg) _, u6 = out(vreg) _, u7 = out(vreg) _,
+            "ldr {w0}, [{bias}, #8]", "ushll v16.4s, v0.4h, #9", "ldr {w1}, [{bias}, #24]", "ushll2 v17.4s, v0.8h, #9",
+            "ldr {w2}, [{multiplier}, #8]", "ushll v18.4s, v1.4h, #9", "ldr {w3}, [{multiplier}, #24]",
+            "ushll2 v19.4s, v1.8h, #9", "ldr d8, [{bias}]", "mov v8.d[1], {w0}", "ldr d9, [{bias}, #16]",
+            "mov v9.d[1], {w1}", "ldr d10, [{multiplier}]", "mov v10.d[1], {w2}", "ldr d11, [{multiplier}, #16]",
+            "mov v11.d[1], {w3}", "dup v12.4s, {bits:w}", "ushll v20.4s, v2.4h, #9", "ushll2 v21.4s, v2.8h, #9",
+            "ushll v22.4s, v3.4h, #9", "ushll2 v23.4s, v3.8h, #9", "ushll v24.4s, v4.4h, #9",
+            "ushll2 v25.4s, v4.8h, #9", "ushll v26.4s, v5.4h, #9", "ushll2 v27.4s, v5.8h, #9",
+            "add v8.4s, v8.4s, v12.4s", "add v9.4s, v9.4s, v12.4s", "ushll v28.4s, v6.4h, #9",
+            "ushll2 v29.4s, v6.8h, #9", "ushll v30.4s, v7.4h, #9", "ushll2 v31.4s, v7.8h, #9", "cbz {rows}, 2f",
+            "ldr {p0}, [{rows}, #0]", "sub v16.4s, v8.4s, v16.4s", "ldr {p1}, [{rows}, #8]",
+            "sub v17.4s, v9.4s, v17.4s", "ldr {p2}, [{rows}, #16]", "sub v18.4s, v8.4s, v18.4s",
+            "ldr {p3}, [{rows}, #24]", "sub v19.4s, v9.4s, v19.4s", "add {p0}, {p0}, {column}",
+            "sub v20.4s, v8.4s, v20.4s", "add {p1}, {p1}, {column}", "sub v21.4s, v9.4s, v21.4s",
+            "ldr {w0}, [{p0}, #8]", "sub v22.4s, v8.4s, v22.4s", "ldr {w1}, [{p0}, #24]",
+            "sub v23.4s, v9.4s, v23.4s", "ldr d0, [{p0}]", "mov v0.d[1], {w0}", "ldr d1, [{p0}, #16]",
+            "mov v1.d[1], {w1}", "sub v24.4s, v8.4s, v24.4s", "ldr {w2}, [{p1}, #8]", "sub v25.4s, v9.4s, v25.4s",
+            "ldr {w3}, [{p1}, #24]", "add {p2}, {p2}, {column}", "ldr {p0}, [{rows}, #32]", "ldr d2, [{p1}]",
+            "mov v2.d[1], {w2}", "ldr d3, [{p1}, #16]", "mov v3.d[1], {w3}", "sub v26.4s, v8.4s, v26.4s",
+            "ldr {w0}, [{p2}, #8]", "ldr {w1}, [{p2}, #24]", "add {p3}, {p3}, {column}", "ldr {p1}, [{rows}, #40]",
+            "ldr d4, [{p2}]", "mov v4.d[1], {w0}", "ldr d5, [{p2}, #16]", "mov v5.d[1], {w1}",
+            "sub v27.4s, v9.4s, v27.4s", "ldr {w2}, [{p3}, #8]", "add v16.4s, v16.4s, v0.4s",
+            "ldr {w3}, [{p3}, #24]", "add v17.4s, v17.4s, v1.4s", "add {p0}, {p0}, {column}",
+            "ldr {p2}, [{rows}, #48]", "ldr d0, [{p3}]", "mov v0.d[1], {w2}", "ldr d1, [{p3}, #16]",
+            "mov v1.d[1], {w3}", "sub v28.4s, v8.4s, v28.4s", "ldr {w0}, [{p0}, #8]", "add v18.4s, v18.4s, v2.4s",
+            "ldr {w1}, [{p0}, #24]", "add v19.4s, v19.4s, v3.4s", "add {p1}, {p1}, {column}",
+            "ldr {p3}, [{rows}, #56]", "ldr d2, [{p0}]", "mov v2.d[1], {w0}", "ldr d3, [{p0}, #16]",
+            "mov v3.d[1], {w1}", "sub v29.4s, v9.4s, v29.4s", "ldr {w2}, [{p1}, #8]", "add v20.4s, v20.4s, v4.4s",
+            "ldr {w3}, [{p1}, #24]", "add v21.4s, v21.4s, v5.4s", "add {p2}, {p2}, {column}", "ldr d4, [{p1}]",
+            "mov v4.d[1], {w2}", "ldr d5, [{p1}, #16]", "mov v5.d[1], {w3}", "sub v30.4s, v8.4s, v30.4s",
+            "ldr {w0}, [{p2}, #8]", "add v22.4s, v22.4s, v0.4s", "ldr {w1}, [{p2}, #24]",
+            "add v23.4s, v23.4s, v1.4s", "add {p3}, {p3}, {column}", "ldr d0, [{p2}]", "mov v0.d[1], {w0}",
+            "ldr d1, [{p2}, #16]", "mov v1.d[1], {w1}", "sub v31.4s, v9.4s, v31.4s", "ldr {w2}, [{p3}, #8]",
+            "add v24.4s, v24.4s, v2.4s", "ldr {w3}, [{p3}, #24]", "add v25.4s, v25.4s, v3.4s", "ldr d2, [{p3}]",
+            "mov v2.d[1], {w2}", "ldr d3, [{p3}, #16]", "mov v3.d[1], {w3}", "add v26.4s, v26.4s, v4.4s",
+            "add v27.4s, v27.4s, v5.4s", "add v28.4s, v28.4s, v0.4s", "add v29.4s, v29.4s, v1.4s",
+            "add v30.4s, v30.4s, v2.4s", "add v31.4s, v31.4s, v3.4s", "b 3f",
+            "2:",
+            ".irp quantrack_r, 16, 18, 20, 22, 24, 26, 28, 30", "sub v\\quantrack_r\\().4s, v8.4s, v\\quantrack_r\\().4s",
+            ".endr",
+            ".irp quantrack_r, 17, 19, 21, 23, 25, 27, 29, 31", "sub v\\quantrack_r\\().4s, v9.4s, v\\quantrack_r\\().4s",
+            ".endr",
+            "3:", "adr {p0}, 9f", "add {p0}, {p0}, {shift}", "dup v8.8h, {zero:w}",
+            // PReLU: other multipliers for sums below 0.
+            "cbz {negative}, 6f", "ldp q12, q13, [{negative}]", "cmlt v0.4s, v16.4s, #0", "cmlt v1.4s, v17.4s, #0",
+            "cmlt v2.4s, v18.4s, #0", "cmlt v3.4s, v19.4s, #0", "cmlt v4.4s, v20.4s, #0", "cmlt v5.4s, v21.4s, #0",
+            "cmlt v6.4s, v22.4s, #0", "cmlt v7.4s, v23.4s, #0", "bsl v0.16b, v12.16b, v10.16b",
+            "bsl v1.16b, v13.16b, v11.16b", "bsl v2.16b, v12.16b, v10.16b", "bsl v3.16b, v13.16b, v11.16b",
+            "bsl v4.16b, v12.16b, v10.16b", "bsl v5.16b, v13.16b, v11.16b", "bsl v6.16b, v12.16b, v10.16b",
+            "bsl v7.16b, v13.16b, v11.16b", "sqrdmulh v16.4s, v16.4s, v0.4s", "sqrdmulh v17.4s, v17.4s, v1.4s",
+            "sqrdmulh v18.4s, v18.4s, v2.4s", "sqrdmulh v19.4s, v19.4s, v3.4s", "sqrdmulh v20.4s, v20.4s, v4.4s",
+            "sqrdmulh v21.4s, v21.4s, v5.4s", "sqrdmulh v22.4s, v22.4s, v6.4s", "sqrdmulh v23.4s, v23.4s, v7.4s",
+            "cmlt v0.4s, v24.4s, #0", "cmlt v1.4s, v25.4s, #0", "cmlt v2.4s, v26.4s, #0", "cmlt v3.4s, v27.4s, #0",
+            "cmlt v4.4s, v28.4s, #0", "cmlt v5.4s, v29.4s, #0", "cmlt v6.4s, v30.4s, #0", "cmlt v7.4s, v31.4s, #0",
+            "bsl v0.16b, v12.16b, v10.16b", "bsl v1.16b, v13.16b, v11.16b", "bsl v2.16b, v12.16b, v10.16b",
+            "bsl v3.16b, v13.16b, v11.16b", "bsl v4.16b, v12.16b, v10.16b", "bsl v5.16b, v13.16b, v11.16b",
+            "bsl v6.16b, v12.16b, v10.16b", "bsl v7.16b, v13.16b, v11.16b", "sqrdmulh v24.4s, v24.4s, v0.4s",
+            "sqrdmulh v25.4s, v25.4s, v1.4s", "sqrdmulh v26.4s, v26.4s, v2.4s", "sqrdmulh v27.4s, v27.4s, v3.4s",
+            "sqrdmulh v28.4s, v28.4s, v4.4s", "sqrdmulh v29.4s, v29.4s, v5.4s", "sqrdmulh v30.4s, v30.4s, v6.4s",
+            "sqrdmulh v31.4s, v31.4s, v7.4s", "br {p0}",
+            "6:",
+            ".irp quantrack_r, 16, 18, 20, 22, 24, 26, 28, 30",
+            "sqrdmulh v\\quantrack_r\\().4s, v\\quantrack_r\\().4s, v10.4s", ".endr",
+            ".irp quantrack_r, 17, 19, 21, 23, 25, 27, 29, 31",
+            "sqrdmulh v\\quantrack_r\\().4s, v\\quantrack_r\\().4s, v11.4s", ".endr",
+            "br {p0}",
+            "9:", ".irp quantrack_k, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16",
+            "sqrshrn v0.4h, v16.4s, #\\quantrack_k", "sqrshrn v1.4h, v18.4s, #\\quantrack_k",
+            "sqrshrn v2.4h, v20.4s, #\\quantrack_k", "sqrshrn v3.4h, v22.4s, #\\quantrack_k",
+            "sqrshrn v4.4h, v24.4s, #\\quantrack_k", "sqrshrn v5.4h, v26.4s, #\\quantrack_k",
+            "sqrshrn v6.4h, v28.4s, #\\quantrack_k", "sqrshrn v7.4h, v30.4s, #\\quantrack_k",
+            "sqrshrn2 v0.8h, v17.4s, #\\quantrack_k", "sqrshrn2 v1.8h, v19.4s, #\\quantrack_k",
+            "sqrshrn2 v2.8h, v21.4s, #\\quantrack_k", "sqrshrn2 v3.8h, v23.4s, #\\quantrack_k",
+            "sqrshrn2 v4.8h, v25.4s, #\\quantrack_k", "sqrshrn2 v5.8h, v27.4s, #\\quantrack_k",
+            "sqrshrn2 v6.8h, v29.4s, #\\quantrack_k", "sqrshrn2 v7.8h, v31.4s, #\\quantrack_k", "b 4f", ".endr",
+            "4:",
+            ".irp quantrack_r, 0, 1, 2, 3, 4, 5, 6, 7", "sqadd v\\quantrack_r\\().8h, v\\quantrack_r\\().8h, v8.8h", ".endr",
+            ".irp quantrack_r, 0, 1, 2, 3, 4, 5, 6, 7", "sqxtn v\\quantrack_r\\().8b, v\\quantrack_r\\().8h", ".endr",
+            "cbz {clamped:w}, 5f", "dup v9.8b, {min:w}", "dup v10.8b, {max:w}",
+            ".irp quantrack_r, 0, 1, 2, 3, 4, 5, 6, 7", "smax v\\quantrack_r\\().8b, v\\quantrack_r\\().8b, v9.8b", ".endr",
+            ".irp quantrack_r, 0, 1, 2, 3, 4, 5, 6, 7", "smin v\\quantrack_r\\().8b, v\\quantrack_r\\().8b, v10.8b", ".endr",
+            "5:", "str d0, [{even}]", "add {even}, {even}, {step}", "str d1, [{odd}]", "add {odd}, {odd}, {step}",
+            "str d2, [{even}]", "add {even}, {even}, {step}", "str d3, [{odd}]", "add {odd}, {odd}, {step}",
+            "str d4, [{even}]", "add {even}, {even}, {step}", "str d5, [{odd}]", "add {odd}, {odd}, {step}",
+            "str d6, [{even}]", "str d7, [{odd}]",
+            even = inout(reg) to => _, odd = inout(reg) to.add(args.c_stride) => _, step = in(reg) 2 * args.c_stride,
+            bias = in(reg) bias, bits = in(reg) (args.bits as i32) << 8, multiplier = in(reg) multiplier,
+            negative = in(reg) negative, rows = in(reg) args.row_bias, column = in(reg) size_of::<i32>() * column,
+            // Sixteen instructions and a branch for each shift from 3 on.
+            shift = in(reg) (requant.shift - 3) as usize * 68, zero = in(reg) requant.zero_point,
+            clamped = in(reg) u32::from(requant.min > -128 || requant.max < 127),
+            min = in(reg) requant.min, max = in(reg) requant.max,
+            p0 = out(reg) _, p1 = out(reg) _, p2 = out(reg) _, p3 = out(reg) _,
+            w0 = out(reg) _, w1 = out(reg) _, w2 = out(reg) _, w3 = out(reg) _,
+            inout("v0") a => _, inout("v1") b => _, inout("v2") c => _, inout("v3") d => _,
+            inout("v4") e => _, inout("v5") f => _, inout("v6") g => _, inout("v7") h => _,
+            out("v8") _, out("v9") _, out("v10") _, out("v11") _, out("v12") _, out("v13") _,
+            out("v16") _, out("v17") _, out("v18") _, out("v19") _, out("v20") _, out("v21") _, out("v22") _, out("v23") _,
+            out("v24") _, out("v25") _, out("v26") _, out("v27") _, out("v28") _, out("v29") _, out("v30") _, out("v31") _,
             options(nostack),
         );
     }
