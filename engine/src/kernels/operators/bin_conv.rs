@@ -111,7 +111,10 @@ impl PaddingCorrections {
         mr: usize,
         rows: &mut [*const i32],
     ) -> *const *const i32 {
-        let class = |pixel: usize| self.classes[pixel % self.classes.len()] as usize;
+        let count = self.classes.len();
+        // A division takes longer than all else, and images are rarely more than one.
+        let class =
+            |pixel: usize| self.classes[if pixel < count { pixel } else { pixel % count }] as usize;
         if self.sums.len() == self.columns || pixels.clone().all(|pixel| class(pixel) == 0) {
             return std::ptr::null();
         }

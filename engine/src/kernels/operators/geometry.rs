@@ -117,6 +117,13 @@ impl Geometry {
         (first != PADDING).then(|| image * self.shape.in_h * self.shape.in_w + first as usize)
     }
 
+    /// Pixels from the first tap of a window that lies within the input to each of its taps.
+    pub(super) fn offsets(&self) -> impl Iterator<Item = usize> {
+        let Window { kernel: [height, width], dilation, .. } = self.shape.window;
+        let line = dilation[0] * self.shape.in_w;
+        (0..height).flat_map(move |y| (0..width).map(move |x| y * line + x * dilation[1]))
+    }
+
     /// For a table that holds every column an output row reads once: the columns, and the entries from an output pixel's
     /// first tap to that of the next. Windows with gaps between or beside their columns have entries of their own.
     pub(super) fn column_table(&self) -> (Vec<Option<usize>>, usize) {
@@ -164,6 +171,27 @@ impl Pixels<'_> {
     #[inline(always)]
     pub(super) fn base(&self) -> usize {
         self.base
+    }
+
+    /// The pixel that the first tap reads, if the next `count` pixels, at least one, are in one row and the windows of all lie
+    /// within the input.
+    #[inline(always)]
+    pub(super) fn inside(&self, count: usize) -> Option<usize> {
+        let width = self.geometry.shape.window.kernel[1];
+        let columns = self.geometry.columns.get(self.x * width..(self.x + count) * width)?;
+        let rows = self.rows();
+        // Padding is before or behind what lies within.
+        let (row, column) = (rows[0], columns[0]);
+        let padding = [row, column, rows[rows.len() - 1], columns[columns.len() - 1]];
+        let inside = !padding.contains(&PADDING);
+        inside.then(|| self.base + row as usize + column as usize)
+    }
+
+    /// Goes on by `count` pixels of the row.
+    #[inline]
+    pub(super) fn skip(&mut self, count: usize) {
+        self.x += count - 1;
+        self.advance();
     }
 
     /// First pixels, from [`Pixels::base`], of the input rows that the window sees, [`PADDING`] for those outside.

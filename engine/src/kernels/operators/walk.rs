@@ -6,10 +6,14 @@ use super::geometry::{ConvShape, Geometry, PADDING};
 use super::scratch::{self, Scratch};
 use super::{LEAST_PRODUCTS, SharedElements};
 use crate::Pool;
+use crate::graph::Window;
 use crate::kernels::micro::{SLACK, Tile};
 
-/// Rows of a block: a panel of weights serves them while it is in cache, and a micro-kernel computes them in one call.
-const BLOCK_ROWS: usize = 64;
+/// Pointers of a block: a panel of weights serves its rows while it is in cache, and a micro-kernel computes them in one call,
+/// which costs as much as a tile or two of few channels.
+const BLOCK_POINTERS: usize = 512;
+/// Rows of a block that may take more.
+const LEAST_ROWS: usize = 64;
 /// Bytes of input for a block, about as many as the smallest cache has: where there are more, a call for every tile costs
 /// more than it saves.
 const BLOCK_BYTES: usize = 32 << 10;
@@ -24,6 +28,8 @@ pub(super) struct Walk {
     pub(super) depth: usize,
     /// Elements between pixels.
     pixel: usize,
+    /// Elements from the first tap of a window that lies within the input to each of its taps.
+    offsets: Vec<usize>,
     /// How often all taps are read, one time after the other.
     planes: usize,
     /// Whether the pixels that an output pixel reads are copied side by side, as a single tap.
@@ -32,6 +38,40 @@ pub(super) struct Walk {
 
 /// Bytes that are copied at a time where pixels are gathered.
 const PIECE: usize = size_of::<u128>();
+
+/// Copies the first pieces of `H` rows `line` bytes apart to places `tap` bytes apart, each of which overwrites what goes beyond
+/// the one before.
+///
+/// # Safety
+/// A piece is readable at every row and writable at every place.
+#[inline(always)]
+unsafe fn copy_rows<const H: usize>(from: *const u8, line: usize, to: *mut u8, tap: usize) {
+    // SAFETY: the caller vouches for both.
+    let pieces: [u128; H] =
+        std::array::from_fn(|y| unsafe { from.add(y * line).cast::<u128>().read_unaligned() });
+    for (y, piece) in pieces.into_iter().enumerate() {
+        // SAFETY: as above.
+        unsafe { to.add(y * tap).cast::<u128>().write_unaligned(piece) };
+    }
+}
+
+/// Copies `count` bytes, and up to a piece behind them.
+///
+/// # Safety
+/// So many are readable and writable.
+#[inline(always)]
+unsafe fn copy_pieces(from: *const u8, to: *mut u8, count: usize) {
+    // SAFETY: the caller vouches for both.
+    let copy = |piece: usize| unsafe {
+        let bytes = from.add(piece).cast::<u128>().read_unaligned();
+        to.add(piece).cast::<u128>().write_unaligned(bytes);
+    };
+    // A loop over all would become a call.
+    copy(0);
+    if count > PIECE {
+        (PIECE..count).step_by(PIECE).for_each(copy);
+    }
+}
 
 /// Tiles to compute.
 pub(super) struct Job<'a, I, O> {
@@ -51,7 +91,8 @@ impl Walk {
     /// Taps read `depth` elements, of which pixels have `pixel`: more than one pixel where taps lie next to each other.
     pub(super) fn new(shape: &ConvShape, tile: Tile, depth: usize, pixel: usize) -> Self {
         let (geometry, taps) = (Geometry::new(shape), shape.taps());
-        Self { geometry, tile, taps, depth, pixel, planes: 1, gathered: false }
+        let offsets = geometry.offsets().map(|offset| offset * pixel).collect();
+        Self { geometry, tile, taps, depth, pixel, offsets, planes: 1, gathered: false }
     }
 
     /// Copies the `in_c` elements from each pixel that an output pixel reads (of which a pixel itself has `pixel`) side by side.
@@ -154,7 +195,8 @@ impl Walk {
     fn block_tiles(&self, element: usize) -> usize {
         let kernel_rows = self.shape().window.kernel[0];
         let rows = BLOCK_BYTES / (element * self.depth * kernel_rows).max(1);
-        (rows.min(BLOCK_ROWS) / self.tile.mr).max(1)
+        let most = (BLOCK_POINTERS / self.all_taps()).max(LEAST_ROWS);
+        (rows.min(most) / self.tile.mr).max(1)
     }
 
     /// The pointers to the input of `tiles`, in `table`.
@@ -179,11 +221,25 @@ impl Walk {
         } else {
             let mut pixels = self.geometry.pixels(tiles.start * mr);
             for (tile, pointers) in tiles.clone().zip(table.chunks_exact_mut(per_tile)) {
+                if let Some(corner) = pixels.inside(mr) {
+                    self.point_inside(start.wrapping_add(corner * self.pixel), pointers);
+                    pixels.skip(mr);
+                    continue;
+                }
                 for row in 0..mr {
                     if row > 0 && tile * mr + row < count {
                         pixels.advance();
                     }
                     let mut entries = pointers[row..].iter_mut().step_by(mr);
+                    if let Some(corner) = pixels.inside(1) {
+                        let first = start.wrapping_add(corner * self.pixel);
+                        for _ in 0..self.planes {
+                            for (&offset, entry) in self.offsets.iter().zip(&mut entries) {
+                                *entry = first.wrapping_add(offset);
+                            }
+                        }
+                        continue;
+                    }
                     for _ in 0..self.planes {
                         for &first in pixels.rows() {
                             // Not an address where the row is padding: sums of 32 bits wrap there.
@@ -204,6 +260,28 @@ impl Walk {
         table
     }
 
+    /// The pointers of a tile, most of them, whose pixels follow each other and read no padding, the first pixel's from `first` on.
+    fn point_inside<I>(&self, first: *const I, pointers: &mut [*const I]) {
+        /// Of as many pixels as most tiles have, which need no loop.
+        fn rows<I, const MR: usize>(first: *const I, step: usize, pointers: &mut [*const I]) {
+            for (row, pointer) in pointers.as_chunks_mut::<MR>().0[0].iter_mut().enumerate() {
+                *pointer = first.wrapping_add(row * step);
+            }
+        }
+        let step = self.shape().window.stride[1] * self.pixel;
+        let offsets = std::iter::repeat_n(&self.offsets, self.planes).flatten();
+        for (pointers, &offset) in pointers.chunks_exact_mut(self.tile.mr).zip(offsets) {
+            let first = first.wrapping_add(offset);
+            match pointers.len() {
+                8 => rows::<I, 8>(first, step, pointers),
+                10 => rows::<I, 10>(first, step, pointers),
+                _ => pointers.iter_mut().enumerate().for_each(|(row, pointer)| {
+                    *pointer = first.wrapping_add(row * step);
+                }),
+            }
+        }
+    }
+
     /// Copies the pixels that the output pixels of `tiles` read to `gathered`; the pointers to them, in `table`.
     fn gather<'a, I>(
         &self,
@@ -218,31 +296,34 @@ impl Walk {
         let table = &mut table[..tiles.len() * self.tile.mr];
         let whole = table.len().min(count - first);
         assert!(gathered.len() >= whole * row + PIECE);
-        let mut pixels = self.geometry.pixels(first);
         for (index, pointer) in table.iter_mut().enumerate() {
-            let start = to.wrapping_add(index.min(whole - 1) * row);
-            *pointer = start.cast_const().cast();
-            if index >= whole {
-                continue;
-            }
-            let columns = pixels.base() + pixels.columns()[0] as usize;
-            for (place, &line) in pixels.rows().iter().enumerate() {
-                let from = from.wrapping_add((columns + line as usize) * self.pixel).cast::<u8>();
-                let to = start.wrapping_add(place * tap);
+            *pointer = to.wrapping_add(index.min(whole - 1) * row).cast_const().cast();
+        }
+        let Window { stride, dilation, .. } = self.shape().window;
+        let pixel = self.pixel * element;
+        let (step, line) = (stride[1] * pixel, dilation[0] * self.shape().in_w * pixel);
+        let mut done = 0;
+        while done < whole {
+            // The pixels of an output row.
+            let (y, x) = ((first + done) / self.shape().out_w, (first + done) % self.shape().out_w);
+            let count = (self.shape().out_w - x).min(whole - done);
+            let start = self.geometry.source_row(y, 0).unwrap_or(0) * pixel + x * step;
+            for index in 0..count {
+                let from = from.cast::<u8>().wrapping_add(start + index * step);
+                let to = to.wrapping_add((done + index) * row);
                 // SAFETY: windows are inside of the input, so these are elements of `input`, which is readable for a piece behind
-                // its pixels; `gathered` is writable for a piece behind its rows, and what goes beyond a tap is overwritten by the
-                // next, or behind the row.
-                let copy = |piece: usize| unsafe {
-                    let bytes = from.add(piece).cast::<u128>().read_unaligned();
-                    to.add(piece).cast::<u128>().write_unaligned(bytes);
-                };
-                // A loop over all would become a call.
-                copy(0);
-                if tap > PIECE {
-                    (PIECE..tap).step_by(PIECE).for_each(copy);
+                // its pixels; `gathered` is writable for a piece behind its rows.
+                unsafe {
+                    match self.shape().window.kernel[0] {
+                        3 if tap <= PIECE => copy_rows::<3>(from, line, to, tap),
+                        5 if tap <= PIECE => copy_rows::<5>(from, line, to, tap),
+                        height => (0..height).for_each(|y| {
+                            copy_pieces(from.wrapping_add(y * line), to.wrapping_add(y * tap), tap);
+                        }),
+                    }
                 }
             }
-            pixels.advance();
+            done += count;
         }
         table
     }
