@@ -121,6 +121,18 @@ impl Operands {
         per_channel.repeat(whole.max(1))
     }
 
+    /// Whether vector instructions of their own compute columns of 8-bit sums, all of them whole.
+    #[cfg(target_arch = "aarch64")]
+    fn by_columns(&self) -> bool {
+        self.neon && self.channels.is_multiple_of(add_neon::LANES)
+    }
+
+    /// None, where the compiler's vectors do.
+    #[cfg(not(target_arch = "aarch64"))]
+    fn by_columns(&self) -> bool {
+        false
+    }
+
     fn side_by_side(&self) -> bool {
         matches!((&self.a, &self.b), (Source::Same, Source::Same))
     }
@@ -257,8 +269,10 @@ impl Operator for F32Binary {
 pub struct I8Add {
     operands: Operands,
     sum: I8Sum,
-    /// Slopes, one per channel, repeated; none without PReLU.
+    /// Slopes, one per channel, repeated unless columns are computed; none without PReLU.
     slopes: Vec<i16>,
+    /// Whether 32 channels of all pixels are computed together, for which slopes need not be repeated.
+    by_columns: bool,
 }
 
 /// The integers of an [`I8Add`].
@@ -368,7 +382,9 @@ impl I8Add {
         let mut sum = I8Sum::new(encodings, sign, bounds);
         let (slopes, shift) = I8Sum::slopes(slopes.unwrap_or_default());
         sum.slope_shift = shift;
-        Self { slopes: operands.repeated(&slopes), operands, sum }
+        let by_columns = operands.by_columns();
+        let slopes = if by_columns { slopes } else { operands.repeated(&slopes) };
+        Self { operands, sum, slopes, by_columns }
     }
 
     /// Computes as many results of a row as vector instructions of their own do, and says how many.
@@ -378,7 +394,7 @@ impl I8Add {
             return 0;
         }
         // SAFETY: the CPU has NEON.
-        unsafe { add_neon::add(y, a, b, slopes, &self.sum) };
+        unsafe { add_neon::add(y, a, b, slopes, self.operands.channels, &self.sum) };
         y.len() / add_neon::LANES * add_neon::LANES
     }
 
@@ -390,6 +406,9 @@ impl I8Add {
 
     fn row(&self, y: &mut [i8], a: &[i8], b: &[i8], slopes: &[i16]) {
         let done = self.row_of_vectors(y, a, b, slopes);
+        if done == y.len() {
+            return;
+        }
         let (y, a, b, sum) = (&mut y[done..], &a[done..], &b[done..], self.sum);
         if slopes.is_empty() {
             self.operands.vectorizer.map_2(y, a, b, move |a, b| sum.plain(a, b));
@@ -408,8 +427,9 @@ impl Operator for I8Add {
         scratch: Scratch<'_>,
         pool: &dyn Pool,
     ) {
-        self.operands.run(inputs, outputs, scratch, pool, &self.slopes, |y, a, b, slopes| {
-            self.row(y, a, b, slopes);
+        let repeated = if self.by_columns { &[] } else { &self.slopes[..] };
+        self.operands.run(inputs, outputs, scratch, pool, repeated, |y, a, b, slopes| {
+            self.row(y, a, b, if self.by_columns { &self.slopes } else { slopes });
         });
     }
 
@@ -475,21 +495,22 @@ mod tests {
     use super::*;
     use crate::Serial;
 
-    const CHANNELS: usize = 37;
+    /// With vectors that are not whole, and those of which columns are computed.
+    const CHANNELS: [usize; 2] = [37, 64];
 
-    fn operands(cpu: &CpuFeatures) -> Operands {
-        let shape = [1, 5, 3, CHANNELS];
+    fn operands(cpu: &CpuFeatures, channels: usize) -> Operands {
+        let shape = [1, 25, 3, channels];
         Operands::new(cpu, &shape, &shape, &shape)
     }
 
     /// Both operands: all pairs of a few 8-bit numbers and more.
-    fn inputs() -> (Vec<i8>, Vec<i8>) {
+    fn inputs(channels: usize) -> (Vec<i8>, Vec<i8>) {
         let number = |i: usize, step: usize| (i * step % 256) as u8 as i8;
-        (0..15 * CHANNELS).map(|i| (number(i, 89), number(i + i / 256, 151))).unzip()
+        (0..75 * channels).map(|i| (number(i, 89), number(i + i / 256, 151))).unzip()
     }
 
     fn run(add: &I8Add) -> Vec<i8> {
-        let (a, b) = inputs();
+        let (a, b) = inputs(add.operands.channels);
         let mut y = vec![0_i8; a.len()];
         let bytes: [&[u8]; 2] = [bytemuck::cast_slice(&a), bytemuck::cast_slice(&b)];
         add.run_alone(&bytes, &mut [bytemuck::cast_slice_mut(&mut y)], &Serial);
@@ -499,21 +520,21 @@ mod tests {
     #[test]
     fn a_sum_of_bytes_with_prelu_is_the_real_one_to_a_rounding() {
         let slope = |c: usize| [0.25, -0.5, 1.5, 0.0, 3.0][c % 5] + c as f32 * 1e-3;
-        let slopes: Vec<f32> = (0..CHANNELS).map(slope).collect();
         let encodings = [(0.03, -5), (0.011, 17), (0.05, -20)];
-        for sign in [1_i16, -1] {
+        for (sign, channels) in [1_i16, -1].into_iter().zip(CHANNELS) {
+            let slopes: Vec<f32> = (0..channels).map(slope).collect();
             let add = I8Add::new(
-                operands(&CpuFeatures::detect()),
+                operands(&CpuFeatures::detect(), channels),
                 encodings,
                 sign,
                 Some(&slopes),
                 (-128, 127),
             );
-            let (a, b) = inputs();
+            let (a, b) = inputs(channels);
             for (i, (&q, (&a, &b))) in run(&add).iter().zip(a.iter().zip(&b)).enumerate() {
                 let real = f64::from(i32::from(a) + 5) * 0.03
                     + f64::from(sign) * f64::from(i32::from(b) - 17) * 0.011;
-                let real = if real < 0.0 { real * f64::from(slopes[i % CHANNELS]) } else { real };
+                let real = if real < 0.0 { real * f64::from(slopes[i % channels]) } else { real };
                 let wanted = (real / 0.05 - 20.0).clamp(-128.0, 127.0);
                 assert!((f64::from(q) - wanted).abs() < 0.55, "{a} {b}: {q}, not {wanted}");
             }
@@ -522,13 +543,18 @@ mod tests {
 
     #[test]
     fn sums_of_bytes_are_the_same_on_every_instruction_set() {
-        let slopes: Vec<f32> = (0..CHANNELS).map(|c| c as f32 / 50.0 - 0.2).collect();
-        for slopes in [None, Some(&slopes[..])] {
-            let sum = |cpu: &CpuFeatures| {
-                let encodings = [(0.02, 3), (0.7, -9), (0.4, 1)];
-                run(&I8Add::new(operands(cpu), encodings, 1, slopes, (-100, 90)))
+        for channels in CHANNELS {
+            let slopes = |last: f32| -> Vec<f32> {
+                (0..channels).map(|c| (c as f32 / channels as f32 - 0.2) * last).collect()
             };
-            assert_eq!(sum(&CpuFeatures::portable()), sum(&CpuFeatures::detect()));
+            for slopes in [None, Some(slopes(1.0)), Some(slopes(3.0))] {
+                let sum = |cpu: &CpuFeatures| {
+                    let encodings = [(0.02, 3), (0.7, -9), (0.4, 1)];
+                    let (operands, bounds) = (operands(cpu, channels), (-100, 90));
+                    run(&I8Add::new(operands, encodings, 1, slopes.as_deref(), bounds))
+                };
+                assert_eq!(sum(&CpuFeatures::portable()), sum(&CpuFeatures::detect()));
+            }
         }
     }
 
