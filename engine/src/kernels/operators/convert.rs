@@ -2,6 +2,8 @@
 
 use half::f16;
 
+#[cfg(target_arch = "aarch64")]
+use super::convert_neon;
 use super::{Operator, Scratch, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::graph::Encoding;
@@ -50,6 +52,26 @@ fn quantize(x: f32, inverse_scale: f32, zero_point: i8) -> i8 {
     steps.saturating_add(i16::from(zero_point)).clamp(-128, 127) as i8
 }
 
+/// Quantizes as many elements as vector instructions of their own do, and gives the others.
+#[cfg(target_arch = "aarch64")]
+fn vectors<'a>(
+    y: &'a mut [i8],
+    x: &'a [f32],
+    inverse_scale: f32,
+    zero_point: i8,
+) -> (&'a mut [i8], &'a [f32]) {
+    // SAFETY: every 64-bit ARM CPU has NEON.
+    unsafe { convert_neon::quantize(y, x, inverse_scale, zero_point) };
+    let done = y.len() / convert_neon::LANES * convert_neon::LANES;
+    (&mut y[done..], &x[done..])
+}
+
+/// All of them, where the compiler's vectors do.
+#[cfg(not(target_arch = "aarch64"))]
+fn vectors<'a>(y: &'a mut [i8], x: &'a [f32], _: f32, _: i8) -> (&'a mut [i8], &'a [f32]) {
+    (y, x)
+}
+
 /// The real value of a step.
 #[inline(always)]
 fn real(q: i8, scale: f32, zero_point: i32) -> f32 {
@@ -88,6 +110,25 @@ impl Convert {
             for (x, y) in input[first..].chunks(CHUNK).zip(output.chunks_mut(CHUNK)) {
                 convert(&x[..y.len()], y);
             }
+        });
+    }
+}
+
+impl Convert {
+    /// From fp32.
+    fn to_bytes(
+        &self,
+        input: &[u8],
+        output: &mut [u8],
+        pool: &dyn Pool,
+        inverse: f32,
+        zero_point: i8,
+    ) {
+        let input = elements::<f32>(input, self.count);
+        for_rows(pool, elements_mut(output, self.count), 1, LEAST, |first, output| {
+            let (output, input) = vectors(output, &input[first..], inverse, zero_point);
+            // By value, as in `each`.
+            self.vectorizer.map(output, input, move |x| quantize(x, inverse, zero_point));
         });
     }
 }
@@ -132,8 +173,7 @@ impl Operator for Convert {
             (F16, F16) => self.each(input, output, pool, |x: f16| x),
             (F16, _) => self.chunks(input, output, pool, |x: &[f16], y| fp16::widen(x, y)),
             (_, Int8 { scale, zero_point }) => {
-                let inverse = 1.0 / scale;
-                self.each(input, output, pool, move |x| quantize(x, inverse, zero_point));
+                self.to_bytes(input, output, pool, 1.0 / scale, zero_point)
             }
             (_, F16) => {
                 self.chunks(input, output, pool, |x, y: &mut [f16]| fp16::narrow(x, y));

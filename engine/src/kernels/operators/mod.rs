@@ -12,6 +12,8 @@ mod binary;
 mod buffer;
 mod conv;
 mod convert;
+#[cfg(target_arch = "aarch64")]
+mod convert_neon;
 mod depthwise;
 mod depthwise_signs;
 mod elementwise;
@@ -19,6 +21,8 @@ mod fold;
 mod geometry;
 mod movement;
 mod pool;
+#[cfg(target_arch = "aarch64")]
+mod pool_neon;
 mod reduce;
 mod resize;
 mod scratch;

@@ -2,6 +2,8 @@
 
 use super::fold::{Fold, LANES_F32, LANES_I8, LANES_U64};
 use super::geometry::{ConvShape, Geometry, PADDING};
+#[cfg(target_arch = "aarch64")]
+use super::pool_neon;
 use super::{Operator, Scratch, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::graph::Window;
@@ -113,6 +115,17 @@ impl Quads<'_> {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+impl Loop for Quads<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { upper, lower, output, channels, bounds } = self;
+        // SAFETY: every 64-bit ARM CPU has NEON.
+        unsafe { pool_neon::quads(output, [upper, lower], channels, bounds) };
+    }
+}
+
+#[cfg(not(target_arch = "aarch64"))]
 impl Loop for Quads<'_> {
     #[inline(always)]
     fn run(self) {

@@ -147,8 +147,8 @@ mod neon {
     //! Sixteen channels at a time: CMGE, AND with the bit of each byte's place, and three ADDP gather 64 bits.
 
     use std::arch::aarch64::{
-        int8x16_t, uint8x16_t, vandq_u8, vcgeq_s8, vgetq_lane_u64, vld1q_s8, vld1q_u8, vpaddq_u8,
-        vreinterpretq_u64_u8,
+        int8x16_t, uint8x16_t, vandq_u8, vcgeq_s8, vdupq_n_u8, vgetq_lane_u64, vld1q_s8, vld1q_u8,
+        vpaddq_u8, vreinterpretq_u64_u8,
     };
 
     use crate::kernels::micro::SLACK;
@@ -181,7 +181,8 @@ mod neon {
             let pixels = output.len() / words;
             assert!(input.len() >= pixels * channels + SLACK);
             for (word, (thresholds, bits)) in self.groups.iter().enumerate() {
-                // SAFETY: the CPU has NEON, as all of this architecture do; a group reads 64 elements of its pixel, whose
+                let count = (channels - 64 * word).min(64);
+                // SAFETY: the CPU has NEON, as all of this architecture do; a group reads up to 64 elements of its pixel, whose
                 // channels and SLACK they do not exceed, and writes words of pixels that there are.
                 unsafe {
                     let input = input.as_ptr().cast::<i8>().add(64 * word);
@@ -189,26 +190,81 @@ mod neon {
                     let place = |at: usize| {
                         (vld1q_s8(thresholds.as_ptr().add(at)), vld1q_u8(bits.as_ptr().add(at)))
                     };
-                    let places = [place(0), place(16), place(32), place(48)];
-                    let count = (channels - 64 * word).min(64);
-                    for pixel in 0..pixels {
-                        let x = input.add(pixel * channels);
-                        let flags = |at: usize| flags(places[at / 16], vld1q_s8(x.add(at)));
-                        let all = if count > 32 {
-                            vpaddq_u8(
-                                vpaddq_u8(flags(0), flags(16)),
-                                vpaddq_u8(flags(32), flags(48)),
-                            )
-                        } else {
-                            let half = vpaddq_u8(flags(0), flags(16));
-                            // No channel, so no bit.
-                            vpaddq_u8(half, places[3].1)
-                        };
-                        let all = vreinterpretq_u64_u8(vpaddq_u8(all, all));
-                        *output.add(pixel * words) = vgetq_lane_u64::<0>(all);
+                    let [a, b, c, d] = [place(0), place(16), place(32), place(48)];
+                    let extents = (pixels, channels, words);
+                    match count {
+                        0..=16 => each_pixel([a], input, output, extents),
+                        17..=32 => each_pixel([a, b], input, output, extents),
+                        _ => each_pixel([a, b, c, d], input, output, extents),
                     }
                 }
             }
+        }
+    }
+
+    /// Pixels side by side, because each instruction waits for the one before.
+    const PIXELS: usize = 4;
+
+    /// Thresholds of sixteen channels, and the bits that elements set.
+    type Place = (int8x16_t, uint8x16_t);
+
+    /// A word of each of so many pixels, whose elements and words are so far apart.
+    ///
+    /// # Safety
+    /// `N` registers are readable for each pixel, and its word is writable.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn each_pixel<const N: usize>(
+        places: [Place; N],
+        input: *const i8,
+        output: *mut u64,
+        (pixels, channels, words): (usize, usize, usize),
+    ) {
+        let whole = pixels - pixels % PIXELS;
+        // SAFETY: the caller vouches for all pixels.
+        unsafe {
+            for pixel in (0..whole).step_by(PIXELS) {
+                let (x, y) = (input.add(pixel * channels), output.add(pixel * words));
+                gather::<N, PIXELS>(places, x, channels, y, words);
+            }
+            for pixel in whole..pixels {
+                let (x, y) = (input.add(pixel * channels), output.add(pixel * words));
+                gather::<N, 1>(places, x, channels, y, words);
+            }
+        }
+    }
+
+    /// The words of `P` pixels. Three additions of pairs leave a byte of eight elements.
+    ///
+    /// # Safety
+    /// As [`each_pixel`].
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn gather<const N: usize, const P: usize>(
+        places: [Place; N],
+        x: *const i8,
+        channels: usize,
+        y: *mut u64,
+        words: usize,
+    ) {
+        // SAFETY: the caller vouches for the elements.
+        let x: [[int8x16_t; N]; P] = std::array::from_fn(|p| {
+            std::array::from_fn(|i| unsafe { vld1q_s8(x.add(p * channels + 16 * i)) })
+        });
+        let flags =
+            x.map(|x| -> [uint8x16_t; N] { std::array::from_fn(|i| flags(places[i], x[i])) });
+        let none = vdupq_n_u8(0);
+        let pairs = match N {
+            1 => flags.map(|x| vpaddq_u8(x[0], none)),
+            2 => flags.map(|x| vpaddq_u8(x[0], x[1])),
+            _ => flags.map(|x| vpaddq_u8(vpaddq_u8(x[0], x[1]), vpaddq_u8(x[2], x[3]))),
+        };
+        // Four registers have had two additions, others one.
+        let fours = if N == 4 { pairs } else { pairs.map(|x| vpaddq_u8(x, none)) };
+        let bytes = fours.map(|x| vreinterpretq_u64_u8(vpaddq_u8(x, none)));
+        for (p, &bytes) in bytes.iter().enumerate() {
+            // SAFETY: the caller vouches for the words.
+            unsafe { *y.add(p * words) = vgetq_lane_u64::<0>(bytes) };
         }
     }
 
