@@ -13,13 +13,14 @@ use std::arch::asm;
 
 use super::neon::Segment;
 
-/// `name, name of signs, outputs, their signs, width; first loads, taps`: two functions as [`super::neon::MultiplyRows`], one for
+/// `name, name of signs, outputs, their signs, width, that of signs; first loads, taps`: two functions as [`super::neon::MultiplyRows`], one for
 /// results of 8 bits and one for bits, of which the second needs no sums of 32 bits. Sums of 32 bits come first, two registers
 /// for each output, then those of 16 bits, then pixels and weights.
 macro_rules! rows {
-    ($(#[$doc:meta])* $name:ident, $signs:ident, $outputs:ident, $outputs_signs:ident, $width:ident; $($code:tt)*) => {
+    ($(#[$doc:meta])* $name:ident, $signs:ident, $outputs:ident, $outputs_signs:ident, $width:ident, $narrow:ident;
+        $($code:tt)*) => {
         $outputs! { $width [$(#[$doc])* $name] $($code)* }
-        $outputs_signs! { $width [$(#[$doc])* $signs] $($code)* }
+        $outputs_signs! { $narrow [$(#[$doc])* $signs] $($code)* }
     };
 }
 
@@ -31,6 +32,7 @@ macro_rules! three {
             $head
             ".macro quantrack_a mul", $($a,)* ".endm", ".macro quantrack_b mul", $($b,)* ".endm",
             ".macro quantrack_c mul", $($c,)* ".endm", ".macro quantrack_widen", $($widen,)* ".endm",
+            ".macro quantrack_bias to, from", "mov \\to\\().16b, \\from\\().16b", ".endm",
             "6:", $($first,)* "b 40f",
             "30:", "quantrack_a smlal", "tbnz {ends:w}, #0, 50f",
             "31:", "quantrack_b smlal", "tbnz {ends:w}, #1, 51f",
@@ -39,6 +41,7 @@ macro_rules! three {
             "quantrack_b smull", "tbz {ends:w}, #1, 32b", "51:", "quantrack_widen",
             "quantrack_c smull", "tbz {ends:w}, #2, 30b", "52:", "quantrack_widen", "b.ne 40b",
             ".purgem quantrack_a", ".purgem quantrack_b", ".purgem quantrack_c", ".purgem quantrack_widen",
+            ".purgem quantrack_bias",
             $($finish,)*
         }
     };
@@ -53,6 +56,7 @@ macro_rules! five {
             ".macro quantrack_a mul", $($a,)* ".endm", ".macro quantrack_b mul", $($b,)* ".endm",
             ".macro quantrack_c mul", $($c,)* ".endm", ".macro quantrack_d mul", $($d,)* ".endm",
             ".macro quantrack_e mul", $($e,)* ".endm", ".macro quantrack_widen", $($widen,)* ".endm",
+            ".macro quantrack_bias to, from", "mov \\to\\().16b, \\from\\().16b", ".endm",
             "6:", $($first,)* "b 40f",
             "30:", "quantrack_a smlal", "tbnz {ends:w}, #0, 50f",
             "31:", "quantrack_b smlal", "tbnz {ends:w}, #1, 51f",
@@ -65,7 +69,43 @@ macro_rules! five {
             "quantrack_d smull", "tbz {ends:w}, #3, 34b", "53:", "quantrack_widen",
             "quantrack_e smull", "tbz {ends:w}, #4, 30b", "54:", "quantrack_widen", "b.ne 40b",
             ".purgem quantrack_a", ".purgem quantrack_b", ".purgem quantrack_c", ".purgem quantrack_d",
-            ".purgem quantrack_e", ".purgem quantrack_widen",
+            ".purgem quantrack_e", ".purgem quantrack_widen", ".purgem quantrack_bias",
+            $($finish,)*
+        }
+    };
+}
+
+/// As `three`, for sums that never leave 16 bits: nothing is to be decided, and there are no biases.
+macro_rules! three_narrow {
+    ($head:tt [$($first:literal,)*] [$($a:literal,)*] [$($b:literal,)*] [$($c:literal,)*] [] [$($finish:literal,)*]) => {
+        function! {
+            $head
+            ".macro quantrack_a mul", $($a,)* ".endm", ".macro quantrack_b mul", $($b,)* ".endm",
+            ".macro quantrack_c mul", $($c,)* ".endm", ".macro quantrack_bias to, from", ".endm",
+            "6:", $($first,)*
+            "quantrack_a smull", "quantrack_b smlal", "quantrack_c smlal", "b.eq 31f",
+            "30:", "quantrack_a smlal", "quantrack_b smlal", "quantrack_c smlal", "b.ne 30b", "31:",
+            ".purgem quantrack_a", ".purgem quantrack_b", ".purgem quantrack_c", ".purgem quantrack_bias",
+            $($finish,)*
+        }
+    };
+}
+
+/// As `three_narrow`.
+macro_rules! five_narrow {
+    ($head:tt [$($first:literal,)*] [$($a:literal,)*] [$($b:literal,)*] [$($c:literal,)*] [$($d:literal,)*]
+        [$($e:literal,)*] [] [$($finish:literal,)*]) => {
+        function! {
+            $head
+            ".macro quantrack_a mul", $($a,)* ".endm", ".macro quantrack_b mul", $($b,)* ".endm",
+            ".macro quantrack_c mul", $($c,)* ".endm", ".macro quantrack_d mul", $($d,)* ".endm",
+            ".macro quantrack_e mul", $($e,)* ".endm", ".macro quantrack_bias to, from", ".endm",
+            "6:", $($first,)*
+            "quantrack_a smull", "quantrack_b smlal", "quantrack_c smlal", "quantrack_d smlal", "quantrack_e smlal", "b.eq 31f",
+            "30:", "quantrack_a smlal", "quantrack_b smlal", "quantrack_c smlal", "quantrack_d smlal", "quantrack_e smlal",
+            "b.ne 30b", "31:",
+            ".purgem quantrack_a", ".purgem quantrack_b", ".purgem quantrack_c", ".purgem quantrack_d",
+            ".purgem quantrack_e", ".purgem quantrack_bias",
             $($finish,)*
         }
     };
@@ -255,16 +295,16 @@ macro_rules! six_signs {
 
 rows! {
     /// Seven outputs, five wide, stride 1: 47 cycles for 35 multiplications and 16 operands.
-    seven_five_wide, seven_five_wide_signs, seven, seven_signs, five;
+    seven_five_wide, seven_five_wide_signs, seven, seven_signs, five, five_narrow;
     [
         "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
         "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr d21, [{ahead}, #0]", "ldr x0, [{next}, #0]",
-        "mov v2.16b, v0.16b", "ldr d22, [x0, {channel}]", "ldr x0, [{next}, #8]", "mov v3.16b, v1.16b",
-        "ldr x1, [{next}, #16]", "mov v4.16b, v0.16b", "ldr d23, [x0, {channel}]", "ldr x0, [{next}, #32]",
-        "mov v5.16b, v1.16b", "ldr x2, [{next}, #48]", "mov v6.16b, v0.16b", "ldr d24, [x1, {channel}]",
-        "ldr x1, [{next}, #24]", "mov v7.16b, v1.16b", "ldr x3, [{next}, #40]", "mov v8.16b, v0.16b",
-        "ldr x4, [x0, {channel}]", "mov v9.16b, v1.16b", "ldr x0, [x2, {channel}]", "mov v10.16b, v0.16b",
-        "mov {row}, {next}", "mov v11.16b, v1.16b", "mov {w}, {ahead}", "mov v12.16b, v0.16b", "mov v13.16b, v1.16b",
+        "quantrack_bias v2, v0", "ldr d22, [x0, {channel}]", "ldr x0, [{next}, #8]", "quantrack_bias v3, v1",
+        "ldr x1, [{next}, #16]", "quantrack_bias v4, v0", "ldr d23, [x0, {channel}]", "ldr x0, [{next}, #32]",
+        "quantrack_bias v5, v1", "ldr x2, [{next}, #48]", "quantrack_bias v6, v0", "ldr d24, [x1, {channel}]",
+        "ldr x1, [{next}, #24]", "quantrack_bias v7, v1", "ldr x3, [{next}, #40]", "quantrack_bias v8, v0",
+        "ldr x4, [x0, {channel}]", "quantrack_bias v9, v1", "ldr x0, [x2, {channel}]", "quantrack_bias v10, v0",
+        "mov {row}, {next}", "quantrack_bias v11, v1", "mov {w}, {ahead}", "quantrack_bias v12, v0", "quantrack_bias v13, v1",
     ]
     [
         "ldr d25, [x1, {channel}]", "fmov d26, x4", "\\mul v14.8h, v22.8b, v21.8b", "ldr {next}, [{rows}], #8",
@@ -305,16 +345,16 @@ rows! {
 
 rows! {
     /// Six outputs, five wide, stride 1: 38 cycles for 30 multiplications and 15 operands.
-    six_five_wide, six_five_wide_signs, six, six_signs, five;
+    six_five_wide, six_five_wide_signs, six, six_signs, five, five_narrow;
     [
         "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
         "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr d18, [{ahead}, #0]", "ldr x0, [{next}, #0]",
-        "mov v2.16b, v0.16b", "ldr d19, [x0, {channel}]", "ldr x0, [{next}, #8]", "mov v3.16b, v1.16b",
-        "ldr d20, [x0, {channel}]", "ldr x0, [{next}, #24]", "mov v4.16b, v0.16b", "ldr x1, [{next}, #16]",
-        "mov v5.16b, v1.16b", "ldr x2, [x0, {channel}]", "mov v6.16b, v0.16b", "ldr d21, [x1, {channel}]",
-        "fmov d22, x2", "ldr x1, [{next}, #32]", "mov v7.16b, v1.16b", "ldr x2, [{next}, #48]", "mov v8.16b, v0.16b",
-        "ldr d23, [x1, {channel}]", "ldr x1, [{next}, #40]", "mov v9.16b, v1.16b", "ldr x0, [{ahead}, #8]",
-        "mov v10.16b, v0.16b", "ldr x3, [x2, {channel}]", "mov v11.16b, v1.16b", "mov {row}, {next}",
+        "quantrack_bias v2, v0", "ldr d19, [x0, {channel}]", "ldr x0, [{next}, #8]", "quantrack_bias v3, v1",
+        "ldr d20, [x0, {channel}]", "ldr x0, [{next}, #24]", "quantrack_bias v4, v0", "ldr x1, [{next}, #16]",
+        "quantrack_bias v5, v1", "ldr x2, [x0, {channel}]", "quantrack_bias v6, v0", "ldr d21, [x1, {channel}]",
+        "fmov d22, x2", "ldr x1, [{next}, #32]", "quantrack_bias v7, v1", "ldr x2, [{next}, #48]", "quantrack_bias v8, v0",
+        "ldr d23, [x1, {channel}]", "ldr x1, [{next}, #40]", "quantrack_bias v9, v1", "ldr x0, [{ahead}, #8]",
+        "quantrack_bias v10, v0", "ldr x3, [x2, {channel}]", "quantrack_bias v11, v1", "mov {row}, {next}",
         "mov {w}, {ahead}",
     ]
     [
@@ -353,17 +393,17 @@ rows! {
 
 rows! {
     /// Seven outputs, three wide, stride 1: 29 cycles for 21 multiplications and 12 operands.
-    seven_three_wide, seven_three_wide_signs, seven, seven_signs, three;
+    seven_three_wide, seven_three_wide_signs, seven, seven_signs, three, three_narrow;
     [
         "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
-        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "mov v2.16b, v0.16b",
-        "ldr x1, [{next}, #16]", "mov v3.16b, v1.16b", "ldr d21, [{ahead}, #0]", "ldr x2, [{next}, #8]",
-        "mov v4.16b, v0.16b", "ldr x3, [{next}, #24]", "mov v5.16b, v1.16b", "ldr x4, [{next}, #40]",
-        "mov v6.16b, v0.16b", "ldr d22, [x0, {channel}]", "ldr x0, [{next}, #48]", "mov v7.16b, v1.16b",
-        "ldr x5, [x1, {channel}]", "mov v8.16b, v0.16b", "ldr d23, [x2, {channel}]", "fmov d24, x5",
-        "ldr x2, [{next}, #32]", "mov v9.16b, v1.16b", "ldr x5, [{next}, #56]", "mov v10.16b, v0.16b",
-        "ldr d25, [x3, {channel}]", "ldr x3, [x4, {channel}]", "mov v11.16b, v1.16b", "ldr x4, [x0, {channel}]",
-        "mov v12.16b, v0.16b", "ldr x0, [{ahead}, #8]", "mov v13.16b, v1.16b", "ldr d26, [x2, {channel}]",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "quantrack_bias v2, v0",
+        "ldr x1, [{next}, #16]", "quantrack_bias v3, v1", "ldr d21, [{ahead}, #0]", "ldr x2, [{next}, #8]",
+        "quantrack_bias v4, v0", "ldr x3, [{next}, #24]", "quantrack_bias v5, v1", "ldr x4, [{next}, #40]",
+        "quantrack_bias v6, v0", "ldr d22, [x0, {channel}]", "ldr x0, [{next}, #48]", "quantrack_bias v7, v1",
+        "ldr x5, [x1, {channel}]", "quantrack_bias v8, v0", "ldr d23, [x2, {channel}]", "fmov d24, x5",
+        "ldr x2, [{next}, #32]", "quantrack_bias v9, v1", "ldr x5, [{next}, #56]", "quantrack_bias v10, v0",
+        "ldr d25, [x3, {channel}]", "ldr x3, [x4, {channel}]", "quantrack_bias v11, v1", "ldr x4, [x0, {channel}]",
+        "quantrack_bias v12, v0", "ldr x0, [{ahead}, #8]", "quantrack_bias v13, v1", "ldr d26, [x2, {channel}]",
         "fmov d27, x3", "mov {row}, {next}", "mov {w}, {ahead}",
     ]
     [
@@ -393,16 +433,16 @@ rows! {
 
 rows! {
     /// Six outputs, three wide, stride 1: 26 cycles for 18 multiplications and 11 operands.
-    six_three_wide, six_three_wide_signs, six, six_signs, three;
+    six_three_wide, six_three_wide_signs, six, six_signs, three, three_narrow;
     [
         "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
-        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "mov v2.16b, v0.16b",
-        "ldr x1, [{next}, #16]", "mov v3.16b, v1.16b", "ldr d18, [{ahead}, #0]", "ldr x2, [{next}, #8]",
-        "mov v4.16b, v0.16b", "ldr x3, [{next}, #40]", "mov v5.16b, v1.16b", "ldr d19, [x0, {channel}]",
-        "ldr x0, [{next}, #24]", "mov v6.16b, v0.16b", "ldr x4, [x1, {channel}]", "mov v7.16b, v1.16b",
-        "ldr d20, [x2, {channel}]", "fmov d21, x4", "ldr x2, [{next}, #32]", "mov v8.16b, v0.16b",
-        "ldr x4, [{next}, #48]", "mov v9.16b, v1.16b", "ldr x1, [x3, {channel}]", "mov v10.16b, v0.16b",
-        "ldr d22, [x0, {channel}]", "ldr x0, [{ahead}, #8]", "mov v11.16b, v1.16b", "mov {row}, {next}",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "quantrack_bias v2, v0",
+        "ldr x1, [{next}, #16]", "quantrack_bias v3, v1", "ldr d18, [{ahead}, #0]", "ldr x2, [{next}, #8]",
+        "quantrack_bias v4, v0", "ldr x3, [{next}, #40]", "quantrack_bias v5, v1", "ldr d19, [x0, {channel}]",
+        "ldr x0, [{next}, #24]", "quantrack_bias v6, v0", "ldr x4, [x1, {channel}]", "quantrack_bias v7, v1",
+        "ldr d20, [x2, {channel}]", "fmov d21, x4", "ldr x2, [{next}, #32]", "quantrack_bias v8, v0",
+        "ldr x4, [{next}, #48]", "quantrack_bias v9, v1", "ldr x1, [x3, {channel}]", "quantrack_bias v10, v0",
+        "ldr d22, [x0, {channel}]", "ldr x0, [{ahead}, #8]", "quantrack_bias v11, v1", "mov {row}, {next}",
         "mov {w}, {ahead}",
     ]
     [
@@ -431,17 +471,17 @@ rows! {
 
 rows! {
     /// Seven outputs, five wide, stride 2: 48 cycles for 35 multiplications and 22 operands.
-    seven_five_wide_stride_2, seven_five_wide_stride_2_signs, seven, seven_signs, five;
+    seven_five_wide_stride_2, seven_five_wide_stride_2_signs, seven, seven_signs, five, five_narrow;
     [
         "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
-        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "mov v2.16b, v0.16b",
-        "ldr x1, [{next}, #32]", "mov v3.16b, v1.16b", "ldr x2, [{next}, #16]", "mov v4.16b, v0.16b",
-        "ldr d22, [{ahead}, #0]", "ldr x3, [{next}, #80]", "mov v5.16b, v1.16b", "ldr x4, [{next}, #48]",
-        "mov v6.16b, v0.16b", "ldr d30, [x0, {channel}]", "ldr x0, [{next}, #96]", "mov v7.16b, v1.16b",
-        "ldr x5, [x1, {channel}]", "mov v8.16b, v0.16b", "ldr d27, [x2, {channel}]", "fmov d21, x5",
-        "ldr x2, [{next}, #64]", "mov v9.16b, v1.16b", "ldr x5, [x3, {channel}]", "mov v10.16b, v0.16b",
-        "ldr d23, [x4, {channel}]", "ldr x4, [x0, {channel}]", "mov v11.16b, v1.16b", "ldr x0, [{ahead}, #16]",
-        "mov v12.16b, v0.16b", "mov {row}, {next}", "mov v13.16b, v1.16b", "mov {w}, {ahead}",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "quantrack_bias v2, v0",
+        "ldr x1, [{next}, #32]", "quantrack_bias v3, v1", "ldr x2, [{next}, #16]", "quantrack_bias v4, v0",
+        "ldr d22, [{ahead}, #0]", "ldr x3, [{next}, #80]", "quantrack_bias v5, v1", "ldr x4, [{next}, #48]",
+        "quantrack_bias v6, v0", "ldr d30, [x0, {channel}]", "ldr x0, [{next}, #96]", "quantrack_bias v7, v1",
+        "ldr x5, [x1, {channel}]", "quantrack_bias v8, v0", "ldr d27, [x2, {channel}]", "fmov d21, x5",
+        "ldr x2, [{next}, #64]", "quantrack_bias v9, v1", "ldr x5, [x3, {channel}]", "quantrack_bias v10, v0",
+        "ldr d23, [x4, {channel}]", "ldr x4, [x0, {channel}]", "quantrack_bias v11, v1", "ldr x0, [{ahead}, #16]",
+        "quantrack_bias v12, v0", "mov {row}, {next}", "quantrack_bias v13, v1", "mov {w}, {ahead}",
     ]
     [
         "ldr d25, [x2, {channel}]", "fmov d24, x5", "\\mul v14.8h, v30.8b, v22.8b", "ldr {next}, [{rows}], #8",
@@ -484,16 +524,16 @@ rows! {
 
 rows! {
     /// Six outputs, five wide, stride 2: 42 cycles for 30 multiplications and 20 operands.
-    six_five_wide_stride_2, six_five_wide_stride_2_signs, six, six_signs, five;
+    six_five_wide_stride_2, six_five_wide_stride_2_signs, six, six_signs, five, five_narrow;
     [
         "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
-        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #16]", "mov v2.16b, v0.16b",
-        "ldr x1, [{next}, #0]", "mov v3.16b, v1.16b", "ldr x2, [{next}, #32]", "mov v4.16b, v0.16b",
-        "ldr d18, [{ahead}, #0]", "ldr x3, [{next}, #64]", "mov v5.16b, v1.16b", "ldr x4, [{next}, #48]",
-        "mov v6.16b, v0.16b", "ldr x5, [x0, {channel}]", "mov v7.16b, v1.16b", "ldr d19, [x1, {channel}]",
-        "fmov d20, x5", "ldr x1, [{next}, #80]", "mov v8.16b, v0.16b", "ldr x5, [{next}, #96]", "mov v9.16b, v1.16b",
-        "ldr d21, [x2, {channel}]", "ldr x2, [x3, {channel}]", "mov v10.16b, v0.16b", "ldr x3, [{ahead}, #16]",
-        "mov v11.16b, v1.16b", "ldr x0, [{ahead}, #32]", "mov {row}, {next}", "mov {w}, {ahead}",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #16]", "quantrack_bias v2, v0",
+        "ldr x1, [{next}, #0]", "quantrack_bias v3, v1", "ldr x2, [{next}, #32]", "quantrack_bias v4, v0",
+        "ldr d18, [{ahead}, #0]", "ldr x3, [{next}, #64]", "quantrack_bias v5, v1", "ldr x4, [{next}, #48]",
+        "quantrack_bias v6, v0", "ldr x5, [x0, {channel}]", "quantrack_bias v7, v1", "ldr d19, [x1, {channel}]",
+        "fmov d20, x5", "ldr x1, [{next}, #80]", "quantrack_bias v8, v0", "ldr x5, [{next}, #96]", "quantrack_bias v9, v1",
+        "ldr d21, [x2, {channel}]", "ldr x2, [x3, {channel}]", "quantrack_bias v10, v0", "ldr x3, [{ahead}, #16]",
+        "quantrack_bias v11, v1", "ldr x0, [{ahead}, #32]", "mov {row}, {next}", "mov {w}, {ahead}",
     ]
     [
         "ldr d22, [x4, {channel}]", "fmov d23, x2", "\\mul v12.8h, v19.8b, v18.8b", "ldr {next}, [{rows}], #8",
@@ -535,16 +575,16 @@ rows! {
 
 rows! {
     /// Seven outputs, three wide, stride 2: 38 cycles for 21 multiplications and 18 operands.
-    seven_three_wide_stride_2, seven_three_wide_stride_2_signs, seven, seven_signs, three;
+    seven_three_wide_stride_2, seven_three_wide_stride_2_signs, seven, seven_signs, three, three_narrow;
     [
         "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
-        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "mov v2.16b, v0.16b",
-        "ldr x1, [{next}, #16]", "mov v3.16b, v1.16b", "ldr x2, [{next}, #48]", "mov v4.16b, v0.16b",
-        "ldr x3, [{next}, #80]", "mov v5.16b, v1.16b", "ldr x4, [x0, {channel}]", "mov v6.16b, v0.16b",
-        "ldr d22, [{ahead}, #0]", "fmov d21, x4", "ldr x4, [{next}, #32]", "mov v7.16b, v1.16b",
-        "ldr x0, [{next}, #64]", "mov v8.16b, v0.16b", "ldr d23, [x1, {channel}]", "ldr x1, [{next}, #96]",
-        "mov v9.16b, v1.16b", "ldr x5, [x2, {channel}]", "mov v10.16b, v0.16b", "ldr x2, [x3, {channel}]",
-        "mov v11.16b, v1.16b", "mov {row}, {next}", "mov v12.16b, v0.16b", "mov {w}, {ahead}", "mov v13.16b, v1.16b",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "quantrack_bias v2, v0",
+        "ldr x1, [{next}, #16]", "quantrack_bias v3, v1", "ldr x2, [{next}, #48]", "quantrack_bias v4, v0",
+        "ldr x3, [{next}, #80]", "quantrack_bias v5, v1", "ldr x4, [x0, {channel}]", "quantrack_bias v6, v0",
+        "ldr d22, [{ahead}, #0]", "fmov d21, x4", "ldr x4, [{next}, #32]", "quantrack_bias v7, v1",
+        "ldr x0, [{next}, #64]", "quantrack_bias v8, v0", "ldr d23, [x1, {channel}]", "ldr x1, [{next}, #96]",
+        "quantrack_bias v9, v1", "ldr x5, [x2, {channel}]", "quantrack_bias v10, v0", "ldr x2, [x3, {channel}]",
+        "quantrack_bias v11, v1", "mov {row}, {next}", "quantrack_bias v12, v0", "mov {w}, {ahead}", "quantrack_bias v13, v1",
     ]
     [
         "ldr d24, [x4, {channel}]", "fmov d25, x5", "ldr {next}, [{rows}], #8", "subs {left}, {left}, #1",
@@ -576,15 +616,15 @@ rows! {
 
 rows! {
     /// Six outputs, three wide, stride 2: 33 cycles for 18 multiplications and 16 operands.
-    six_three_wide_stride_2, six_three_wide_stride_2_signs, six, six_signs, three;
+    six_three_wide_stride_2, six_three_wide_stride_2_signs, six, six_signs, three, three_narrow;
     [
         "ldr x0, [{segment}, #16]", "ldp {rows}, {next}, [{segment}, #56]", "ldp {ahead}, {flags}, [{segment}, #80]",
-        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "mov v2.16b, v0.16b",
-        "ldr x1, [{next}, #16]", "mov v3.16b, v1.16b", "ldr x2, [{next}, #48]", "mov v4.16b, v0.16b",
-        "ldr x3, [{ahead}, #0]", "mov v5.16b, v1.16b", "fmov d18, x3", "ldr x3, [{next}, #80]", "mov v6.16b, v0.16b",
-        "ldr d19, [x0, {channel}]", "ldr x0, [{next}, #32]", "mov v7.16b, v1.16b", "ldr x4, [{next}, #64]",
-        "mov v8.16b, v0.16b", "ldr d20, [x1, {channel}]", "ldr x1, [x2, {channel}]", "mov v9.16b, v1.16b",
-        "ldr x2, [x3, {channel}]", "mov v10.16b, v0.16b", "mov {row}, {next}", "mov v11.16b, v1.16b",
+        "ldr {left}, [{segment}, #72]", "ldp q0, q1, [x0]", "ldr x0, [{next}, #0]", "quantrack_bias v2, v0",
+        "ldr x1, [{next}, #16]", "quantrack_bias v3, v1", "ldr x2, [{next}, #48]", "quantrack_bias v4, v0",
+        "ldr x3, [{ahead}, #0]", "quantrack_bias v5, v1", "fmov d18, x3", "ldr x3, [{next}, #80]", "quantrack_bias v6, v0",
+        "ldr d19, [x0, {channel}]", "ldr x0, [{next}, #32]", "quantrack_bias v7, v1", "ldr x4, [{next}, #64]",
+        "quantrack_bias v8, v0", "ldr d20, [x1, {channel}]", "ldr x1, [x2, {channel}]", "quantrack_bias v9, v1",
+        "ldr x2, [x3, {channel}]", "quantrack_bias v10, v0", "mov {row}, {next}", "quantrack_bias v11, v1",
         "mov {w}, {ahead}",
     ]
     [
