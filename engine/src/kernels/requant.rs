@@ -66,7 +66,10 @@ pub struct RequantParams {
     min: i32,
     max: i32,
     only_right: bool,
+    /// The right shift of all channels, or 0.
     shift: i32,
+    /// The left shift of all channels, where they have that right shift; or 0.
+    left: i32,
 }
 
 /// The factors as the arrays that micro-kernels read, padded so that whole panels can be read.
@@ -148,7 +151,49 @@ impl RequantParams {
             max: i32::from(max),
             only_right,
             shift: common.unwrap_or(0),
+            left: 0,
         }
+    }
+
+    /// As [`RequantParams::from_real`], but where factors below `2^left / 8` would not have a right shift in common, accumulators
+    /// are multiplied by `2^left` first. Layers whose weights have room for that take it into them ([`RequantParams::left`]).
+    pub fn with_left(
+        factors: &[f64],
+        negative: Option<&[f64]>,
+        zero_point: i8,
+        (min, max): (i8, i8),
+        left: i32,
+    ) -> Self {
+        let plain = Self::from_real(factors, negative, zero_point, min, max);
+        let less = |factors: &[f64]| -> Vec<f64> {
+            factors.iter().map(|factor| factor / 2_f64.powi(left)).collect()
+        };
+        let negative = negative.map(less);
+        let mut shifted =
+            Self::from_real(&less(factors), negative.as_deref(), zero_point, min, max);
+        if plain.shift > 0 || shifted.shift == 0 || left == 0 {
+            return plain;
+        }
+        shifted.set_left(left);
+        shifted
+    }
+
+    fn set_left(&mut self, left: i32) {
+        for columns in [Some(&mut self.positive), self.negative.as_mut()].into_iter().flatten() {
+            columns.left.fill(left);
+        }
+        (self.left, self.only_right) = (left, left == 0);
+    }
+
+    /// The left shift of all channels, which weights and biases can take instead; 0 where there is none or it differs.
+    pub(crate) fn left(&self) -> i32 {
+        self.left
+    }
+
+    /// The same for accumulators that are multiplied by `2^left` already.
+    pub(crate) fn without_left(mut self) -> Self {
+        self.set_left(0);
+        self
     }
 
     /// Number of channels.
@@ -183,7 +228,7 @@ impl RequantParams {
             min: self.min,
             max: self.max,
             only_right: self.only_right,
-            shift: self.shift,
+            shift: if self.left == 0 { self.shift } else { 0 },
         }
     }
 }

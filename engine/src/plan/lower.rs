@@ -323,8 +323,9 @@ impl Context<'_> {
         }
     }
 
-    /// Real factors per channel from accumulator to result, and those of negative accumulators for PReLU.
-    fn requant(&self, unit: f64, activation: Activation) -> Result<RequantParams> {
+    /// Real factors per channel from accumulator to result, and those of negative accumulators for PReLU; weights have room for
+    /// `left` more bits.
+    fn requant(&self, unit: f64, activation: Activation, left: i32) -> Result<RequantParams> {
         let output = Self::i8_encoding(self.result())?;
         let scales = &self.constant(1)?.scales;
         let channels = self.i32s(2)?.len();
@@ -336,8 +337,8 @@ impl Context<'_> {
         let negative: Option<Vec<f64>> = self.slopes(activation)?.map(|slopes| {
             factors.iter().zip(slopes).map(|(factor, &slope)| factor * f64::from(slope)).collect()
         });
-        let (min, max) = i8_bounds(activation, output);
-        Ok(RequantParams::from_real(&factors, negative.as_deref(), output.1, min, max))
+        let bounds = i8_bounds(activation, output);
+        Ok(RequantParams::with_left(&factors, negative.as_deref(), output.1, bounds, left))
     }
 
     fn i8_weights(&self) -> Result<&[i8]> {
@@ -365,7 +366,7 @@ impl Context<'_> {
             }
             return boxed(BinConv::to_floats(self.cpu, &shape, weights, output));
         }
-        let requant = self.requant(1.0 / 256.0, activation)?;
+        let requant = self.requant(1.0 / 256.0, activation, 0)?;
         Ok(bin_conv(self.cpu, &shape, weights, self.i32s(2)?, requant))
     }
 
@@ -419,7 +420,7 @@ impl Context<'_> {
                 self.i8_conv(Window::default(), *activation, input)
             }
             Op::DepthwiseConv2d { window, activation } => {
-                let requant = self.requant(f64::from(input.0), *activation)?;
+                let requant = self.requant(f64::from(input.0), *activation, 0)?;
                 let (shape, weights) = (self.conv_shape(*window)?, self.i8_weights()?);
                 boxed(I8DepthwiseConv::new(
                     self.cpu,
@@ -478,10 +479,14 @@ impl Context<'_> {
         activation: Activation,
         input: (f32, i8),
     ) -> Result<Box<dyn Operator>> {
-        let requant = self.requant(f64::from(input.0), activation)?;
+        /// Unpacked 4-bit weights can be multiplied by eight, and four of them still add up in 16 bits. Their steps are large, so
+        /// without that few layers would have a right shift in common.
+        const ROOM: i32 = 3;
         let (shape, bias) = (self.product_shape(window)?, self.i32s(2)?);
         let weights = self.value(1)?;
         let nibbles = self.constant(1)?.to_i4(weights.elements());
+        let left = if nibbles.is_some() { ROOM } else { 0 };
+        let requant = self.requant(f64::from(input.0), activation, left)?;
         let weights = match &nibbles {
             Some(weights) => IntegerWeights::Four(weights),
             None => IntegerWeights::Eight(self.i8_weights()?),

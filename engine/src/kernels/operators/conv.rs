@@ -301,6 +301,19 @@ pub struct I8Conv {
     in_count: usize,
 }
 
+/// Weights `[columns, ...]` and biases `[columns]` times `2^left`, unless they or sums with any activations grow too large.
+fn shifted(weights: &[i8], bias: &[i32], left: i32) -> Option<(Vec<i8>, Vec<i32>)> {
+    let row = weights.len() / bias.len().max(1);
+    let fits = left > 0
+        && weights.iter().all(|w| i32::from(w.unsigned_abs()) << left <= 127)
+        && weights.chunks_exact(row.max(1)).zip(bias).all(|(weights, &bias)| {
+            let magnitudes: i64 = weights.iter().map(|w| i64::from(w.unsigned_abs())).sum();
+            (128 * magnitudes + i64::from(bias).abs()) << left <= i64::from(i32::MAX)
+        });
+    let weights = || weights.iter().map(|w| w << left).collect();
+    fits.then(|| (weights(), bias.iter().map(|bias| bias << left).collect()))
+}
+
 impl I8Conv {
     /// Weights `[out_c, taps, in_c]`; biases `[out_c]` in units of input scale times weight scale, for inputs less their
     /// zero point.
@@ -332,8 +345,13 @@ impl I8Conv {
             true => registry::select_four_bits(cpu, work),
             false => (registry::select(registry::i8_gemm(), cpu, work), true),
         };
+        let shifted = if unpacked { shifted(weights, &folded, requant.left()) } else { None };
+        let (weights, folded, requant) = match &shifted {
+            Some((weights, folded)) => (&weights[..], &folded[..], requant.without_left()),
+            None => (weights, &folded[..], requant),
+        };
         let pack = if unpacked { pack::i8_gemm } else { pack::i4_gemm };
-        let panels = pack(kernel.tile, weights, &folded, work.taps, work.depth);
+        let panels = pack(kernel.tile, weights, folded, work.taps, work.depth);
         let narrow = NarrowGroups::new(kernel.tile, weights, shape.out_c, work.taps, work.depth);
         let walk = walk(shape, shallow.as_ref(), kernel.tile);
         let padding = vec![input_zero_point; walk.depth + SLACK];
