@@ -194,7 +194,8 @@ async fn play(
         for variant in 0..variants {
             let sent = measure_response::Event::Block(SampleBlock {
                 variant: if mood == Mood::Confused { 99 } else { variant },
-                block: block * variants + variant,
+                // Agents repeat the number of a voided block for the one taken in its place.
+                block: if mood == Mood::Throttled { 0 } else { block * variants + variant },
                 duration_ns: vec![1_000 * u64::from(variant + 1); 30],
                 before: Some(crate::Conditions::default()),
                 after: None,

@@ -56,6 +56,8 @@ pub struct MeasureStream<'a> {
     device: &'a Device,
     sha256: Vec<String>,
     events: Streaming<v1::MeasureResponse>,
+    /// Blocks so far.
+    blocks: u32,
 }
 
 impl Device {
@@ -75,7 +77,7 @@ impl Device {
             settings: Some(convert::settings(settings)),
         };
         let answer = self.client.clone().measure(request).await.map_err(self.fault(DOING))?;
-        Ok(MeasureStream { device: self, sha256, events: answer.into_inner() })
+        Ok(MeasureStream { device: self, sha256, events: answer.into_inner(), blocks: 0 })
     }
 }
 
@@ -94,7 +96,7 @@ impl MeasureStream<'_> {
         }
     }
 
-    fn event(&self, event: Event) -> Result<MeasureEvent, DeviceError> {
+    fn event(&mut self, event: Event) -> Result<MeasureEvent, DeviceError> {
         Ok(match event {
             Event::Progress(now) => MeasureEvent::Progress(Progress {
                 phase: now.phase,
@@ -102,14 +104,19 @@ impl MeasureStream<'_> {
                 max_samples: now.max_samples,
                 relative_ci: now.relative_ci,
             }),
-            Event::Block(block) => MeasureEvent::Block(Box::new(Block {
-                sha256: self.variant(block.variant)?,
-                round: block.block,
-                duration_ns: block.duration_ns,
-                before: convert::conditions(block.before.unwrap_or_default()),
-                after: convert::conditions(block.after.unwrap_or_default()),
-                voided: block.voided,
-            })),
+            Event::Block(block) => {
+                // Agents repeat the number of a voided block for the one that is taken in its place.
+                let round = self.blocks;
+                self.blocks += 1;
+                MeasureEvent::Block(Box::new(Block {
+                    sha256: self.variant(block.variant)?,
+                    round,
+                    duration_ns: block.duration_ns,
+                    before: convert::conditions(block.before.unwrap_or_default()),
+                    after: convert::conditions(block.after.unwrap_or_default()),
+                    voided: block.voided,
+                }))
+            }
             Event::Layers(times) => MeasureEvent::Layers(
                 self.variant(times.variant)?,
                 times.layers.into_iter().map(convert::layer).collect(),
