@@ -52,5 +52,10 @@ pub fn text(name: &str) -> Result<String, SpecError> {
     })
 }
 
+/// What the TOML reader found wrong in a file of another kind, with its place.
+pub(crate) fn toml_error(file: &str, text: &str, error: &toml::de::Error) -> SpecError {
+    error::Source { file, text }.toml_error(error)
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,193 @@
+//! What a nightly check measures: the suite file.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use serde::Deserialize;
+
+use super::effect::MIN_BLOCKS;
+use crate::exit::Failure;
+use crate::spec::{self, Measure};
+
+/// The slow-down that is to be found, as a share, where nothing says otherwise.
+pub const MIN_EFFECT: f64 = 0.03;
+/// Runs of a model in a check, and as many again to confirm.
+pub const RUNS: usize = 6;
+/// Runs that make a baseline.
+pub const BASELINE_RUNS: usize = 10;
+/// Fewest runs with which both sides of a comparison have an interval.
+const LEAST_RUNS: usize = 5;
+
+/// A suite file. Paths are relative to it, or to `--data`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Suite {
+    /// The slow-down that is to be found, as a share: 0.03 is 3 %.
+    #[serde(default = "min_effect")]
+    pub min_effect: f64,
+    /// Runs of each model in a check. A run is a process of its own.
+    #[serde(default = "runs")]
+    pub runs: usize,
+    /// Runs of each model that make a baseline.
+    #[serde(default = "baseline_runs")]
+    pub baseline_runs: usize,
+    /// The pipeline of models that are stages, by name or file; absent: that of `--pipeline`.
+    pub pipeline: Option<String>,
+    /// Whether the stages of the pipeline, as the newest search has assigned them, are measured as well.
+    #[serde(default)]
+    pub assignment: bool,
+    /// How each run samples.
+    #[serde(default = "measure")]
+    pub measure: Measure,
+    /// A model that never changes. It is measured first, and a board on which it is off its own history is quarantined.
+    pub golden: Option<Model>,
+    /// The models.
+    #[serde(default, rename = "model")]
+    pub models: Vec<Model>,
+}
+
+/// A model of a suite: a file, or a stage of the pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Model {
+    /// What it is called in reports; its baselines and its history go by it.
+    pub name: String,
+    /// A .tflite or .onnx model, or a variant (.safetensors).
+    pub file: Option<PathBuf>,
+    /// A stage of the pipeline.
+    pub stage: Option<String>,
+    /// The level; absent: fp32, or the variant's own.
+    pub level: Option<String>,
+    /// The recipe; absent: the first that the pipeline tries, or the engine's own.
+    pub recipe: Option<String>,
+}
+
+fn min_effect() -> f64 {
+    MIN_EFFECT
+}
+
+fn runs() -> usize {
+    RUNS
+}
+
+fn baseline_runs() -> usize {
+    BASELINE_RUNS
+}
+
+/// A run is short: what counts is how many there are.
+fn measure() -> Measure {
+    Measure { min_samples: 60, max_samples: 60, max_seconds: 120, ..Measure::default() }
+}
+
+impl Default for Suite {
+    /// No models, and all defaults.
+    fn default() -> Self {
+        Self {
+            min_effect: MIN_EFFECT,
+            runs: RUNS,
+            baseline_runs: BASELINE_RUNS,
+            pipeline: None,
+            assignment: false,
+            measure: measure(),
+            golden: None,
+            models: Vec::new(),
+        }
+    }
+}
+
+impl Suite {
+    /// Reads the suite at `path`.
+    ///
+    /// # Errors
+    /// Names the place and what is wrong there.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::usage(error).context(format!("failed to read the suite {}", path.display()))
+        })?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Reads a suite from text; `file` is its name in messages.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn parse(file: &str, text: &str) -> Result<Self, Failure> {
+        let suite: Self =
+            toml::from_str(text).map_err(|error| spec::toml_error(file, text, &error))?;
+        suite.check().map_err(|error| Failure::usage(error.context(file.to_owned())))?;
+        Ok(suite)
+    }
+
+    fn check(&self) -> Result<(), anyhow::Error> {
+        if !(self.min_effect > 0.0 && self.min_effect < 10.0) {
+            return Err(anyhow!(
+                "min-effect is {}, it must be a share such as 0.03 for 3 %",
+                self.min_effect
+            ));
+        }
+        for (name, runs) in [("runs", self.runs), ("baseline-runs", self.baseline_runs)] {
+            if !(LEAST_RUNS..=1000).contains(&runs) {
+                return Err(anyhow!("{name} is {runs}, it must be from {LEAST_RUNS} to 1000"));
+            }
+        }
+        let (samples, block) = (self.measure.min_samples, self.measure.block);
+        if (samples as usize) < MIN_BLOCKS * block as usize {
+            return Err(anyhow!(
+                "min-samples is {samples} in blocks of {block}; a run needs at least {MIN_BLOCKS} \
+                 blocks"
+            ));
+        }
+        if self.models.is_empty() && !self.assignment {
+            return Err(anyhow!("there is nothing to measure; add [[model]] tables"));
+        }
+        let all = || self.golden.iter().chain(&self.models);
+        for (index, model) in all().enumerate() {
+            let name = &model.name;
+            if name.trim().is_empty() {
+                return Err(anyhow!("a model needs a name"));
+            }
+            if all().take(index).any(|other| other.name == *name) {
+                return Err(anyhow!("two models are called {name:?}; names must differ"));
+            }
+            if model.file.is_some() == model.stage.is_some() {
+                return Err(anyhow!("the model {name:?} needs either a file or a stage"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_suite_has_sensible_defaults() {
+        let suite = Suite::parse(
+            "nightly.toml",
+            "[golden]\nname = \"golden\"\nfile = \"g.tflite\"\n\
+             [[model]]\nname = \"palm\"\nstage = \"palm\"\nlevel = \"int8\"\n",
+        )
+        .unwrap();
+        assert_eq!((suite.runs, suite.baseline_runs, suite.measure.min_samples), (6, 10, 60));
+        assert_eq!(suite.models[0].stage.as_deref(), Some("palm"));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let model = "[[model]]\nname = \"a\"\nfile = \"a.tflite\"\n";
+        for (text, words) in [
+            ("", "nothing to measure"),
+            (&format!("min-effect = 0.0\n{model}"), "min-effect is 0"),
+            (&format!("runs = 4\n{model}"), "runs is 4, it must be from 5"),
+            (&format!("{model}{model}"), "two models are called \"a\""),
+            ("[[model]]\nname = \"a\"\n", "either a file or a stage"),
+            (&format!("[measure]\nblock = 30\n{model}"), "at least 3"),
+            ("[[model]]\nname = \"a\"\nfiel = \"b\"\n", "nightly.toml:3:1"),
+        ] {
+            let failure = Suite::parse("nightly.toml", text).unwrap_err();
+            assert_eq!(failure.exit, crate::exit::Exit::Usage);
+            assert!(failure.to_string().contains(words), "no {words:?} in {failure}");
+        }
+    }
+}
