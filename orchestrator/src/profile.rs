@@ -4,7 +4,7 @@ use crate::device::{Address, Device, Lease, MeasureEvent, Measured, Progress};
 use crate::exit::Failure;
 use crate::output::{ProgressBars, StageBar};
 use crate::spec::{Measure, Pipeline};
-use crate::store::{MeasurementKey, NewMeasurement, Store};
+use crate::store::{Lock, MeasurementKey, NewMeasurement, Store};
 use crate::variants::StageVariant;
 
 /// What a profile did.
@@ -58,11 +58,7 @@ pub async fn profile(
     if missing.is_empty() {
         return Ok(profiled);
     }
-    // Remote boards are guarded by their lease; agents on this machine would disturb each other.
-    let local = device.address() == Address::Local.to_string();
-    let _lock =
-        local.then(|| store.lock("local-board", "measuring on this machine")).transpose()?;
-    let lease = device.lease().await?;
+    let (lease, _lock) = take(device, store).await?;
     let board = Board { device, lease: &lease, store, key: &key, settings: &pipeline.measure };
     for (stage, of_stage) in missing {
         let bar = bars.bar(stage, u64::from(pipeline.measure.max_samples));
@@ -81,13 +77,23 @@ pub async fn profile(
     Ok(profiled)
 }
 
+/// Takes the board. Remote ones are guarded by their lease; agents on this machine would disturb each other.
+///
+/// # Errors
+/// When somebody else has it.
+pub(crate) async fn take(device: &Device, store: &Store) -> Result<(Lease, Option<Lock>), Failure> {
+    let local = device.address() == Address::Local.to_string();
+    let lock = local.then(|| store.lock("local-board", "measuring on this machine")).transpose()?;
+    Ok((device.lease().await?, lock))
+}
+
 /// A board that is ours, and where its samples go.
-struct Board<'a> {
-    device: &'a Device,
-    lease: &'a Lease,
-    store: &'a Store,
-    key: &'a MeasurementKey,
-    settings: &'a Measure,
+pub(crate) struct Board<'a> {
+    pub(crate) device: &'a Device,
+    pub(crate) lease: &'a Lease,
+    pub(crate) store: &'a Store,
+    pub(crate) key: &'a MeasurementKey,
+    pub(crate) settings: &'a Measure,
 }
 
 /// How the measurement of a stage ended.
@@ -103,6 +109,21 @@ impl Board<'_> {
         bar: &StageBar,
     ) -> Result<Ended, Failure> {
         let sha256: Vec<String> = variants.iter().map(|v| v.record.sha256.clone()).collect();
+        let (id, done) = self.sample(sha256, bar).await?;
+        let without = self
+            .store
+            .finish_measurement(id, self.key, &done.variants, &done.cores, done.converged)
+            .await?;
+        Ok(Ended { without, converged: done.converged })
+    }
+
+    /// Measures variants, interleaved, in one process on the board. Their samples are stored as they arrive; the number of
+    /// the measurement, which the caller ends, and its summary are returned.
+    pub(crate) async fn sample(
+        &self,
+        sha256: Vec<String>,
+        bar: &StageBar,
+    ) -> Result<(i64, Measured), Failure> {
         bar.say("uploading");
         let load = |digest: &str| self.store.variant_bytes(digest).map_err(Failure::from);
         self.device.upload(self.lease, &sha256, load).await?;
@@ -129,15 +150,11 @@ impl Board<'_> {
                 MeasureEvent::Done(measured) => done = Some(measured),
             }
         }
-        let Some(done) = done else {
+        let done = done.ok_or_else(|| {
             let error = anyhow::anyhow!("the agent ended the measurement without a summary");
-            return Err(Failure::lab(error).next("run the same command again: it resumes"));
-        };
-        let without = self
-            .store
-            .finish_measurement(id, self.key, &done.variants, &done.cores, done.converged)
-            .await?;
-        Ok(Ended { without, converged: done.converged })
+            Failure::lab(error).next("run the same command again: it resumes")
+        })?;
+        Ok((id, done))
     }
 }
 

@@ -35,15 +35,13 @@ impl BoardFacts {
     /// Key of the board's measurements: equal for boards whose timings are comparable, different when anything that
     /// timings depend on has changed. Names and addresses do not count.
     pub fn fingerprint(&self) -> String {
-        // The kernel reserves a little more or less memory from boot to boot.
-        let memory_mib = (self.memory_bytes >> 20).next_multiple_of(64);
         let parts = [
             self.model.as_str(),
             self.revision.as_deref().unwrap_or_default(),
             &self.cpu,
             &self.cpu_id,
             &self.cores.to_string(),
-            &memory_mib.to_string(),
+            &self.rounded_memory_mib().to_string(),
             &self.kernel_release,
             &self.os,
             &self.userland_bits.to_string(),
@@ -51,6 +49,11 @@ impl BoardFacts {
         ];
         let digest = crate::digest::hex_digest(parts.join("\0").as_bytes());
         digest[..16].to_owned()
+    }
+
+    /// Installed memory in MiB, rounded: the kernel reserves a little more or less from boot to boot.
+    pub fn rounded_memory_mib(&self) -> u64 {
+        (self.memory_bytes >> 20).next_multiple_of(64)
     }
 
     /// What to call the board: its model, or its processor where nothing tells the model, as in virtual machines.

@@ -132,6 +132,32 @@ impl Store {
             .await
             .map_err(self.fault())?;
         }
+        self.end(measurement, cores, converged, &mut transaction).await?;
+        transaction.commit().await.map_err(self.fault())?;
+        Ok(without)
+    }
+
+    /// Ends a measurement that makes no rows of the latency table: its samples are looked at by themselves.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn end_measurement(
+        &self,
+        measurement: i64,
+        cores: &[u32],
+        converged: bool,
+    ) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(self.fault())?;
+        self.end(measurement, cores, converged, &mut connection).await
+    }
+
+    async fn end(
+        &self,
+        measurement: i64,
+        cores: &[u32],
+        converged: bool,
+        connection: &mut sqlx::SqliteConnection,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE measurement SET cores = ?, converged = ?,
                  finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE id = ?",
@@ -139,11 +165,23 @@ impl Store {
         .bind(to_json("cores", &cores)?)
         .bind(converged)
         .bind(measurement)
-        .execute(&mut *transaction)
+        .execute(connection)
         .await
         .map_err(self.fault())?;
-        transaction.commit().await.map_err(self.fault())?;
-        Ok(without)
+        Ok(())
+    }
+
+    /// The blocks of a variant in a measurement, in the order taken.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn measured_blocks(
+        &self,
+        measurement: i64,
+        sha256: &str,
+    ) -> Result<Vec<Block>, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(self.fault())?;
+        self.blocks(measurement, sha256, &mut connection).await
     }
 
     async fn blocks(

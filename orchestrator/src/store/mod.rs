@@ -10,6 +10,7 @@ mod devices;
 mod error;
 mod lock;
 mod measurements;
+mod nightly;
 mod table;
 mod variants;
 
@@ -20,6 +21,7 @@ pub use devices::DeviceRecord;
 pub use error::StoreError;
 pub use lock::Lock;
 pub use measurements::{MeasurementKey, NewMeasurement};
+pub use nightly::{StoredBaseline, StoredSession};
 pub use table::{TableFilter, TableRow};
 pub use variants::VariantRecord;
 

@@ -257,6 +257,60 @@ async fn a_database_cut_anywhere_is_told_as_damaged() {
 }
 
 #[tokio::test]
+async fn a_store_without_nightly_tables_gets_them_and_keeps_its_rows() {
+    let home = TempDir::new().unwrap();
+    let store = prepared(&home).await;
+    let old = "DROP TABLE session; DROP TABLE baseline; PRAGMA user_version = 1";
+    sqlx::raw_sql(old).execute(&store.pool).await.unwrap();
+    store.pool.close().await;
+    let store = Store::open(home.path()).await.unwrap();
+    assert_eq!(store.devices().await.unwrap().len(), 1);
+    assert!(store.baselines::<i64>(None).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn baselines_are_replaced_and_sessions_are_added() {
+    let home = TempDir::new().unwrap();
+    let store = prepared(&home).await;
+    let baseline = |name: &str, body: i64| StoredBaseline {
+        name: name.to_owned(),
+        board: "pi3".to_owned(),
+        model: "palm".to_owned(),
+        body,
+        set_at: String::new(),
+    };
+    for (name, body) in [("main", 1), ("other", 2), ("main", 3)] {
+        store.save_baseline(&baseline(name, body)).await.unwrap();
+    }
+    let bodies = |all: Vec<StoredBaseline<i64>>| all.iter().map(|one| one.body).collect::<Vec<_>>();
+    assert_eq!(bodies(store.baselines(None).await.unwrap()), [3, 2]);
+    assert_eq!(bodies(store.baselines(Some("other")).await.unwrap()), [2]);
+    let session = |board: &str, level: Level, body: i64| StoredSession {
+        board: board.to_owned(),
+        model: "palm".to_owned(),
+        sha256: variant(level.name().as_bytes(), level).sha256,
+        setup: "setup".to_owned(),
+        within_noise: body < 3,
+        body,
+        measured_at: String::new(),
+    };
+    for (board, level, body) in
+        [("a", Level::Int8, 1), ("b", Level::Int8, 2), ("a", Level::Fp32, 3)]
+    {
+        store.save_session(&session(board, level, body)).await.unwrap();
+    }
+    let all: Vec<StoredSession<i64>> = store.sessions(None, Some("palm"), None).await.unwrap();
+    assert_eq!(
+        all.iter().map(|one| (one.body, one.within_noise)).collect::<Vec<_>>(),
+        [(1, true), (2, true), (3, false)]
+    );
+    let sha256 = &all[2].sha256;
+    let one: Vec<StoredSession<i64>> = store.sessions(Some("a"), None, Some(sha256)).await.unwrap();
+    assert_eq!(one.iter().map(|one| one.body).collect::<Vec<_>>(), [3]);
+    assert!(store.sessions::<i64>(None, Some("hand"), None).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_lock_has_one_holder() {
     let home = TempDir::new().unwrap();
     let store = Store::open(home.path()).await.unwrap();
