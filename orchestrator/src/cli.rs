@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    certificate, confirm, demo, device, evaluate, explain, export, gate, model, profile, report,
-    search, table, tune, verify,
+    baseline, certificate, check, compare, confirm, demo, device, evaluate, explain, export, gate,
+    history, model, profile, report, search, table, tune, verify,
 };
 use crate::context::Context;
 use crate::device::Address;
@@ -42,9 +42,10 @@ pub struct Options {
     /// Where measurements are kept [default: quantrack/store.sqlite in the XDG data directory].
     #[arg(long, global = true, env = "QUANTRACK_STORE", value_name = "DIR|FILE")]
     pub store: Option<PathBuf>,
-    /// The board: HOST, HOST:PORT (50051 when not given), or `local` for this machine [default: local].
+    /// The board: HOST, HOST:PORT (50051 when not given), or `local` for this machine [default: local]. Nightly commands
+    /// take several.
     #[arg(long, global = true, value_name = "HOST[:PORT]|local")]
-    pub device: Option<Address>,
+    pub device: Vec<Address>,
     /// The agent program that `local` starts [default: `agent` beside this program].
     #[arg(long, global = true, env = "QUANTRACK_AGENT", value_name = "FILE")]
     pub agent_bin: Option<PathBuf>,
@@ -87,6 +88,16 @@ pub enum Command {
     Report(report::Args),
     /// All of it: profile, evaluate, search, verify, report. Resumes where it was stopped.
     Tune(tune::Args),
+    /// Nightly: measure the models of a suite and tell what is slower than a baseline. Exit codes: 0 no; 1 yes, and a
+    /// rerun confirms it; 3 inconclusive, with the reason; 4 a board did not do its work.
+    Check(check::Args),
+    /// Measure two models in turns on the same boards, and tell whether the second is slower. Exit codes as of `check`.
+    Compare(compare::Args),
+    /// What nightly checks compare with.
+    #[command(subcommand)]
+    Baseline(baseline::Command),
+    /// What nightly checks have measured, night by night, and where levels changed.
+    History(history::Args),
     /// What boards are.
     #[command(subcommand)]
     Device(device::Command),
@@ -117,6 +128,10 @@ impl Command {
             Self::Report(args) => report::run(args, context).await,
             Self::Tune(args) => tune::run(args, context).await,
             Self::Verify(args) => verify::run(args, context).await,
+            Self::Check(args) => check::run(args, context).await,
+            Self::Compare(args) => compare::run(args, context).await,
+            Self::Baseline(command) => baseline::run(command, context).await,
+            Self::History(args) => history::run(args, context).await,
             Self::Device(command) => device::run(command, context).await,
             Self::Table(command) => table::run(command, context).await,
             Self::Model(command) => model::run(command, context).await,

@@ -65,17 +65,40 @@ impl Context {
     }
 
     /// The board that the options choose.
-    pub fn address(&self) -> Address {
-        self.options.device.clone().unwrap_or(Address::Local)
+    ///
+    /// # Errors
+    /// When they name several.
+    pub fn address(&self) -> Result<Address, Failure> {
+        match self.options.device.as_slice() {
+            [] => Ok(Address::Local),
+            [one] => Ok(one.clone()),
+            _ => Err(Failure::usage(anyhow::anyhow!("this command takes one --device"))),
+        }
     }
 
-    /// Connects to that board.
+    /// The boards that the options choose.
+    pub fn addresses(&self) -> Vec<Address> {
+        match self.options.device.as_slice() {
+            [] => vec![Address::Local],
+            several => several.to_vec(),
+        }
+    }
+
+    /// Connects to the board that the options choose.
     ///
     /// # Errors
     /// See [`crate::device::DeviceError`].
     pub async fn connect(&self) -> Result<Device, Failure> {
+        self.connect_to(&self.address()?).await
+    }
+
+    /// Connects to a board.
+    ///
+    /// # Errors
+    /// See [`crate::device::DeviceError`].
+    pub async fn connect_to(&self, address: &Address) -> Result<Device, Failure> {
         let connector = Connector { agent_program: self.options.agent_bin.clone() };
-        Ok(connector.connect(&self.address()).await?)
+        Ok(connector.connect(address).await?)
     }
 
     /// Prints the result of `command`; see [`output::print`].

@@ -1,6 +1,9 @@
 //! The commands: one module each, with `Args` and `run`.
 
+pub mod baseline;
 pub mod certificate;
+pub mod check;
+pub mod compare;
 pub mod confirm;
 pub mod demo;
 pub mod device;
@@ -8,7 +11,9 @@ pub mod evaluate;
 pub mod explain;
 pub mod export;
 pub mod gate;
+pub mod history;
 pub mod model;
+mod nightly;
 pub mod profile;
 pub mod report;
 pub mod search;

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::evaluate::{SensitivityRow, details_text};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::gate::Tried;
+use crate::output::minutes;
 use crate::report::{self, Report, Sources, collect};
 use crate::spec::Pipeline;
 use crate::store::{Artifact, ArtifactKind, Store};
@@ -167,14 +168,6 @@ fn verified_stage(check: &StageCheck) -> report::VerifiedStage {
     }
 }
 
-/// "2026-01-02 03:04 UTC" from the store's "2026-01-02T03:04:05.678Z".
-fn minutes(time: &str) -> String {
-    match (time.get(..10), time.get(11..16)) {
-        (Some(day), Some(minute)) => format!("{day} {minute} UTC"),
-        _ => time.to_owned(),
-    }
-}
-
 /// The command that does all of it again.
 fn reproduce(context: &Context) -> Vec<String> {
     let options = &context.options;
@@ -182,7 +175,9 @@ fn reproduce(context: &Context) -> Vec<String> {
     if let Some(data) = &options.data {
         command.push_str(&format!(" --data {}", data.display()));
     }
-    command.push_str(&format!(" --device {}", context.address()));
+    for device in context.addresses() {
+        command.push_str(&format!(" --device {device}"));
+    }
     if let Some(threads) = options.threads {
         command.push_str(&format!(" --threads {threads}"));
     }

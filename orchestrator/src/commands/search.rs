@@ -201,7 +201,7 @@ fn so_far(progress: &Progress) -> String {
 /// # Errors
 /// When the store does not know it.
 pub async fn board(context: &Context, store: &Store) -> Result<DeviceRecord, Failure> {
-    let asked = context.address().to_string();
+    let asked = context.address()?.to_string();
     store.find_device(&asked).await?.ok_or_else(|| {
         Failure::usage(anyhow::anyhow!("the store has no measurements of {asked}"))
             .next("`orchestrator profile` with the same --device measures it")

@@ -44,7 +44,8 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
     let Command::Show(args) = command;
     let pipeline = if args.all_pipelines { None } else { Some(context.pipeline()?.name) };
     let store = context.store().await?;
-    let asked = args.fingerprint.or_else(|| context.options.device.as_ref().map(|d| d.to_string()));
+    let address = (!context.options.device.is_empty()).then(|| context.address()).transpose()?;
+    let asked = args.fingerprint.or_else(|| address.map(|address| address.to_string()));
     let device = match &asked {
         None => None,
         Some(asked) => {

@@ -1,10 +1,19 @@
 //! Nightly regression checks: is a model slower than it was, on this board?
 //!
 //! `effect`, `floor` and `verdict` are the statistics, `history` finds when a level changed: pure functions, proven by
-//! simulation (`tests/nightly_statistics.rs`, `docs/reliability.md`). `suite` says what is measured.
+//! simulation (`tests/nightly_statistics.rs`, `docs/reliability.md`). `suite` and `subject` say what is measured, `setup`
+//! and `conditions` what makes it comparable, `night` measures, `check` puts it together, `report` is the outcome.
 
+pub mod check;
+pub mod conditions;
 pub mod effect;
 pub mod floor;
 pub mod history;
+pub mod night;
+pub mod record;
+pub mod render;
+pub mod report;
+pub mod setup;
+pub mod subject;
 pub mod suite;
 pub mod verdict;

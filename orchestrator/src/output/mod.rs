@@ -10,7 +10,7 @@ use serde::Serialize;
 
 pub use progress::{LogWriter, ProgressBars, StageBar};
 pub use table::text_table;
-pub use units::{bytes, count, duration_us, hertz};
+pub use units::{bytes, count, duration_us, hertz, minutes};
 
 /// Version of the JSON that commands print. Fields may be added within a version, but not removed or changed.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -41,6 +41,14 @@ fn scaled(number: u64, step: f64, prefixes: &[&str]) -> String {
     format!("{value:.digits$} {}", prefixes[index]).trim_end().to_owned()
 }
 
+/// "2026-01-02 03:04 UTC" from the store's "2026-01-02T03:04:05.678Z".
+pub fn minutes(time: &str) -> String {
+    match (time.get(..10), time.get(11..16)) {
+        (Some(day), Some(minute)) => format!("{day} {minute} UTC"),
+        _ => time.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +61,7 @@ mod tests {
         assert_eq!(bytes(1_985_440), "1.89 MiB");
         assert_eq!(count(283_000_000), "283 M");
         assert_eq!(count(1_000), "1.00 k");
+        assert_eq!(minutes("2026-01-02T03:04:05.678Z"), "2026-01-02 03:04 UTC");
         assert_eq!(hertz(1_200_000_000), "1.20 GHz");
     }
 }
