@@ -1,0 +1,325 @@
+//! Nightly checks across processes: an agent on an imitated Raspberry Pi, and the orchestrator as CI runs it.
+//!
+//! The board's state is files (`--board-root`), and the board is made slower by running its worker under an emulator.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use quantrack_tests::{Demo, program};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Everything here takes seconds; what takes longer than this hangs.
+const BOUND: Duration = Duration::from_secs(120);
+
+/// A small model, and one that takes many times as long.
+const SMALL: &str = "gesture.tflite";
+const LARGE: &str = "finder.tflite";
+
+/// Machines that run tests are noisy: only a model that takes more than ten times as long is asked for.
+const SUITE: &str = r#"
+min-effect = 9.0
+runs = 5
+baseline-runs = 5
+
+[measure]
+min-samples = 30
+max-samples = 30
+
+[[model]]
+name = "net"
+file = "net.tflite"
+"#;
+
+const GOLDEN: &str = "\n[golden]\nname = \"golden\"\nfile = \"golden.tflite\"\n";
+
+/// A folder with a suite, the models that it names, a store, and the files of an imitated board.
+struct Lab {
+    folder: TempDir,
+}
+
+impl Lab {
+    fn new(suite: &str) -> Self {
+        let lab = Self { folder: TempDir::new().unwrap() };
+        std::fs::write(lab.path("nightly.toml"), suite).unwrap();
+        lab.model("net.tflite", SMALL);
+        lab.model("golden.tflite", SMALL);
+        let board = Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/tests/boards/pi3b");
+        copy(&board, &lab.path("board"));
+        lab
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Makes `name` that model.
+    fn model(&self, name: &str, of_demo: &str) {
+        std::fs::copy(Demo::data().join("models").join(of_demo), self.path(name)).unwrap();
+    }
+
+    /// Writes a file of the imitated board.
+    fn board(&self, file: &str, content: &str) {
+        std::fs::write(self.path("board").join(file), content).unwrap();
+    }
+
+    fn agent(&self) -> Agent {
+        self.agent_on("board", &[])
+    }
+
+    /// An agent on the board whose files are in that folder.
+    fn agent_on(&self, board: &str, more: &[&str]) -> Agent {
+        let state = TempDir::new().unwrap();
+        let mut command = Command::new(program("agent"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--state-dir"]);
+        command.arg(state.path()).arg("--board-root").arg(self.path(board)).args(more);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).unwrap();
+        Agent { child, address: said["listening"].as_str().unwrap().to_owned(), _state: state }
+    }
+
+    fn command(&self, agents: &[&str], arguments: &[&str]) -> Command {
+        let mut command = Command::new(program("orchestrator"));
+        command.args(arguments).arg("--store").arg(self.path("store"));
+        command.args(agents.iter().flat_map(|agent| ["--device", agent]));
+        command.current_dir(self.folder.path()).env_remove("QUANTRACK_DATA");
+        command
+    }
+
+    fn run(&self, agents: &[&str], arguments: &[&str]) -> Output {
+        let started = Instant::now();
+        let output = self.command(agents, arguments).output().unwrap();
+        assert!(started.elapsed() < BOUND, "{arguments:?} took {:?}", started.elapsed());
+        output
+    }
+
+    /// Sets the baseline `main`.
+    fn set(&self, agent: &Agent) {
+        let output = self.run(&[&agent.address], &["baseline", "set", "main"]);
+        assert!(output.status.success(), "{}", said(&output));
+    }
+
+    /// The exit code and the report of a check.
+    fn check(&self, agents: &[&str], more: &[&str]) -> (i32, Value) {
+        let arguments = [&["check", "--baseline", "main", "--format", "json"], more].concat();
+        let output = self.run(agents, &arguments);
+        let report = serde_json::from_slice(&output.stdout);
+        (output.status.code().unwrap(), report.unwrap_or_else(|_| panic!("{}", said(&output))))
+    }
+}
+
+fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}: {}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (entry, target) =
+            (entry.as_ref().unwrap(), to.join(entry.as_ref().unwrap().file_name()));
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+/// A running agent; dropping it kills it.
+struct Agent {
+    child: Child,
+    address: String,
+    _state: TempDir,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The only model of the only board in a report.
+fn only(report: &Value) -> &Value {
+    let models = report["boards"][0]["models"].as_array().unwrap();
+    assert_eq!(models.len(), 1, "{report}");
+    &models[0]
+}
+
+const THROTTLED: &str = "sys/devices/platform/soc/soc:firmware/get_throttled";
+const KERNEL: &str = "proc/sys/kernel/osrelease";
+
+#[test]
+fn a_slower_model_is_a_regression_and_the_same_one_is_not() {
+    let lab = Lab::new(SUITE);
+    let agent = lab.agent();
+    lab.set(&agent);
+    let (code, report) = lab.check(&[&agent.address], &[]);
+    assert_eq!((code, &only(&report)["verdict"]), (0, &"ok".into()), "{report}");
+    assert_eq!(only(&report)["interleaved"], false);
+    let runs = only(&report)["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 5);
+    assert_eq!(runs[0]["blocks"][0]["duration_ns"].as_array().unwrap().len(), 10, "raw samples");
+
+    // Another model under the same name: its old variant meets the same night.
+    lab.model("net.tflite", LARGE);
+    let (junit, page) = (lab.path("junit.xml"), lab.path("summary.md"));
+    let files = ["--junit", junit.to_str().unwrap(), "--markdown", page.to_str().unwrap()];
+    let (code, report) = lab.check(&[&agent.address], &files);
+    let model = only(&report);
+    assert_eq!((code, &model["verdict"]), (1, &"regression".into()), "{report}");
+    assert_eq!((&model["interleaved"], &model["rerun"]), (&true.into(), &true.into()));
+    assert!(model["effect"]["low"].as_f64().unwrap() > 0.0);
+    let junit = std::fs::read_to_string(junit).unwrap();
+    assert!(junit.contains("<failure message=\"slower than the baseline"), "{junit}");
+    assert!(std::fs::read_to_string(page).unwrap().contains("net on pi3: regression"));
+
+    // What was found does not become noise, nor is it forgotten.
+    assert_eq!(lab.check(&[&agent.address], &[]).0, 1);
+    let history = lab.run(&[], &["history"]);
+    let text = said(&history);
+    assert!(text.contains("net on pi3") && text.matches("regression").count() == 2, "{text}");
+    assert!(said(&lab.run(&[], &["baseline", "list"])).contains("net"));
+    assert!(said(&lab.run(&[], &["baseline", "show", "main"])).contains("Raspberry Pi 3"));
+}
+
+#[test]
+fn a_faster_model_is_no_fault_and_two_files_can_be_compared() {
+    let lab = Lab::new(SUITE);
+    lab.model("net.tflite", LARGE);
+    lab.model("small.tflite", SMALL);
+    let agent = lab.agent();
+    let compare = |a: &str, b: &str| {
+        let arguments = ["compare", a, b, "--min-effect", "9", "--runs", "5", "--format", "json"];
+        let output = lab.run(&[&agent.address], &arguments);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), only(&report)["verdict"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(compare("net.tflite", "small.tflite"), (Some(0), "improved".to_owned()));
+    assert_eq!(compare("small.tflite", "net.tflite"), (Some(1), "regression".to_owned()));
+    let same = lab.run(&[&agent.address], &["compare", "net.tflite", "net.tflite@fp32"]);
+    assert_eq!(same.status.code(), Some(2), "{}", said(&same));
+}
+
+#[test]
+fn a_throttled_board_is_inconclusive_and_says_why() {
+    let lab = Lab::new(SUITE);
+    let agent = lab.agent();
+    lab.set(&agent);
+    lab.board(THROTTLED, "50005\n");
+    let (code, report) = lab.check(&[&agent.address], &[]);
+    let model = only(&report);
+    assert_eq!((code, &model["verdict"]), (3, &"inconclusive".into()), "{report}");
+    let why = model["reason"].as_str().unwrap();
+    assert!(
+        why.contains("100 % of the samples were voided") && why.contains("under-voltage"),
+        "{why}"
+    );
+    let baseline = lab.run(&[&agent.address], &["baseline", "set", "main"]);
+    assert_eq!(baseline.status.code(), Some(3), "{}", said(&baseline));
+    assert!(said(&baseline).contains("not kept: net on pi3"), "{}", said(&baseline));
+    // What was throttled is no noise of the board, and the old baseline is still there.
+    lab.board(THROTTLED, "0\n");
+    let (code, report) = lab.check(&[&agent.address], &[]);
+    assert_eq!(code, 0, "{report}");
+}
+
+#[test]
+fn a_board_with_another_kernel_is_not_compared() {
+    let lab = Lab::new(SUITE);
+    let agent = lab.agent();
+    lab.set(&agent);
+    drop(agent);
+    lab.board(KERNEL, "6.99.0-new\n");
+    let agent = lab.agent();
+    let (code, report) = lab.check(&[&agent.address], &[]);
+    let model = only(&report);
+    assert_eq!((code, &model["verdict"]), (3, &"inconclusive".into()), "{report}");
+    let difference = &model["differences"][0];
+    assert_eq!((&difference["what"], &difference["now"]), (&"kernel".into(), &"6.99.0-new".into()));
+    assert_eq!(lab.check(&[&agent.address], &["--across", "kernel"]).0, 0);
+    let text = said(&lab.run(&[&agent.address], &["check", "--baseline", "main"]));
+    assert!(text.contains("kernel") && text.contains("now 6.99.0-new"), "{text}");
+}
+
+#[test]
+fn an_agent_that_is_gone_or_goes_is_a_lab_fault() {
+    let lab = Lab::new(SUITE);
+    let agent = lab.agent();
+    lab.set(&agent);
+    let address = agent.address.clone();
+
+    // Killed in the middle.
+    let suite = SUITE.replace("runs = 5\nb", "runs = 900\nb");
+    assert_ne!(suite, SUITE);
+    std::fs::write(lab.path("nightly.toml"), suite).unwrap();
+    let mut command =
+        lab.command(&[&address], &["check", "--baseline", "main", "--format", "json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("pi3: started"), "{line}");
+    std::thread::sleep(Duration::from_millis(300));
+    drop(agent);
+    let gone = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert!(gone.elapsed() < Duration::from_secs(60), "{:?}", gone.elapsed());
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cause = report["boards"][0]["fault"]["cause"].as_str().unwrap();
+    assert!(cause.contains("vanished"), "{cause}");
+
+    // Gone from the beginning.
+    let (code, report) = lab.check(&[&address], &[]);
+    assert_eq!((code, &report["verdict"]), (4, &"lab-fault".into()), "{report}");
+    let cause = report["boards"][0]["fault"]["cause"].as_str().unwrap();
+    assert!(cause.contains("failed to reach an agent"), "{cause}");
+}
+
+#[test]
+fn a_board_without_a_baseline_is_a_mistake_and_measured_boards_are_told_apart() {
+    let lab = Lab::new(SUITE);
+    let agent = lab.agent();
+    let output = lab.run(&[&agent.address], &["check", "--baseline", "main"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("baseline set main"), "{}", said(&output));
+    // Two boards of one name.
+    let twin = lab.agent();
+    let output = lab.run(&[&agent.address, &twin.address], &["baseline", "set", "main"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("call themselves \"pi3\""), "{}", said(&output));
+}
+
+#[test]
+fn a_slow_board_is_quarantined_and_does_not_pass_for_a_regression() {
+    let emulator = Path::new("/usr/bin/qemu-x86_64");
+    if !emulator.is_file() || !cfg!(target_arch = "x86_64") {
+        assert!(std::env::var_os("CI").is_none(), "{} is missing", emulator.display());
+        eprintln!("skipped: {} is missing", emulator.display());
+        return;
+    }
+    let lab = Lab::new(&format!("{SUITE}{GOLDEN}"));
+    let agent = lab.agent();
+    lab.set(&agent);
+    drop(agent);
+    // The same board, on which everything takes many times as long.
+    let slow = lab.agent_on("board", &["--worker-emulator", emulator.to_str().unwrap()]);
+    let (code, report) = lab.check(&[&slow.address], &[]);
+    let board = &report["boards"][0];
+    assert_eq!((code, &board["fault"]["quarantined"]), (4, &true.into()), "{report}");
+    assert!(board["fault"]["cause"].as_str().unwrap().contains("golden is slower"), "{report}");
+    assert_eq!(board["models"].as_array().unwrap().len(), 0);
+
+    // Beside a board that is well, it changes nothing.
+    copy(&lab.path("board"), &lab.path("other"));
+    std::fs::write(lab.path("other/proc/sys/kernel/hostname"), "well\n").unwrap();
+    let well = lab.agent_on("other", &[]);
+    lab.set(&well);
+    let (code, report) = lab.check(&[&slow.address, &well.address], &[]);
+    assert_eq!((code, &report["verdict"]), (0, &"ok".into()), "{report}");
+}
