@@ -36,6 +36,15 @@ fn wrong_command_lines_end_with_2() {
     refused(&["device", "show", "--device", "a b"], 2, &["a b", "HOST:PORT"]);
     refused(&["table", "show", "--threads", "0"], 2, &["0", "256"]);
     refused(&["table", "show", "--format", "xml"], 2, &["xml", "json"]);
+    refused(&["compare", "a.tflite", "b.tflite", "--min-effect", "30"], 2, &["0.03 for 3 %"]);
+    refused(&["check", "--baseline", "b", "--across", "weather"], 2, &["weather", "kernel"]);
+    refused(
+        &["check", "--baseline", "b", "--suite", "none.toml"],
+        2,
+        &["none.toml", "No such file"],
+    );
+    let two = ["device", "show", "--device", "a", "--device", "b"];
+    refused(&two, 2, &["takes one --device"]);
 }
 
 #[test]

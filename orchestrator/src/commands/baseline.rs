@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use serde::Serialize;
 
-use super::nightly::{Found, at_once, connect, resolver, setup, suite};
+use super::nightly::{Found, at_once, connect, resolver, suite};
 use crate::context::Context;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::measurement::ConditionsSummary;
@@ -136,7 +136,7 @@ async fn on_board(
         }
         let body = BaselineBody {
             variant: subject.record.clone(),
-            setup: setup(&device, &plan.suite),
+            setup: night.setup(),
             settings: plan.suite.measure.clone(),
             runs: kept(&taken.now),
             conditions: ConditionsSummary::of(&blocks),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::builder::PossibleValuesParser;
 
 use super::nightly::{
-    Found, ReportArgs, at_once, connect, deliver, empty, fault, resolver, setup, suite,
+    Found, ReportArgs, at_once, connect, deliver, empty, fault, resolver, share, suite,
 };
 use crate::context::Context;
 use crate::device::Device;
@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long, default_value = "nightly.toml", value_name = "FILE")]
     suite: PathBuf,
     /// The slow-down that is to be found, as a share [default: as the suite says, else 0.03].
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     min_effect: Option<f64>,
     /// Compare in spite of these differences between the baseline's setup and the board's.
     #[arg(long, value_delimiter = ',', value_name = "NAME,...", value_parser = PossibleValuesParser::new(Setup::NAMES))]
@@ -122,7 +122,7 @@ async fn measure(
     context: &Context,
     report: &mut BoardReport,
 ) -> Result<(), Failure> {
-    let now = setup(device, &plan.suite);
+    let now = Setup::of(device, plan.suite.measure.threads);
     let mut comparisons = Vec::new();
     let mut refusals: Vec<ModelReport> = Vec::new();
     for (subject, baseline) in pairs {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 
-use super::nightly::{Found, ReportArgs, at_once, connect, deliver, empty, fault, resolver};
+use super::nightly::{Found, ReportArgs, at_once, connect, deliver, empty, fault, resolver, share};
 use crate::context::Context;
 use crate::exit::{CommandResult, Failure};
 use crate::nightly::check::{Asked, Comparison, compare};
@@ -23,7 +23,7 @@ pub struct Args {
     /// What may be slower.
     b: String,
     /// The slow-down that is to be found, as a share.
-    #[arg(long, default_value_t = MIN_EFFECT, value_name = "SHARE")]
+    #[arg(long, default_value_t = MIN_EFFECT, value_name = "SHARE", value_parser = share)]
     min_effect: f64,
     /// Runs of each, and as many again to confirm.
     #[arg(long, default_value_t = RUNS, value_name = "N", value_parser = runs)]

@@ -12,7 +12,6 @@ use crate::exit::{CommandResult, Exit, Failure};
 use crate::nightly::effect::CONFIDENCE;
 use crate::nightly::render;
 use crate::nightly::report::{BoardReport, Fault, Report};
-use crate::nightly::setup::Setup;
 use crate::nightly::subject::Resolver;
 use crate::nightly::suite::Suite;
 use crate::spec;
@@ -30,6 +29,13 @@ pub(super) struct ReportArgs {
     /// Annotate the run on GitHub, on standard error.
     #[arg(long)]
     github: bool,
+}
+
+/// A slow-down on the command line.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    let fits = share > 0.0 && share < 10.0;
+    if fits { Ok(share) } else { Err("it must be a share such as 0.03 for 3 %".to_owned()) }
 }
 
 /// A board that was asked for, and its agent or why there is none.
@@ -180,11 +186,6 @@ fn annotate(lines: &[String]) {
     for line in lines {
         eprintln!("{line}");
     }
-}
-
-/// The setup of a board that measures as a suite says.
-pub(super) fn setup(device: &Device, suite: &Suite) -> Setup {
-    Setup::of(device, suite.measure.threads)
 }
 
 /// The suite at `path`, with the options that overrule it.

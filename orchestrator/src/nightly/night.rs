@@ -94,11 +94,6 @@ impl<'a> Night<'a> {
         self.store
     }
 
-    /// How its runs sample.
-    pub fn settings(&self) -> &Measure {
-        self.settings
-    }
-
     /// The board and what runs on it.
     pub fn setup(&self) -> Setup {
         Setup::of(self.device, self.settings.threads)
