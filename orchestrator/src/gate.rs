@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
 use crate::evaluate::{
-    AGREEMENT, CalibrationImages, Chain, CollapseTest, CollapseTester, EvaluateError, Evaluator,
+    CalibrationImages, Chain, CollapseTest, CollapseTester, EvaluateError, Evaluator,
     LoadedVariant, test_images,
 };
 use crate::exit::Failure;
+use crate::metric::Criterion;
 use crate::output::ProgressBars;
 use crate::spec::{Candidate, Pipeline, Stage};
 use crate::store::Store;
@@ -203,8 +204,11 @@ impl Bench {
         let whole = Dataset::open(data, &pipeline.data.calibration, &pipeline.data)?;
         let evaluation = Dataset::open(data, &pipeline.data.evaluation, &pipeline.data)?;
         let count = test_images(whole.samples.len() + evaluation.samples.len());
-        // Labels are not looked at, so there need not be any.
-        let pipeline = &Pipeline { metric: AGREEMENT.to_owned(), ..pipeline.clone() };
+        // Whatever the pipeline asks for later: here every stage is compared with fp32, for which there need not be labels.
+        let mut usual = pipeline.clone();
+        usual.metric = Criterion::default_of(Chain::open(pipeline, data)?.finds());
+        usual.stages.iter_mut().for_each(|stage| stage.metric = None);
+        let pipeline = &usual;
         let evaluator = |images: usize| {
             let chain = Chain::open(pipeline, data)?;
             Evaluator::new(pipeline, chain, whole.subset(images), 0)

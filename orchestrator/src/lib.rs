@@ -14,6 +14,7 @@ pub mod explain;
 pub mod gate;
 pub mod latency_table;
 pub mod measurement;
+pub mod metric;
 pub mod nightly;
 pub mod output;
 pub mod profile;

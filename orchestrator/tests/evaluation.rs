@@ -52,7 +52,7 @@ fn answers_depend_neither_on_threads_nor_on_where_a_journal_was_cut() {
     assert_eq!(two.right(&baseline, &NoJournal, None).unwrap(), all);
     let whole = one.end_to_end(&baseline, &NoJournal).unwrap();
     let right = all.iter().filter(|&&right| right).count() as u64;
-    assert_eq!((right, all.len() as u64), (whole.correct, whole.total));
+    assert_eq!((Some(right), all.len() as u64), (whole.correct, whole.total));
 
     // More than it has: it is stopped, at the same place whatever is in the journal.
     let perfect = vec![true; all.len()];
@@ -94,8 +94,8 @@ fn whatever_decides_an_evaluation_is_in_its_key() {
         changed(&|set| set.samples.swap(0, 1)),
         changed(&|set| drop(set.samples.pop())),
         changed(&|set| {
-            let other = set.samples[1].path.clone();
-            set.samples[0].path = other;
+            let other = set.samples[1].content.clone();
+            set.samples[0].content = other;
         }),
     ];
 

@@ -1,55 +1,29 @@
 //! Images, labels, levels and arrays that are wrong: messages and exit codes of the program on the demo pipeline.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/copy.rs"]
+mod copy;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use copy::{Copy, refused};
 use ndarray::{ArrayD, IxDyn};
-use tempfile::TempDir;
 
-/// A copy of the demo with few images, to be spoilt.
-struct Spoilt {
-    folder: TempDir,
+/// A copy of the demo, to be spoilt.
+struct Spoilt(Copy);
+
+impl std::ops::Deref for Spoilt {
+    type Target = Copy;
+
+    fn deref(&self) -> &Copy {
+        &self.0
+    }
 }
 
 impl Spoilt {
     fn new() -> Self {
-        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo");
-        let folder = TempDir::new().unwrap();
-        let copy = |name: &str| {
-            let to = folder.path().join(name);
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            fs::copy(demo.join(name), to).unwrap();
-        };
-        copy("demo.toml");
-        for entry in fs::read_dir(demo.join("models")).unwrap() {
-            copy(&format!("models/{}", entry.unwrap().file_name().to_str().unwrap()));
-        }
-        for set in ["calibration", "evaluation"] {
-            let labels = format!("images/{set}.csv");
-            let text = fs::read_to_string(demo.join(&labels)).unwrap();
-            let rows: Vec<&str> = text.lines().take(9).collect();
-            for row in &rows[1..] {
-                copy(&format!("images/{set}/{}", row.split(',').next().unwrap()));
-            }
-            fs::write(folder.path().join(&labels), rows.join("\n")).unwrap();
-        }
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::write(self.path(name), content).unwrap();
-    }
-
-    fn replace(&self, name: &str, from: &str, to: &str) {
-        let text = fs::read_to_string(self.path(name)).unwrap();
-        assert!(text.contains(from), "{name} has no {from:?}");
-        self.write(name, text.replace(from, to));
+        Self(Copy::new())
     }
 
     /// The first image of a set.
@@ -59,25 +33,9 @@ impl Spoilt {
         format!("images/{set}/{file}")
     }
 
-    fn evaluate(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator"));
-        command.arg("evaluate").args(arguments).arg("--pipeline").arg(self.path("demo.toml"));
-        command.arg("--data").arg(self.folder.path()).arg("--store").arg(self.path("store"));
-        command.output().unwrap()
-    }
-
     /// `evaluate` must end with 2, print no result, and tell all of `words`.
     fn refused(&self, arguments: &[&str], words: &[&str]) {
-        refused(&self.evaluate(arguments), words);
-    }
-}
-
-fn refused(output: &Output, words: &[&str]) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
-    assert!(output.stdout.is_empty(), "a result was printed");
-    for word in words {
-        assert!(said.contains(word), "no {word:?} in {said}");
+        refused(&self.run("demo.toml", &[&["evaluate"], arguments].concat()), words);
     }
 }
 
@@ -173,7 +131,7 @@ fn arrays_that_are_empty_or_no_numbers_are_named() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrator"));
         command.args(["model", "run", "models/gesture.tflite", "--level", "int8"]);
         command.args(["--input", "x.npz", "--calibration", "c.npz", "--output", "y.npz"]);
-        command.current_dir(spoilt.folder.path()).output().unwrap()
+        command.current_dir(spoilt.path("")).output().unwrap()
     };
     let good = ArrayD::from_elem(IxDyn(&shape), 0.5_f32);
     let nan = ArrayD::from_elem(IxDyn(&shape), f32::NAN);

@@ -2,15 +2,13 @@
 //! needed.
 
 use crate::Tensor;
-use crate::vision::{BoundingBox, metrics};
+use crate::vision::{BoundingBox, Point, metrics};
 use serde::{Deserialize, Serialize};
 
 use super::finding::{Finding, Hand, Regions};
-use super::hand::extent;
-use super::tensor::cosine;
 
 /// From this IoU on, two boxes show the same thing.
-pub(super) const SAME_BOX: f64 = 0.5;
+const SAME_BOX: f64 = 0.5;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -77,24 +75,33 @@ fn part(quantity: Quantity, sum: f64, of: f64) -> Part {
     Part { quantity, sum, of }
 }
 
-/// Boxes are paired in order, the best first, each with the free one that overlaps it most.
 fn boxes(found: &[BoundingBox], reference: &[BoundingBox]) -> Vec<Part> {
-    let mut free: Vec<&BoundingBox> = reference.iter().collect();
-    let (mut pairs, mut overlap) = (0.0, 0.0);
-    for one in found {
-        let overlaps = free.iter().map(|other| one.iou(other)).enumerate();
-        let best = overlaps.max_by(|a, b| a.1.total_cmp(&b.1));
-        if let Some((index, iou)) = best.filter(|(_, iou)| *iou >= SAME_BOX) {
-            free.swap_remove(index);
-            pairs += 1.0;
-            overlap += iou;
-        }
-    }
+    let pairs: Vec<f64> = pair_boxes(found, reference, SAME_BOX).into_iter().flatten().collect();
+    let count = pairs.len() as f64;
     vec![
-        part(Quantity::Recall, pairs, reference.len() as f64),
-        part(Quantity::Precision, pairs, found.len() as f64),
-        part(Quantity::MeanIou, overlap, pairs),
+        part(Quantity::Recall, count, reference.len() as f64),
+        part(Quantity::Precision, count, found.len() as f64),
+        part(Quantity::MeanIou, pairs.iter().sum(), count),
     ]
+}
+
+/// For each box found, the IoU with the one of the reference that it is paired with: in order, the best first, each with the
+/// free one that overlaps it most, if their IoU is at least `least_iou`.
+pub fn pair_boxes(
+    found: &[BoundingBox],
+    reference: &[BoundingBox],
+    least_iou: f64,
+) -> Vec<Option<f64>> {
+    let mut free = vec![true; reference.len()];
+    let pair = |one: &BoundingBox| {
+        let free_ones = (0..reference.len()).filter(|&index| free[index]);
+        let overlaps = free_ones.map(|index| (index, one.iou(&reference[index])));
+        let best = overlaps.max_by(|a, b| a.1.total_cmp(&b.1));
+        let (index, iou) = best.filter(|(_, iou)| *iou >= least_iou)?;
+        free[index] = false;
+        Some(iou)
+    };
+    found.iter().map(pair).collect()
 }
 
 fn hands(found: &Hand, reference: &Hand) -> Vec<Part> {
@@ -115,8 +122,34 @@ fn tensors(found: &[Tensor], reference: &[Tensor]) -> Vec<Part> {
     vec![part(Quantity::Cosine, angle, reference.len() as f64), noise(elements)]
 }
 
-/// Energies of the signal and of the noise. An element that is no number is as wrong as a zero.
-fn noise<'a>(pairs: impl Iterator<Item = (&'a f32, &'a f32)>) -> Part {
+/// The longer side of the box about these points.
+pub fn extent(landmarks: &[Point]) -> f64 {
+    let along = |axis: usize| {
+        let values = landmarks.iter().map(|point| point[axis]);
+        values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
+    };
+    along(0).max(along(1))
+}
+
+/// The cosine of the angle between two tensors, in -1..=1. Two zero tensors point the same way; a zero tensor, one of
+/// another size, or one with elements that are no numbers agrees with nothing else: 0.
+pub fn cosine(a: &Tensor, b: &Tensor) -> f64 {
+    if a.len() != b.len() {
+        return 0.0;
+    }
+    let dot = |a: &Tensor, b: &Tensor| -> f64 {
+        a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
+    };
+    let (aa, bb) = (dot(a, a), dot(b, b));
+    if aa == 0.0 && bb == 0.0 {
+        return 1.0;
+    }
+    let cosine = dot(a, b) / (aa.sqrt() * bb.sqrt());
+    if cosine.is_finite() { cosine.clamp(-1.0, 1.0) } else { 0.0 }
+}
+
+/// Energies of the signal and of the noise of (found, reference). An element that is no number is as wrong as a zero.
+pub fn noise<'a>(pairs: impl Iterator<Item = (&'a f32, &'a f32)>) -> Part {
     let (mut signal, mut noise) = (0.0, 0.0);
     for (&found, &reference) in pairs {
         let found = if found.is_finite() { f64::from(found) } else { 0.0 };
@@ -150,6 +183,7 @@ mod tests {
         Finding::Regions(Regions {
             squares: vec![square; corners.len()],
             bounds: corners.iter().map(side).collect(),
+            scores: vec![0.9; corners.len()],
         })
     }
 

@@ -2,11 +2,9 @@
 
 use crate::vision::{self, BoundingBox, Point};
 
-use super::gesture::{Classifier, TOP1_AGREEMENT};
-use super::hand::PCK;
-use super::palm::IOU_MATCH;
+use super::gesture::{Classifier, owned};
 use super::ports::{Ports, tensor};
-use super::{Finding, Glue, GlueError, Hand, Inputs, Metric, Outputs, Regions, Scene};
+use super::{Finding, Glue, GlueError, Hand, Inputs, Kind, Outputs, Regions, Scene};
 
 /// Side of the crop in sizes of the hand.
 const MARGIN: f64 = 1.35;
@@ -55,12 +53,16 @@ impl Glue for Finder {
             let ([x, y], half) = (found.square.center, found.square.side / 2.0);
             let bounds =
                 BoundingBox { x_min: x - half, y_min: y - half, x_max: x + half, y_max: y + half };
-            Finding::Regions(Regions { squares: vec![found.square], bounds: vec![bounds] })
+            Finding::Regions(Regions {
+                squares: vec![found.square],
+                bounds: vec![bounds],
+                scores: vec![found.presence],
+            })
         }))
     }
 
-    fn metric(&self) -> Metric {
-        IOU_MATCH
+    fn finds(&self) -> Kind {
+        Kind::Regions
     }
 }
 
@@ -100,8 +102,8 @@ impl Glue for Landmarks {
         Ok(landmarks.map(|landmarks| Finding::Hand(Hand { square, landmarks, full: None })))
     }
 
-    fn metric(&self) -> Metric {
-        PCK
+    fn finds(&self) -> Kind {
+        Kind::Hand
     }
 }
 
@@ -133,11 +135,11 @@ impl Glue for Gesture {
         self.classifier.class(outputs)
     }
 
-    fn classes(&self) -> &[&'static str] {
-        &GESTURES
+    fn classes(&self) -> Vec<String> {
+        owned(&GESTURES)
     }
 
-    fn metric(&self) -> Metric {
-        TOP1_AGREEMENT
+    fn finds(&self) -> Kind {
+        Kind::Class
     }
 }

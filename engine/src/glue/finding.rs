@@ -18,6 +18,31 @@ pub enum Finding {
     Class(Class),
 }
 
+/// The kinds of [`Finding`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// [`Finding::Regions`].
+    Regions,
+    /// [`Finding::Hand`].
+    Hand,
+    /// [`Finding::Tensors`].
+    Tensors,
+    /// [`Finding::Class`].
+    Class,
+}
+
+impl Kind {
+    /// As messages call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Regions => "regions",
+            Self::Hand => "a hand",
+            Self::Tensors => "tensors",
+            Self::Class => "a class",
+        }
+    }
+}
+
 /// Where to look closer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Regions {
@@ -25,6 +50,8 @@ pub struct Regions {
     pub squares: Vec<RotatedSquare>,
     /// What the detector saw in each, in image pixels.
     pub bounds: Vec<BoundingBox>,
+    /// How sure it is of each, in 0..=1.
+    pub scores: Vec<f64>,
 }
 
 /// A hand with its landmarks.
@@ -48,14 +75,15 @@ pub struct Class {
 }
 
 impl Finding {
-    /// The kind, for messages.
+    /// Its kind, for messages.
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Regions(_) => "regions",
-            Self::Hand(_) => "a hand",
-            Self::Tensors(_) => "tensors",
-            Self::Class(_) => "a class",
-        }
+        let kind = match self {
+            Self::Regions(_) => Kind::Regions,
+            Self::Hand(_) => Kind::Hand,
+            Self::Tensors(_) => Kind::Tensors,
+            Self::Class(_) => Kind::Class,
+        };
+        kind.name()
     }
 
     /// What parallel stages found, as one: all their tensors, in the order of the composition.
@@ -76,7 +104,7 @@ impl Finding {
     /// Memory that it takes, in bytes, roughly: what a cache counts.
     pub fn bytes(&self) -> usize {
         let content = match self {
-            Self::Regions(regions) => 64 * regions.squares.len(),
+            Self::Regions(regions) => 72 * regions.squares.len(),
             Self::Hand(hand) => 16 * hand.landmarks.len() + 1200,
             Self::Tensors(tensors) => tensors.iter().map(|tensor| 4 * tensor.len() + 64).sum(),
             Self::Class(class) => class.label.len() + 4 * class.scores.len(),

@@ -3,8 +3,7 @@
 use crate::vision::{self, HAND_LANDMARKS, metrics};
 
 use super::ports::{Ports, tensor};
-use super::tensor::COSINE;
-use super::{Class, Finding, Glue, GlueError, Inputs, Metric, Outputs, Scene};
+use super::{Class, Finding, Glue, GlueError, Inputs, Kind, Outputs, Scene};
 
 /// The classes of MediaPipe's canned gesture classifier, in the order of its output.
 pub(super) const CANNED_GESTURES: [&str; 8] = [
@@ -65,8 +64,8 @@ impl Glue for GestureEmbedder {
         Ok(outputs.first().map(|outputs| Finding::Tensors(outputs.clone())))
     }
 
-    fn metric(&self) -> Metric {
-        COSINE
+    fn finds(&self) -> Kind {
+        Kind::Tensors
     }
 }
 
@@ -108,24 +107,20 @@ impl Glue for Classifier {
         self.class(outputs)
     }
 
-    fn classes(&self) -> &[&'static str] {
-        self.labels
+    fn classes(&self) -> Vec<String> {
+        owned(self.labels)
     }
 
-    fn metric(&self) -> Metric {
-        TOP1_AGREEMENT
+    fn finds(&self) -> Kind {
+        Kind::Class
+    }
+
+    fn looks_at_image(&self) -> bool {
+        false
     }
 }
 
-/// See [`same_class`].
-pub(super) const TOP1_AGREEMENT: Metric = Metric { name: "top1-agreement", agreement: same_class };
-
-/// 1 where both name the same class, or none; else 0.
-fn same_class(found: Option<&Finding>, reference: Option<&Finding>) -> Result<f64, GlueError> {
-    let label = |finding: Option<&Finding>| match finding {
-        Some(Finding::Class(class)) => Ok(Some(class.label.clone())),
-        Some(other) => Err(GlueError::Incomparable("a class", other.kind())),
-        None => Ok(None),
-    };
-    Ok(f64::from(u8::from(label(found)? == label(reference)?)))
+/// Labels as [`Glue::classes`] gives them.
+pub(super) fn owned(labels: &[&str]) -> Vec<String> {
+    labels.iter().map(|&label| label.to_owned()).collect()
 }

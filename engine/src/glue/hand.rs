@@ -1,15 +1,12 @@
 //! MediaPipe's hand landmarks.
 
-use crate::vision::{self, Point, RotatedSquare, metrics};
+use crate::vision::{self, RotatedSquare};
 
 use super::ports::Ports;
-use super::{Finding, Glue, GlueError, Hand, Inputs, Metric, Outputs, Scene};
+use super::{Finding, Glue, GlueError, Hand, Inputs, Kind, Outputs, Scene};
 
 /// A hand counts from this presence on.
 const MIN_PRESENCE: f32 = 0.5;
-
-/// A landmark is right within this share of the hand's extent (PCK@0.1).
-const TOLERANCE: f64 = 0.1;
 
 /// `mediapipe-hand-landmark`: a crop per palm; of the hands, the one with the highest presence.
 #[derive(Debug)]
@@ -82,34 +79,7 @@ impl Glue for HandLandmark {
         }))
     }
 
-    fn metric(&self) -> Metric {
-        PCK
+    fn finds(&self) -> Kind {
+        Kind::Hand
     }
-}
-
-/// See [`landmarks_agree`].
-pub(super) const PCK: Metric = Metric { name: "pck@0.1", agreement: landmarks_agree };
-
-/// PCK@0.1: the share of landmarks within a tenth of the reference hand's extent (the longer side of the box about its
-/// landmarks). Both without a hand: 1; only one: 0.
-fn landmarks_agree(found: Option<&Finding>, reference: Option<&Finding>) -> Result<f64, GlueError> {
-    let (found, reference) = match (found, reference) {
-        (None, None) => return Ok(1.0),
-        (Some(found), Some(reference)) => (found.hand()?, reference.hand()?),
-        _ => return Ok(0.0),
-    };
-    let size = extent(&reference.landmarks);
-    if !(size.is_finite() && size > 0.0) {
-        return Ok(f64::from(u8::from(found.landmarks == reference.landmarks)));
-    }
-    Ok(metrics::correct_keypoints(&found.landmarks, &reference.landmarks, size, TOLERANCE)?)
-}
-
-/// The longer side of the box about these points.
-pub(super) fn extent(landmarks: &[Point]) -> f64 {
-    let along = |axis: usize| {
-        let values = landmarks.iter().map(|point| point[axis]);
-        values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
-    };
-    along(0).max(along(1))
 }

@@ -4,6 +4,7 @@
 //! A glue is chosen by its name in the pipeline file, and bound once to the inputs and outputs of the stage's model
 //! ([`bind`]); then it is pure. All variants of a stage have the model's inputs and outputs, so they share its glue.
 
+mod classifier;
 mod compare;
 mod demo;
 mod error;
@@ -17,9 +18,9 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 
-pub use compare::{Part, Quantity, compare};
+pub use compare::{Part, Quantity, compare, cosine, extent, noise, pair_boxes};
 pub use error::GlueError;
-pub use finding::{Class, Finding, Hand, Regions};
+pub use finding::{Class, Finding, Hand, Kind, Regions};
 pub use ports::{Port, Ports};
 pub use registry::{GLUE_IDS, bind};
 
@@ -61,33 +62,16 @@ pub trait Glue: std::fmt::Debug + Send + Sync {
     ) -> Result<Option<Finding>, GlueError>;
 
     /// The classes that it can name; empty for glue that names none.
-    fn classes(&self) -> &[&'static str] {
-        &[]
+    fn classes(&self) -> Vec<String> {
+        Vec::new()
     }
 
-    /// The stage's own metric.
-    fn metric(&self) -> Metric;
-}
+    /// What it finds.
+    fn finds(&self) -> Kind;
 
-/// How well findings of a stage agree.
-#[derive(Clone, Copy, Debug)]
-pub struct Metric {
-    /// Its name in pipeline files and tables.
-    pub name: &'static str,
-    agreement: fn(Option<&Finding>, Option<&Finding>) -> Result<f64, GlueError>,
-}
-
-impl Metric {
-    /// The metric for one image, in 0..=1: how well `found` agrees with `reference`, what the fp32 model finds from
-    /// the same inputs.
-    ///
-    /// # Errors
-    /// When the two are not comparable.
-    pub fn agreement(
-        &self,
-        found: Option<&Finding>,
-        reference: Option<&Finding>,
-    ) -> Result<f64, GlueError> {
-        (self.agreement)(found, reference)
+    /// Whether it looks at the image. Glue that does not can be given tensors from a file in its place, as if a stage before had
+    /// found them.
+    fn looks_at_image(&self) -> bool {
+        true
     }
 }

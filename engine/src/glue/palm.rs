@@ -2,9 +2,8 @@
 
 use crate::vision::{self, SsdDecoder};
 
-use super::compare::SAME_BOX;
 use super::ports::Ports;
-use super::{Finding, Glue, GlueError, Inputs, Metric, Outputs, Regions, Scene};
+use super::{Finding, Glue, GlueError, Inputs, Kind, Outputs, Regions, Scene};
 
 /// `mediapipe-palm`: letterbox, anchors and weighted NMS, squares about the hands.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ impl Glue for Palm {
     ) -> Result<Option<Finding>, GlueError> {
         let image = scene.image;
         let place = vision::Letterbox::new(image.width(), image.height(), self.decoder.side())?;
-        let mut found = Regions { squares: Vec::new(), bounds: Vec::new() };
+        let mut found = Regions { squares: Vec::new(), bounds: Vec::new(), scores: Vec::new() };
         for outputs in outputs {
             let regressors = self.ports.elements(outputs, self.regressors)?;
             let scores = self.ports.elements(outputs, self.scores)?;
@@ -56,31 +55,14 @@ impl Glue for Palm {
                 if let Ok(square) = vision::hand_square(&palm) {
                     found.squares.push(square);
                     found.bounds.push(palm.bounds);
+                    found.scores.push(palm.score);
                 }
             }
         }
         Ok((!found.squares.is_empty()).then_some(Finding::Regions(found)))
     }
 
-    fn metric(&self) -> Metric {
-        IOU_MATCH
+    fn finds(&self) -> Kind {
+        Kind::Regions
     }
-}
-
-/// The share of images in which [`same_region`] holds.
-pub(super) const IOU_MATCH: Metric = Metric { name: "iou50-match", agreement: same_region };
-
-/// 1 where both found nothing, or their best boxes overlap by an IoU of at least one half; else 0.
-fn same_region(found: Option<&Finding>, reference: Option<&Finding>) -> Result<f64, GlueError> {
-    let same = match (found, reference) {
-        (None, None) => true,
-        (Some(found), Some(reference)) => {
-            match (found.regions()?.bounds.first(), reference.regions()?.bounds.first()) {
-                (Some(found), Some(reference)) => found.iou(reference) >= SAME_BOX,
-                _ => false,
-            }
-        }
-        _ => false,
-    };
-    Ok(f64::from(u8::from(same)))
 }

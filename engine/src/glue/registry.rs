@@ -1,5 +1,6 @@
 //! The glue there is, by name.
 
+use super::classifier::Numbered;
 use super::demo::{Finder, Gesture, Landmarks};
 use super::gesture::{CANNED_GESTURES, Classifier, GestureEmbedder};
 use super::hand::HandLandmark;
@@ -8,7 +9,7 @@ use super::tensor::Plain;
 use super::{Glue, GlueError, Ports};
 
 /// The names that a pipeline file may use.
-pub const GLUE_IDS: [&str; 8] = [
+pub const GLUE_IDS: [&str; 9] = [
     "mediapipe-palm",
     "mediapipe-hand-landmark",
     "mediapipe-gesture-embedder",
@@ -17,6 +18,7 @@ pub const GLUE_IDS: [&str; 8] = [
     "demo-landmarks",
     "demo-gesture",
     "tensor",
+    "classifier",
 ];
 
 /// The glue called `id` for a model with these inputs and outputs.
@@ -33,6 +35,7 @@ pub fn bind(id: &str, ports: &Ports) -> Result<Box<dyn Glue>, GlueError> {
         "demo-landmarks" => Box::new(Landmarks::bind(ports)?),
         "demo-gesture" => Box::new(Gesture::bind(ports)?),
         "tensor" => Box::new(Plain::bind(ports)),
+        "classifier" => Box::new(Numbered::bind(ports)?),
         _ => {
             let known = GLUE_IDS.join(", ");
             return Err(GlueError::Unknown { id: id.to_owned(), known });

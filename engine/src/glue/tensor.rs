@@ -1,10 +1,9 @@
 //! Stages whose tensors go straight into the next stage.
 
-use crate::Tensor;
 use crate::vision;
 
 use super::ports::{Ports, tensor};
-use super::{Finding, Glue, GlueError, Inputs, Metric, Outputs, Scene};
+use super::{Finding, Glue, GlueError, Inputs, Kind, Outputs, Scene};
 
 /// `tensor`: the outputs of the stage before are the inputs, in order; the first stage gets the letterboxed image.
 #[derive(Debug)]
@@ -41,45 +40,11 @@ impl Glue for Plain {
         Ok(outputs.first().map(|outputs| Finding::Tensors(outputs.clone())))
     }
 
-    fn metric(&self) -> Metric {
-        COSINE
+    fn finds(&self) -> Kind {
+        Kind::Tensors
     }
-}
 
-/// See [`mean_cosine`].
-pub(super) const COSINE: Metric = Metric { name: "cosine", agreement: mean_cosine };
-
-/// The cosine of the angle between the tensors, averaged over them, negative ones counted as 0. Both without: 1; only
-/// one: 0.
-pub(super) fn mean_cosine(
-    found: Option<&Finding>,
-    reference: Option<&Finding>,
-) -> Result<f64, GlueError> {
-    let (found, reference) = match (found, reference) {
-        (None, None) => return Ok(1.0),
-        (Some(found), Some(reference)) => (found.tensors()?, reference.tensors()?),
-        _ => return Ok(0.0),
-    };
-    if found.len() != reference.len() || found.is_empty() {
-        return Ok(0.0);
+    fn looks_at_image(&self) -> bool {
+        false
     }
-    let sum: f64 = found.iter().zip(reference).map(|(a, b)| cosine(a, b)).sum();
-    Ok((sum / found.len() as f64).clamp(0.0, 1.0))
-}
-
-/// The cosine of the angle between two tensors, in -1..=1. Two zero tensors point the same way; a zero tensor, one of
-/// another size, or one with elements that are no numbers agrees with nothing else: 0.
-pub(super) fn cosine(a: &Tensor, b: &Tensor) -> f64 {
-    if a.len() != b.len() {
-        return 0.0;
-    }
-    let dot = |a: &Tensor, b: &Tensor| -> f64 {
-        a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
-    };
-    let (aa, bb) = (dot(a, a), dot(b, b));
-    if aa == 0.0 && bb == 0.0 {
-        return 1.0;
-    }
-    let cosine = dot(a, b) / (aa.sqrt() * bb.sqrt());
-    if cosine.is_finite() { cosine.clamp(-1.0, 1.0) } else { 0.0 }
 }

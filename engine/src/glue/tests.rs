@@ -3,7 +3,6 @@
 use crate::Tensor;
 use crate::vision::{BoundingBox, RgbImage, RotatedSquare};
 
-use super::tensor::{cosine, mean_cosine};
 use super::*;
 
 fn port(name: &str, shape: &[usize]) -> Port {
@@ -31,7 +30,7 @@ fn image() -> RgbImage<'static> {
 
 fn regions(bounds: BoundingBox) -> Finding {
     let square = RotatedSquare::new(bounds.center(), 100.0, 0.0).unwrap();
-    Finding::Regions(Regions { squares: vec![square], bounds: vec![bounds] })
+    Finding::Regions(Regions { squares: vec![square], bounds: vec![bounds], scores: vec![0.9] })
 }
 
 fn vector(values: &[f32]) -> Tensor {
@@ -116,38 +115,23 @@ fn classes_are_named_by_the_highest_score() {
     scores[6] = 0.7;
     let victory = glue.interpret(&scene, &[vec![vector(&scores)]]).unwrap();
     assert!(matches!(&victory, Some(Finding::Class(class)) if class.label == "Victory"));
-    assert_eq!(glue.metric().agreement(victory.as_ref(), victory.as_ref()).unwrap(), 1.0);
-    assert_eq!(glue.metric().agreement(None, victory.as_ref()).unwrap(), 0.0);
     let nothing = glue.interpret(&scene, &[vec![vector(&[f32::NAN; 8])]]).unwrap();
     assert_eq!(nothing, None);
 }
 
 #[test]
-fn regions_agree_from_half_overlap_on() {
-    let glue = bind("mediapipe-palm", &palm_ports()).unwrap();
-    let bounds = |x_max: f64| regions(BoundingBox { x_min: 0.0, y_min: 0.0, x_max, y_max: 10.0 });
-    let agreement =
-        |found: Option<&Finding>| glue.metric().agreement(found, Some(&bounds(10.0))).unwrap();
-    assert_eq!(agreement(Some(&bounds(5.0))), 1.0);
-    assert_eq!(agreement(Some(&bounds(4.9))), 0.0);
-    assert_eq!(agreement(None), 0.0);
-    assert_eq!(glue.metric().agreement(None, None).unwrap(), 1.0);
-}
-
-#[test]
-fn landmarks_agree_within_a_tenth_of_the_hand() {
-    let glue = bind("mediapipe-hand-landmark", &hand_ports()).unwrap();
-    let hand = |shift: f64| {
-        Finding::Hand(Hand {
-            square: RotatedSquare::new([0.0, 0.0], 1.0, 0.0).unwrap(),
-            // The last landmark alone is shifted; the hand is 20 wide.
-            landmarks: (0..21).map(|i| [f64::from(i), if i == 20 { shift } else { 0.0 }]).collect(),
-            full: None,
-        })
-    };
-    let agreement = |shift| glue.metric().agreement(Some(&hand(shift)), Some(&hand(0.0))).unwrap();
-    assert_eq!(agreement(2.0), 1.0);
-    assert!((agreement(2.1) - 20.0 / 21.0).abs() < 1e-12);
+fn any_classifier_names_its_classes_by_number() {
+    let ports = Ports { inputs: vec![port("x", &[1, 2, 2])], outputs: vec![port("y", &[1, 3])] };
+    let (glue, image) = (bind("classifier", &ports).unwrap(), image());
+    let previous = Finding::Tensors(vec![vector(&[0.5; 4])]);
+    let scene = Scene { image: &image, previous: Some(&previous) };
+    assert_eq!(glue.prepare(&scene).unwrap()[0][0].shape(), [1, 2, 2]);
+    assert_eq!(glue.classes(), ["0", "1", "2"]);
+    let class = |scores: [f32; 3]| glue.interpret(&scene, &[vec![vector(&scores)]]).unwrap();
+    assert!(matches!(class([0.1, 0.9, 0.2]), Some(Finding::Class(class)) if class.label == "1"));
+    assert_eq!(class([0.1, f32::NAN, 0.2]), None);
+    let two = Ports { outputs: vec![port("y", &[1, 3]), port("z", &[1])], ..ports };
+    assert!(bind("classifier", &two).unwrap_err().to_string().contains("only output"));
 }
 
 #[test]
@@ -158,6 +142,4 @@ fn cosines_by_hand() {
     assert_eq!(cosine(&vector(&[0.0]), &vector(&[1.0])), 0.0);
     assert_eq!(cosine(&vector(&[f32::NAN]), &vector(&[1.0])), 0.0);
     assert_eq!(cosine(&vector(&[1.0]), &vector(&[1.0, 1.0])), 0.0);
-    let opposite = [-1.0, 1.0].map(|sign| Finding::Tensors(vec![vector(&[sign])]));
-    assert_eq!(mean_cosine(Some(&opposite[0]), Some(&opposite[1])).unwrap(), 0.0);
 }

@@ -119,9 +119,9 @@ pub fn human(shown: &Shown) -> String {
     format!(
         "On {} held-out images {} are right, at fp32 {}: {} points, {} to {} at {} % confidence.\n\
          The assignment {}.",
-        shown.chosen.result.total,
-        shown.chosen.result.correct,
-        shown.baseline.result.correct,
+        shown.paired.total(),
+        shown.paired.both + shown.paired.gained,
+        shown.paired.both + shown.paired.lost,
         points(shown.paired.difference()),
         points(low),
         points(high),

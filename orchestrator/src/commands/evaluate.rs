@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::evaluate::{
-    CalibrationImages, EndToEndRow, Evaluator, Paired, SensitivityRow, StoredEvaluator, Verdict,
-    decide, details_text,
+    CalibrationImages, Comparison, EndToEndRow, Evaluator, SensitivityRow, StoredEvaluator,
+    details_text,
 };
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::metric::Unit;
 use crate::output::text_table;
 use crate::spec::Pipeline;
 use crate::store::Store;
@@ -73,12 +74,9 @@ pub struct Compared {
     pub row: EndToEndRow,
     /// Recipes, by stage.
     pub recipes: BTreeMap<String, String>,
-    /// Who is right where.
-    pub paired: Paired,
-    /// 95 % interval of the difference.
-    pub difference_ci95: (f64, f64),
-    /// Whether it reaches the accuracy that the pipeline asks for.
-    pub verdict: Verdict,
+    /// The difference, its interval, and whether it reaches the accuracy that the pipeline asks for.
+    #[serde(flatten)]
+    pub comparison: Comparison,
 }
 
 /// Runs the command.
@@ -135,13 +133,12 @@ pub async fn measure(
             bar.say("end to end");
             let row = stored.end_to_end(assignment)?;
             if shown.end_to_end.iter().all(|other| other.row.variants != row.variants) {
-                let paired = Paired::of(&baseline, &stored.results(assignment)?);
+                let target = (pipeline.floor, pipeline.confidence);
+                let results = stored.results(assignment)?;
                 shown.end_to_end.push(Compared {
                     recipes: recipes(&variants, assignment),
                     row,
-                    paired,
-                    difference_ci95: paired.interval(0.95),
-                    verdict: decide(pipeline.floor, &paired, pipeline.confidence),
+                    comparison: Comparison::new(evaluator.criterion(), &baseline, &results, target),
                 });
             }
             bar.step();
@@ -200,16 +197,18 @@ fn assignments<'v>(
 }
 
 fn human(shown: &Shown) -> String {
-    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
-    let interval = |(low, high): (f64, f64)| format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high);
+    let interval = |unit: Unit, (low, high): (f64, f64)| {
+        let low = unit.text(low);
+        format!("{} to {}", low.trim_end_matches([' ', '%', 'd', 'B']), unit.text(high))
+    };
     let rows = shown.rows.iter().map(|row| {
         vec![
             row.stage.clone(),
             row.level.to_string(),
             row.recipe.clone(),
             row.score.metric.clone(),
-            percent(row.score.value),
-            interval(row.score.ci95),
+            row.score.unit.text(row.score.value),
+            row.score.ci95.map_or("–".to_owned(), |bounds| interval(row.score.unit, bounds)),
             row.score.samples.to_string(),
             details_text(&row.score.details),
         ]
@@ -227,27 +226,33 @@ fn human(shown: &Shown) -> String {
     let alone = text_table(&header, rows);
     let mut stages: Vec<&str> = shown.rows.iter().map(|row| row.stage.as_str()).collect();
     stages.dedup();
-    let points = |share: f64| format!("{:+.1}", 100.0 * share);
     let rows = shown.end_to_end.iter().map(|compared| {
-        let (row, paired) = (&compared.row, &compared.paired);
-        let (low, high) = compared.difference_ci95;
+        let (result, comparison) = (&compared.row.result, &compared.comparison);
+        // Points of a share; decibels and whatever a program counts in are themselves.
+        let points = |difference: f64| match result.unit {
+            Unit::Share | Unit::Error => format!("{:+.1}", 100.0 * difference),
+            Unit::Decibels | Unit::Number => format!("{difference:+.2}"),
+        };
+        let (low, high) = comparison.difference_ci95;
+        let right = match result.correct {
+            Some(correct) => format!("{correct} of {}", result.total),
+            None => format!("{} images", result.total),
+        };
         vec![
-            label(&stages, &row.assignment, &compared.recipes),
-            format!("{} of {}", row.result.correct, row.result.total),
-            percent(row.result.value),
-            interval(row.result.ci95),
-            format!("{} ({} to {})", points(paired.difference()), points(low), points(high)),
-            compared.verdict.to_string(),
+            label(&stages, &compared.row.assignment, &compared.recipes),
+            right,
+            result.unit.text(result.value),
+            interval(result.unit, result.ci95),
+            format!("{} ({} to {})", points(comparison.difference), points(low), points(high)),
+            comparison.verdict.to_string(),
         ]
     });
-    let header = [
-        "assignment",
-        ">right",
-        ">accuracy",
-        ">95 % interval",
-        ">points from fp32 (95 %)",
-        "target",
-    ];
+    let value = match shown.end_to_end.first().map(|first| &first.row.result) {
+        Some(first) if first.correct.is_none() => format!(">{}", first.metric),
+        _ => ">accuracy".to_owned(),
+    };
+    let header =
+        ["assignment", ">right", &value, ">95 % interval", ">points from fp32 (95 %)", "target"];
     let together = text_table(&header, rows);
     format!("Each stage alone, the others at fp32\n{alone}\n\nEnd to end\n{together}")
 }

@@ -124,7 +124,8 @@ fn sensitivity_row(row: SensitivityRow) -> report::SensitivityRow {
         recipe: row.recipe,
         metric: row.score.metric,
         value: row.score.value,
-        ci95: Some(row.score.ci95),
+        unit: row.score.unit,
+        ci95: row.score.ci95,
         samples: row.score.samples,
         details: details_text(&row.score.details),
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::certificate::{self, Written};
 use crate::assignment::{self, ProblemInputs, Scope, SearchRecord, assignments, guarantee};
 use crate::context::Context;
-use crate::evaluate::{CalibrationImages, Evaluator, StoredEvaluator};
+use crate::evaluate::{CalibrationImages, Evaluator, StoredEvaluator, check_countable};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::output::{duration_us, text_table};
 use crate::search::{Accuracy, Evaluated, Guarantee, Method, Progress, Stopping};
@@ -81,6 +81,7 @@ pub async fn measure(
     pipeline: &Pipeline,
     store: &Store,
 ) -> Result<SearchRecord, Failure> {
+    check_countable(pipeline)?;
     let device = board(context, store).await?;
     let mut rows = rows(pipeline, &device, store).await?;
     let data = context.data()?;
@@ -99,7 +100,7 @@ pub async fn measure(
             for variant in &variants {
                 if let Some((stage, _)) = pipeline.stage(&variant.stage) {
                     let row = stored.sensitivity(stage, variant)?;
-                    sensitivity.insert((row.stage, row.variant_sha256), row.score.value);
+                    sensitivity.insert((row.stage, row.variant_sha256), row.score.quality());
                 }
             }
         }

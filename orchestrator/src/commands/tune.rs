@@ -6,7 +6,7 @@ use super::certificate::{self, Written};
 use super::{confirm, evaluate, gate, profile, report, search, verify};
 use crate::assignment::SearchRecord;
 use crate::context::Context;
-use crate::evaluate::Evaluator;
+use crate::evaluate::{Evaluator, check_countable};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::latency_table;
 use crate::output::duration_us;
@@ -74,7 +74,8 @@ pub async fn tune(
     pipeline: &Pipeline,
     store: &Store,
 ) -> Result<Shown, Failure> {
-    // Labels that cannot be used are told before hours of measuring, not after.
+    // Labels that cannot be used, and metrics by which nothing can be proved, are told before hours of measuring, not after.
+    check_countable(pipeline)?;
     drop(Evaluator::open(pipeline, &context.data()?, 0)?);
     let (gate, gated) = match pipeline.gate {
         true => {

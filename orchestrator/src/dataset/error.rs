@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::decode::DecodeError;
+use super::tensors::TensorError;
 
 /// Why labelled images cannot be used; each says where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,15 @@ pub enum DatasetError {
         path: PathBuf,
         /// What is wrong, and what to do.
         problem: String,
+    },
+    /// Tensors that cannot be used.
+    #[error("failed to use the tensors of {}", path.display())]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: TensorError,
     },
     /// An image that cannot be decoded.
     #[error("failed to decode the image {}; replace it, or take its row out of the labels", path.display())]

@@ -15,8 +15,11 @@ pub struct LabelRow {
     pub file: String,
     /// The right answer.
     pub label: String,
-    /// The columns `xmin, ymin, xmax, ymax`, where the file has them.
+    /// The columns `xmin, ymin, xmax, ymax`, where the file has them; empty fields: there is nothing in the image.
     pub bounds: Option<HandBox>,
+    /// The columns `x0, y0, x1, y1` and so on, landmarks in image pixels, where the file has them; empty fields: there is nothing
+    /// in the image.
+    pub landmarks: Vec<[f64; 2]>,
     /// Where the row stands, counted from 1.
     pub line: u64,
 }
@@ -46,6 +49,8 @@ pub fn read_labels(
     };
     let (file_index, label_index) = (required(file_column)?, required(label_column)?);
     let corners = ["xmin", "ymin", "xmax", "ymax"].map(find);
+    let point = |index: usize| Some([find(&format!("x{index}"))?, find(&format!("y{index}"))?]);
+    let points: Vec<[usize; 2]> = (0..).map_while(point).collect();
     let mut seen: HashMap<String, u64> = HashMap::new();
     let mut rows = Vec::new();
     for record in reader.records() {
@@ -64,30 +69,40 @@ pub fn read_labels(
             return Err(wrong(format!("{file} stands in line {first} already; keep one")));
         }
         let bounds = bounds(corners, &field).map_err(wrong)?;
-        rows.push(LabelRow { file, label, bounds, line });
+        let landmarks = landmarks(&points, &field).map_err(wrong)?;
+        rows.push(LabelRow { file, label, bounds, landmarks, line });
     }
     Ok(rows)
 }
 
-/// A row without a label for every file of `folder`, in the order of their names; hidden files are left out.
-pub(super) fn list_images(folder: &Path) -> Result<Vec<LabelRow>, DatasetError> {
+/// A row without a label for every file of `folder` that is `wanted`, in the order of their names; hidden files are left out.
+pub(super) fn list_files(
+    folder: &Path,
+    wanted: impl Fn(&Path) -> bool,
+) -> Result<Vec<LabelRow>, DatasetError> {
     let unreadable = |source| DatasetError::Labels { path: folder.to_owned(), source };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().is_file() && !name.starts_with('.') {
+        if entry.path().is_file() && !name.starts_with('.') && wanted(&entry.path()) {
             files.push(name);
         }
     }
     files.sort();
+    Ok(unlabelled(files))
+}
+
+/// A row without a label for each of these.
+pub(super) fn unlabelled(files: impl IntoIterator<Item = String>) -> Vec<LabelRow> {
     let row = |(index, file): (usize, String)| LabelRow {
         file,
         label: String::new(),
         bounds: None,
+        landmarks: Vec::new(),
         line: index as u64 + 1,
     };
-    Ok(files.into_iter().enumerate().map(row).collect())
+    files.into_iter().enumerate().map(row).collect()
 }
 
 /// A relative path that does not leave its folder.
@@ -107,35 +122,33 @@ fn bounds(
     }
     let mut numbers = [0.0; 4];
     for (number, text) in numbers.iter_mut().zip(&texts) {
-        let parsed = text.parse::<f64>().ok().filter(|value| value.is_finite());
-        *number = parsed.ok_or_else(|| format!("{text:?} is no coordinate; give pixels"))?;
+        *number = coordinate(text)?;
     }
     let ordered = numbers[0] < numbers[2] && numbers[1] < numbers[3];
     if ordered { Ok(Some(numbers)) } else { Err("the box has no area; correct it".to_owned()) }
 }
 
-/// A set without labels needs images all the same.
-pub(super) fn check_some(path: &Path, rows: &[LabelRow]) -> Result<(), DatasetError> {
-    if rows.is_empty() {
-        let problem = "it has no image; add some".to_owned();
-        return Err(DatasetError::Degenerate { path: path.to_owned(), problem });
-    }
-    Ok(())
+fn coordinate(text: &str) -> Result<f64, String> {
+    let parsed = text.parse::<f64>().ok().filter(|value| value.is_finite());
+    parsed.ok_or_else(|| format!("{text:?} is no coordinate; give pixels"))
 }
 
-/// Accuracy over nothing, or over one class only, says nothing.
-pub(super) fn check_classes(
-    path: &Path,
-    column: &str,
-    rows: &[LabelRow],
-) -> Result<(), DatasetError> {
-    let degenerate = |problem: String| DatasetError::Degenerate { path: path.to_owned(), problem };
-    let Some(first) = rows.first() else {
-        return Err(degenerate("it has no rows; add labelled images".to_owned()));
-    };
-    if rows.iter().all(|row| row.label == first.label) {
-        let problem = format!("every {column} is {:?}; add images of another class", first.label);
-        return Err(degenerate(problem));
+fn landmarks(
+    points: &[[usize; 2]],
+    field: &dyn Fn(usize) -> String,
+) -> Result<Vec<[f64; 2]>, String> {
+    if points.iter().flatten().all(|&index| field(index).is_empty()) {
+        return Ok(Vec::new());
+    }
+    let point = |&[x, y]: &[usize; 2]| Ok([coordinate(&field(x))?, coordinate(&field(y))?]);
+    points.iter().map(point).collect()
+}
+
+/// A set without labels needs samples all the same.
+pub(super) fn check_some(path: &Path, rows: &[LabelRow], what: &str) -> Result<(), DatasetError> {
+    if rows.is_empty() {
+        let problem = format!("it has no {what}; add some");
+        return Err(DatasetError::Degenerate { path: path.to_owned(), problem });
     }
     Ok(())
 }
@@ -149,9 +162,7 @@ mod tests {
     fn read(text: &str) -> Result<Vec<LabelRow>, DatasetError> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        let rows = read_labels(file.path(), "file", "gesture")?;
-        check_classes(file.path(), "gesture", &rows)?;
-        Ok(rows)
+        read_labels(file.path(), "file", "gesture")
     }
 
     #[test]
@@ -171,17 +182,24 @@ mod tests {
     }
 
     #[test]
+    fn landmarks_are_read_where_there_are_any() {
+        let rows = read("file,gesture,x0,y0,x1,y1,x2\na,A,1,2,3,4.5,9\nb,B,,,,,\n").unwrap();
+        assert_eq!(rows[0].landmarks, [[1.0, 2.0], [3.0, 4.5]], "x2 has no y2");
+        assert!(rows[1].landmarks.is_empty());
+    }
+
+    #[test]
     fn every_complaint_says_where_and_what() {
         let cases = [
             ("name,gesture\na,A\n", "column \"file\""),
-            ("file,gesture\n", "no rows"),
-            ("file,gesture\na,A\nb,A\n", "another class"),
             ("file,gesture\na,A\nb,\n", "line 3"),
             ("file,gesture\na,A\na,B\n", "line 2 already"),
             ("file,gesture\n../a,A\nb,B\n", "inside the image folder"),
             ("file,gesture\na,A\nb\n", "as long as the header"),
             ("file,gesture,xmin,ymin,xmax,ymax\na,A,1,2,3,x\n", "no coordinate"),
             ("file,gesture,xmin,ymin,xmax,ymax\na,A,3,2,1,5\n", "no area"),
+            ("file,gesture,x0,y0\na,A,1,\n", "no coordinate"),
+            ("file,gesture,x0,y0\na,A,1,nan\n", "no coordinate"),
         ];
         for (text, expected) in cases {
             let message = read(text).unwrap_err().to_string();

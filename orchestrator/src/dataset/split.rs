@@ -57,6 +57,7 @@ mod tests {
             file: format!("{index}.jpg"),
             label: if index.is_multiple_of(5) { "rare" } else { "common" }.to_owned(),
             bounds: None,
+            landmarks: Vec::new(),
             line: index as u64 + 2,
         };
         (0..count).map(row).collect()

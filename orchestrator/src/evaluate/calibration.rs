@@ -32,6 +32,7 @@ impl CalibrationImages {
         let whole = Dataset::open(data, &pipeline.data.calibration, &pipeline.data)?;
         let count = pipeline.data.calibration_samples.unwrap_or(whole.samples.len());
         let chain = Chain::open(pipeline, data)?;
+        chain.check_samples(&whole)?;
         Ok(Self { chain, dataset: whole.subset(count), cache: PrefixCache::new(CACHE_BYTES) })
     }
 

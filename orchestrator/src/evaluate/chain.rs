@@ -1,7 +1,7 @@
 //! The stages of a pipeline with their glue, run on one image.
 
 use std::cell::OnceCell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quantrack_engine::Level;
@@ -9,10 +9,12 @@ use quantrack_engine::quantize::{default_recipe, quantize};
 use quantrack_engine::vision::RgbImage;
 
 use super::{EvaluateError, LoadedVariant, PrefixCache, PrefixKey};
-use crate::dataset::{DatasetError, Sample};
+use crate::dataset::{Content, Dataset, DatasetError, DecodeError, Sample};
 use crate::spec::Pipeline;
 use crate::variants::ModelFile;
-use quantrack_engine::glue::{self, Finding, Glue, GlueError, Inputs, Outputs, Ports, Scene};
+use quantrack_engine::glue::{
+    self, Finding, Glue, GlueError, Inputs, Kind, Outputs, Port, Ports, Scene,
+};
 
 /// A stage with its glue.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Chain {
     links: Vec<Link>,
     /// By stage those that feed it, all of them earlier ones.
     sources: Vec<Vec<usize>>,
+    /// The folder that paths of the pipeline are relative to.
+    folder: PathBuf,
 }
 
 /// What a stage is given.
@@ -73,7 +77,15 @@ impl<'a> Picture<'a> {
         if let Some(image) = self.decoded.get() {
             return Ok(image);
         }
-        let image = self.sample.decode()?;
+        let image = match self.sample.content {
+            Content::Image(_) => self.sample.decode()?,
+            // Nobody looks at it: see `Chain::check_samples`.
+            Content::Tensors(_) => {
+                RgbImage::new(1, 1, vec![0; 3]).map_err(DecodeError::Size).map_err(|source| {
+                    DatasetError::Image { path: self.sample.path().to_owned(), source }
+                })?
+            }
+        };
         Ok(self.decoded.get_or_init(|| image))
     }
 }
@@ -95,7 +107,7 @@ impl Chain {
             links.push(Link { name: stage.name.clone(), glue, baseline });
         }
         let (sources, _) = pipeline.composition.sources(links.len());
-        Ok(Self { links, sources })
+        Ok(Self { links, sources, folder: data.to_owned() })
     }
 
     /// Number of stages.
@@ -106,6 +118,44 @@ impl Chain {
     /// Whether there are no stages.
     pub fn is_empty(&self) -> bool {
         self.links.is_empty()
+    }
+
+    /// The folder that paths of the pipeline are relative to.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the last stage finds.
+    pub fn finds(&self) -> Kind {
+        self.links.last().map_or(Kind::Tensors, |last| last.glue.finds())
+    }
+
+    /// Names of a stage's outputs, in order.
+    pub(super) fn outputs(&self, stage: usize) -> Vec<String> {
+        let ports = Ports::from(self.links[stage].baseline.plan());
+        ports.outputs.into_iter().map(|port| port.name).collect()
+    }
+
+    fn inputs(&self, stage: usize) -> Vec<Port> {
+        Ports::from(self.links[stage].baseline.plan()).inputs
+    }
+
+    /// Whether the stages can be given these samples: tensors are what the first stages take, and no stage looks at an image
+    /// that is not there.
+    ///
+    /// # Errors
+    /// Which stage cannot be given which sample.
+    pub fn check_samples(&self, dataset: &Dataset) -> Result<(), EvaluateError> {
+        let is_tensors = |sample: &&Sample| matches!(sample.content, Content::Tensors(_));
+        for sample in dataset.samples.iter().filter(is_tensors) {
+            if let Some(link) = self.links.iter().find(|link| link.glue.looks_at_image()) {
+                return Err(EvaluateError::NoImage { stage: link.name.clone() });
+            }
+            for stage in (0..self.len()).filter(|&stage| self.sources[stage].is_empty()) {
+                sample.tensors(self.name(stage), &self.inputs(stage))?;
+            }
+        }
+        Ok(())
     }
 
     /// Name of a stage.
@@ -208,11 +258,23 @@ impl Chain {
         variant: &LoadedVariant,
         given: &Given,
     ) -> Result<Option<Finding>, EvaluateError> {
-        let previous = given.previous();
-        let inferences = self.prepare(picture, stage, previous)?;
-        let outputs = inferences.iter().map(|inputs| self.infer(stage, variant, inputs));
-        let outputs: Vec<Outputs> = outputs.collect::<Result<_, _>>()?;
-        self.interpret(picture, stage, previous, &outputs)
+        let outputs = self.run(picture, stage, variant, given)?;
+        self.interpret(picture, stage, given.previous(), &outputs)
+    }
+
+    /// What `variant` puts out in place of the stage: of every inference.
+    pub(super) fn run(
+        &self,
+        picture: &Picture<'_>,
+        stage: usize,
+        variant: &LoadedVariant,
+        given: &Given,
+    ) -> Result<Vec<Outputs>, EvaluateError> {
+        if matches!(given, Given::Nothing) {
+            return Ok(Vec::new());
+        }
+        let inferences = self.prepare(picture, stage, given.previous())?;
+        inferences.iter().map(|inputs| self.infer(stage, variant, inputs)).collect()
     }
 
     /// The inferences that `stage` makes for the image, given what the stage before found.
@@ -222,7 +284,12 @@ impl Chain {
         stage: usize,
         previous: Option<&Finding>,
     ) -> Result<Vec<Inputs>, EvaluateError> {
-        let scene = Scene { image: picture.image()?, previous };
+        let given = match previous {
+            None => picture.sample.tensors(self.name(stage), &self.inputs(stage))?,
+            Some(_) => None,
+        };
+        let given = given.map(Finding::Tensors);
+        let scene = Scene { image: picture.image()?, previous: previous.or(given.as_ref()) };
         self.glue(stage).prepare(&scene).map_err(|source| self.glue_error(stage, source))
     }
 

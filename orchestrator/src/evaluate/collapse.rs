@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use quantrack_engine::glue::Kind;
 use serde::{Deserialize, Serialize};
 
 use super::{EvaluateError, Evaluator, LoadedVariant, NoJournal, SampleResult};
@@ -39,7 +40,7 @@ pub struct CollapseTester {
 }
 
 impl CollapseTester {
-    /// With evaluators on the images of the first batch, and on all.
+    /// With evaluators on the images of the first batch, and on all. Stages are judged by what is usual for what they find.
     ///
     /// # Errors
     /// See [`EvaluateError`].
@@ -59,7 +60,7 @@ impl CollapseTester {
         stage: usize,
         variant: &Arc<LoadedVariant>,
     ) -> Result<CollapseTest, EvaluateError> {
-        let least = least_agreement(self.all.chain().glue(stage).metric().name);
+        let least = least_agreement(self.all.chain().glue(stage).finds());
         let first = judge(&self.first.agreements(stage, variant, &NoJournal)?, least);
         if first.collapsed {
             return Ok(first);
@@ -70,8 +71,8 @@ impl CollapseTester {
 
 /// From which value of a stage's metric on a variant agrees with fp32 in an image. Vectors of unrelated directions still have
 /// cosines well above 0 where all have a common part, as embeddings do.
-fn least_agreement(metric: &str) -> f64 {
-    if metric == "cosine" { 0.8 } else { 0.5 }
+fn least_agreement(found: Kind) -> f64 {
+    if found == Kind::Tensors { 0.8 } else { 0.5 }
 }
 
 fn judge(results: &[SampleResult], least: f64) -> CollapseTest {
@@ -100,9 +101,7 @@ mod tests {
 
     fn results(agreeing: usize, samples: usize) -> Vec<SampleResult> {
         let value = |index: usize| Some(if index < agreeing { 1.0 } else { 0.2 });
-        (0..samples)
-            .map(|i| SampleResult { value: value(i), label: None, parts: Vec::new() })
-            .collect()
+        (0..samples).map(|i| SampleResult { value: value(i), ..SampleResult::default() }).collect()
     }
 
     #[test]
@@ -125,8 +124,8 @@ mod tests {
     #[test]
     fn what_is_no_number_does_not_agree_and_what_is_missing_does_not_count() {
         let mut results = results(1, 2);
-        results.push(SampleResult { value: Some(f64::NAN), label: None, parts: Vec::new() });
-        results.push(SampleResult { value: None, label: None, parts: Vec::new() });
+        results.push(SampleResult { value: Some(f64::NAN), ..SampleResult::default() });
+        results.push(SampleResult::default());
         let test = judge(&results, 0.5);
         assert_eq!((test.agreeing, test.samples), (1, 3));
     }

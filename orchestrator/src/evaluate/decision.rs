@@ -132,7 +132,7 @@ pub fn decide(floor: Floor, paired: &Paired, confidence: f64) -> Verdict {
 }
 
 /// Where the interval of so many times the samples lies. Bounds that touch the floor meet it.
-fn settle(total: u64, floor: f64, interval: impl Fn(f64) -> (f64, f64)) -> Verdict {
+pub(super) fn settle(total: u64, floor: f64, interval: impl Fn(f64) -> (f64, f64)) -> Verdict {
     // What rounding of the floor adds is nobody's difference.
     let floor = floor - 1e-12;
     let settled = |factor: f64| {
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn pairs_are_counted_by_who_is_right() {
         let results = |values: &[Option<f64>]| -> Vec<SampleResult> {
-            let one = |&value: &Option<f64>| SampleResult { value, label: None, parts: Vec::new() };
+            let one = |&value: &Option<f64>| SampleResult { value, ..SampleResult::default() };
             values.iter().map(one).collect()
         };
         let reference = results(&[Some(1.0), Some(1.0), Some(0.0), None]);

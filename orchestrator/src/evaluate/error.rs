@@ -6,6 +6,7 @@ use quantrack_engine::variant::VariantError;
 
 use crate::dataset::DatasetError;
 use crate::exit::Failure;
+use crate::metric::ExternalError;
 use crate::store::StoreError;
 use crate::variants::ModelError;
 use quantrack_engine::glue::GlueError;
@@ -46,25 +47,64 @@ pub enum EvaluateError {
         #[source]
         source: RunError,
     },
-    /// The last stage names no class.
+    /// A metric for something else than what is found.
     #[error(
-        "the last stage, {stage}, gives {found} instead of a class; end the pipeline with a classifier"
+        "the metric {name} does not judge the stage {stage}, which finds {found}; name one that does {place}: {known}, or a \
+         command"
     )]
-    NoClass {
+    Unfit {
         /// The stage.
         stage: String,
-        /// What it gives.
-        found: &'static str,
-    },
-    /// A metric that does not exist.
-    #[error("unknown {what} metric {name:?}; use {known}")]
-    Metric {
-        /// Whose metric.
-        what: String,
-        /// The name in the pipeline file.
+        /// The name of the metric.
         name: String,
+        /// What the stage finds.
+        found: &'static str,
+        /// Where the metric is to be named.
+        place: &'static str,
         /// What there is.
         known: String,
+    },
+    /// Samples that are tensors, and a stage that wants an image.
+    #[error(
+        "the stage {stage} looks at an image, but [data] has tensors; give it the glue tensor or classifier, or name images"
+    )]
+    NoImage {
+        /// The stage.
+        stage: String,
+    },
+    /// A metric that gave no number.
+    #[error(
+        "the metric {metric} gives {value} for {sample}, which is no finite number; take the sample out, or report this"
+    )]
+    NotFinite {
+        /// The metric.
+        metric: String,
+        /// What it gave.
+        value: f64,
+        /// The sample.
+        sample: String,
+    },
+    /// A program of the user's that gives no scores.
+    #[error(
+        "failed to score the stage {stage} with `{command}`; what was evaluated before is kept"
+    )]
+    External {
+        /// The stage.
+        stage: String,
+        /// The command.
+        command: String,
+        /// Why.
+        #[source]
+        source: ExternalError,
+    },
+    /// A search for which images must be right or wrong.
+    #[error(
+        "a search proves its answer by counting right images, and {metric} counts none; say from which value on an image is \
+         right with right-from under [accuracy]"
+    )]
+    NoCount {
+        /// The metric.
+        metric: String,
     },
     /// Labels that no image can get.
     #[error(

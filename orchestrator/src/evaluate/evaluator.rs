@@ -8,10 +8,12 @@ use quantrack_engine::kernels::registry;
 use rayon::prelude::*;
 
 use super::chain::{Chain, Given, Picture};
+use super::judge::Judges;
 use super::key::{CODE, Surroundings};
 use super::{EndToEnd, EvaluateError, Journal, LoadedVariant, PrefixCache, SampleResult, Score};
 use crate::dataset::Dataset;
 use crate::digest::hex_digest;
+use crate::metric::{Against, Criterion, labelled};
 use crate::search::Stopping;
 use crate::spec::Pipeline;
 use quantrack_engine::glue::{Finding, compare};
@@ -25,10 +27,8 @@ const JOURNAL_IMAGES: usize = 32;
 /// Images after which it is first looked whether an evaluation may stop; then after twice as many, and so on.
 const FIRST_LOOK: usize = 8;
 
-/// Share of images with the class of their label.
-pub const TOP1: &str = "top1";
-/// Share of images with the class that all stages at fp32 find, or in which neither finds one: needs no labels.
-pub const AGREEMENT: &str = "agreement";
+/// Evaluates images, given by their indices; results in order.
+type Batch<'a> = dyn Fn(&[usize]) -> Result<Vec<SampleResult>, EvaluateError> + 'a;
 
 /// Measures accuracy over one data set; shared state is the cache only.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub struct Evaluator {
     order: Vec<usize>,
     /// All that decides a result, but for the metric and the variants.
     surroundings: Surroundings,
-    /// The end-to-end metric.
-    metric: &'static str,
+    /// What is asked for.
+    judges: Judges,
     cache: PrefixCache,
     threads: rayon::ThreadPool,
 }
@@ -59,17 +59,15 @@ impl Evaluator {
     /// For the images of `dataset`.
     ///
     /// # Errors
-    /// Metrics that do not exist, or labels that are no class of the pipeline's.
+    /// Metrics that do not fit what stages find, samples that stages cannot be given, or labels that are not what a metric needs.
     pub fn new(
         pipeline: &Pipeline,
         chain: Chain,
         dataset: Dataset,
         threads: usize,
     ) -> Result<Self, EvaluateError> {
-        let metric = check_metrics(pipeline, &chain)?;
-        if metric == TOP1 {
-            check_labels(&chain, &dataset)?;
-        }
+        let judges = Judges::new(pipeline, &chain, &dataset)?;
+        chain.check_samples(&dataset)?;
         let surroundings = Surroundings {
             code: CODE,
             engine: registry::engine_build(),
@@ -84,7 +82,7 @@ impl Evaluator {
             dataset,
             order,
             surroundings,
-            metric,
+            judges,
             cache: PrefixCache::new(CACHE_BYTES),
             threads: rayon::ThreadPoolBuilder::new().num_threads(threads).build()?,
         })
@@ -100,6 +98,11 @@ impl Evaluator {
         &self.dataset
     }
 
+    /// What assignments are judged by.
+    pub fn criterion(&self) -> &Criterion {
+        &self.judges.end_to_end.criterion
+    }
+
     /// End-to-end accuracy of an assignment: one variant per stage.
     ///
     /// # Errors
@@ -109,7 +112,7 @@ impl Evaluator {
         assignment: &[Arc<LoadedVariant>],
         journal: &dyn Journal,
     ) -> Result<EndToEnd, EvaluateError> {
-        Ok(EndToEnd::new(self.metric, &self.answers(assignment, journal)?))
+        Ok(EndToEnd::new(self.criterion(), &self.answers(assignment, journal)?))
     }
 
     /// What an assignment answers for each image, in order.
@@ -122,20 +125,26 @@ impl Evaluator {
         journal: &dyn Journal,
     ) -> Result<Vec<SampleResult>, EvaluateError> {
         let key = self.end_to_end_key(assignment);
-        self.over_images(&key, journal, |picture| self.answer(picture, assignment))
+        self.over_images(&key, journal, &|images| self.answer(images, assignment))
     }
 
-    /// What an assignment answers for one image.
+    /// What an assignment answers for some images.
     fn answer(
         &self,
-        picture: &Picture<'_>,
+        images: &[usize],
         assignment: &[Arc<LoadedVariant>],
-    ) -> Result<SampleResult, EvaluateError> {
-        let found = self.chain.find(picture, assignment, &self.cache)?;
-        let label = self.label(found.as_deref())?;
-        let right = label == self.expected(picture)?;
-        let value = Some(f64::from(u8::from(right)));
-        Ok(SampleResult { value, label, parts: Vec::new() })
+    ) -> Result<Vec<SampleResult>, EvaluateError> {
+        let (judge, last) = (&self.judges.end_to_end, self.chain.len() - 1);
+        if let Some(program) = judge.criterion.program() {
+            return self.scores(program, judge, images, (last, assignment), true);
+        }
+        self.each(images, |picture| {
+            let found = self.chain.find(picture, assignment, &self.cache)?;
+            let truth = self.truth(picture, last, &judge.criterion)?;
+            let pair = (found.as_deref(), truth.as_deref());
+            let result = judge.result(&self.chain, last, picture, pair)?;
+            Ok(SampleResult { label: label(found.as_deref()), ..result })
+        })
     }
 
     /// Whether an assignment answers right, image by image in an order that is the same for all assignments and comes from
@@ -151,7 +160,7 @@ impl Evaluator {
         stop: Option<&Stopping<'_>>,
     ) -> Result<Vec<bool>, EvaluateError> {
         let key = self.end_to_end_key(assignment);
-        let answer = |picture: &Picture<'_>| self.answer(picture, assignment);
+        let answer = |images: &[usize]| self.answer(images, assignment);
         let mut answers = Vec::with_capacity(self.dataset.samples.len());
         self.in_looks(&key, journal, &answer, |looked| {
             answers.extend_from_slice(looked);
@@ -166,7 +175,7 @@ impl Evaluator {
         &self,
         key: &str,
         journal: &dyn Journal,
-        evaluate: &(impl Fn(&Picture<'_>) -> Result<SampleResult, EvaluateError> + Sync),
+        evaluate: &Batch<'_>,
         mut is_done: impl FnMut(&[bool]) -> bool,
     ) -> Result<(), EvaluateError> {
         let (samples, order) = (&self.dataset.samples, &self.order);
@@ -199,15 +208,17 @@ impl Evaluator {
         journal: &dyn Journal,
         needed: u64,
     ) -> Result<Option<u64>, EvaluateError> {
-        if self.metric != TOP1 {
-            // Finding nothing where fp32 finds nothing is right.
+        if *self.criterion() != Criterion::top1() {
+            // Finding nothing where there is nothing may be right.
             return Ok(None);
         }
         let key = self.key("something found", first);
-        let find = |picture: &Picture<'_>| {
-            let found = self.chain.find(picture, first, &self.cache)?;
-            let value = Some(f64::from(u8::from(found.is_some())));
-            Ok(SampleResult { value, label: None, parts: Vec::new() })
+        let find = |images: &[usize]| {
+            self.each(images, |picture| {
+                let found = self.chain.find(picture, first, &self.cache)?;
+                let value = Some(f64::from(u8::from(found.is_some())));
+                Ok(SampleResult { value, ..SampleResult::default() })
+            })
         };
         let total = self.dataset.samples.len();
         let (mut seen, mut ended, mut given_up) = (0, 0, false);
@@ -221,13 +232,22 @@ impl Evaluator {
         Ok((!given_up && at_most < needed).then_some(at_most))
     }
 
-    /// The right answer for an image: its label, or what all stages at fp32 find.
-    fn expected(&self, picture: &Picture<'_>) -> Result<Option<String>, EvaluateError> {
-        if self.metric == TOP1 {
-            return Ok(Some(picture.sample().row.label.clone()));
+    /// What stage number `stage` should find in an image: what its row of the labels says, or what fp32 finds.
+    fn truth(
+        &self,
+        picture: &Picture<'_>,
+        stage: usize,
+        criterion: &Criterion,
+    ) -> Result<Option<Arc<Finding>>, EvaluateError> {
+        match criterion.against {
+            Against::Labels => {
+                let row = &picture.sample().row;
+                Ok(labelled(row, self.chain.glue(stage).finds()).map(Arc::new))
+            }
+            Against::Fp32 => {
+                self.chain.find(picture, &self.chain.baseline()[..=stage], &self.cache)
+            }
         }
-        let found = self.chain.find(picture, &self.chain.baseline(), &self.cache)?;
-        self.label(found.as_deref())
     }
 
     /// The stage's own metric of `variant`, all stages before it at fp32; those after it do not matter.
@@ -240,8 +260,15 @@ impl Evaluator {
         variant: &Arc<LoadedVariant>,
         journal: &dyn Journal,
     ) -> Result<Score, EvaluateError> {
-        let results = self.agreements(stage, variant, journal)?;
-        Ok(Score::new(self.chain.glue(stage).metric().name, &results))
+        let criterion = &self.judges.stages[stage].criterion;
+        match criterion.program() {
+            Some(program) if program.whole_set => {
+                let (judge, (_, candidate)) =
+                    (&self.judges.stages[stage], self.alone(stage, variant));
+                self.whole_score(program, judge, (stage, &candidate))
+            }
+            _ => Ok(Score::new(criterion, &self.agreements(stage, variant, journal)?)),
+        }
     }
 
     /// The stage's own metric of `variant` for each image, in order.
@@ -254,40 +281,51 @@ impl Evaluator {
         variant: &Arc<LoadedVariant>,
         journal: &dyn Journal,
     ) -> Result<Vec<SampleResult>, EvaluateError> {
-        let mut reference = self.chain.baseline();
-        reference.truncate(stage + 1);
-        let mut candidate = reference.clone();
-        candidate[stage] = Arc::clone(variant);
-        let glue = self.chain.glue(stage);
+        let judge = &self.judges.stages[stage];
+        let (reference, candidate) = self.alone(stage, variant);
         let key = self.sensitivity_key(stage, variant);
-        self.over_images(&key, journal, |picture| {
+        let judged = |picture: &Picture<'_>| {
             let find =
                 |variants: &[Arc<LoadedVariant>]| self.chain.find(picture, variants, &self.cache);
             let given = self.chain.given(picture, stage, &reference, &self.cache)?;
             if matches!(given, Given::Nothing) {
-                return Ok(SampleResult { value: None, label: None, parts: Vec::new() });
+                return Ok(SampleResult::default());
             }
-            let (found, expected) = (find(&candidate)?, find(&reference)?);
-            let value = glue
-                .metric()
-                .agreement(found.as_deref(), expected.as_deref())
-                .map_err(|source| self.chain.glue_error(stage, source))?;
-            let parts = compare(found.as_deref(), expected.as_deref());
-            Ok(SampleResult { value: Some(value), label: None, parts })
+            let (found, fp32) = (find(&candidate)?, find(&reference)?);
+            let truth = self.truth(picture, stage, &judge.criterion)?;
+            let pair = (found.as_deref(), truth.as_deref());
+            let result = judge.result(&self.chain, stage, picture, pair)?;
+            Ok(SampleResult { parts: compare(found.as_deref(), fp32.as_deref()), ..result })
+        };
+        self.over_images(&key, journal, &|images| match judge.criterion.program() {
+            Some(program) => self.scores(program, judge, images, (stage, &candidate), false),
+            None => self.each(images, judged),
         })
+    }
+
+    /// The stages up to `stage` at fp32, and the same with `variant` in its place.
+    fn alone(
+        &self,
+        stage: usize,
+        variant: &Arc<LoadedVariant>,
+    ) -> (Vec<Arc<LoadedVariant>>, Vec<Arc<LoadedVariant>>) {
+        let mut reference = self.chain.baseline();
+        reference.truncate(stage + 1);
+        let mut candidate = reference.clone();
+        candidate[stage] = Arc::clone(variant);
+        (reference, candidate)
     }
 
     /// Digest of everything that decides the end-to-end accuracy of an assignment.
     pub fn end_to_end_key(&self, assignment: &[Arc<LoadedVariant>]) -> String {
-        match self.metric {
-            TOP1 => self.key("end-to-end", assignment),
-            metric => {
-                // What fp32 finds decides, too.
-                let mut variants = self.chain.baseline();
-                variants.extend_from_slice(assignment);
-                self.key(&format!("end-to-end {metric}"), &variants)
-            }
+        let judge = &self.judges.end_to_end;
+        if judge.criterion == Criterion::top1() {
+            return self.key("end-to-end", assignment);
         }
+        // What fp32 finds may decide, too.
+        let mut variants = self.chain.baseline();
+        variants.extend_from_slice(assignment);
+        self.key(&format!("end-to-end {}", judge.key), &variants)
     }
 
     /// Digest of everything that decides the stage's own metric of a variant.
@@ -295,22 +333,27 @@ impl Evaluator {
         let mut variants = self.chain.baseline();
         variants.truncate(stage + 1);
         variants.push(Arc::clone(variant));
-        self.key(&format!("stage {stage} {}", self.chain.glue(stage).metric().name), &variants)
+        self.key(&format!("stage {stage} {}", self.judges.stages[stage].key), &variants)
     }
 
     fn key(&self, what: &str, variants: &[Arc<LoadedVariant>]) -> String {
         self.surroundings.key(what, variants.iter().map(|variant| variant.sha256()))
     }
 
-    pub(super) fn label(&self, found: Option<&Finding>) -> Result<Option<String>, EvaluateError> {
-        match found {
-            None => Ok(None),
-            Some(Finding::Class(class)) => Ok(Some(class.label.clone())),
-            Some(other) => Err(EvaluateError::NoClass {
-                stage: self.chain.name(self.chain.len() - 1).to_owned(),
-                found: other.kind(),
-            }),
-        }
+    /// What stages found.
+    pub(super) fn cache(&self) -> &PrefixCache {
+        &self.cache
+    }
+
+    /// Results of `one` for some images, in order, on all threads.
+    pub(super) fn each<T: Send>(
+        &self,
+        images: &[usize],
+        one: impl Fn(&Picture<'_>) -> Result<T, EvaluateError> + Sync,
+    ) -> Result<Vec<T>, EvaluateError> {
+        let samples = &self.dataset.samples;
+        let one = |&index: &usize| one(&Picture::new(&samples[index], index));
+        self.threads.install(|| images.par_iter().map(one).collect())
     }
 
     /// Results of `evaluate` for all images, in order; those in the journal are not computed again.
@@ -318,12 +361,12 @@ impl Evaluator {
         &self,
         key: &str,
         journal: &dyn Journal,
-        evaluate: impl Fn(&Picture<'_>) -> Result<SampleResult, EvaluateError> + Sync,
+        evaluate: &Batch<'_>,
     ) -> Result<Vec<SampleResult>, EvaluateError> {
         let mut known = journal.recorded(key)?;
         let samples = &self.dataset.samples;
         let all: Vec<usize> = (0..samples.len()).collect();
-        self.complete(key, journal, &all, &mut known, &evaluate)?;
+        self.complete(key, journal, &all, &mut known, evaluate)?;
         Ok(samples.iter().filter_map(|sample| known.remove(&sample.row.file)).collect())
     }
 
@@ -334,19 +377,14 @@ impl Evaluator {
         journal: &dyn Journal,
         indices: &[usize],
         known: &mut BTreeMap<String, SampleResult>,
-        evaluate: &(impl Fn(&Picture<'_>) -> Result<SampleResult, EvaluateError> + Sync),
+        evaluate: &Batch<'_>,
     ) -> Result<(), EvaluateError> {
         let samples = &self.dataset.samples;
         let is_missing = |index: &usize| !known.contains_key(&samples[*index].row.file);
         let missing: Vec<usize> = indices.iter().copied().filter(is_missing).collect();
         for chunk in missing.chunks(JOURNAL_IMAGES) {
-            let one = |&index: &usize| {
-                let picture = Picture::new(&samples[index], index);
-                Ok((samples[index].row.file.clone(), evaluate(&picture)?))
-            };
-            let results: Result<Vec<_>, EvaluateError> =
-                self.threads.install(|| chunk.par_iter().map(one).collect());
-            let results = results?;
+            let files = chunk.iter().map(|&index| samples[index].row.file.clone());
+            let results: Vec<_> = files.zip(evaluate(chunk)?).collect();
             journal.record(key, &results)?;
             known.extend(results);
         }
@@ -354,34 +392,10 @@ impl Evaluator {
     }
 }
 
-/// Metrics that the pipeline file names must be those that are measured. The end-to-end one.
-fn check_metrics(pipeline: &Pipeline, chain: &Chain) -> Result<&'static str, EvaluateError> {
-    let check = |what: &str, name: &str, known: &[&'static str]| {
-        known.iter().find(|known| **known == name).copied().ok_or_else(|| EvaluateError::Metric {
-            what: what.to_owned(),
-            name: name.to_owned(),
-            known: known.join(" or "),
-        })
-    };
-    for (index, stage) in pipeline.stages.iter().enumerate() {
-        if let Some(name) = &stage.metric {
-            check(&format!("{}'s", stage.name), name, &[chain.glue(index).metric().name])?;
-        }
-    }
-    check("end-to-end", &pipeline.metric, &[TOP1, AGREEMENT])
-}
-
-/// Every label must be a class that the last stage can name.
-fn check_labels(chain: &Chain, dataset: &Dataset) -> Result<(), EvaluateError> {
-    let Some(last) = chain.len().checked_sub(1) else { return Ok(()) };
-    let classes = chain.glue(last).classes();
-    let strange = |label: &String| !classes.is_empty() && !classes.contains(&label.as_str());
-    match dataset.samples.iter().find(|sample| strange(&sample.row.label)) {
-        None => Ok(()),
-        Some(sample) => Err(EvaluateError::Label {
-            label: sample.row.label.clone(),
-            file: sample.row.file.clone(),
-            classes: classes.join(", "),
-        }),
+/// The class that was found.
+pub(super) fn label(found: Option<&Finding>) -> Option<String> {
+    match found {
+        Some(Finding::Class(class)) => Some(class.label.clone()),
+        _ => None,
     }
 }

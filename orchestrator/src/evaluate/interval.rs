@@ -12,6 +12,11 @@ pub fn wilson(correct: u64, total: u64) -> (f64, f64) {
     wilson_at(correct as f64, total as f64, Z)
 }
 
+/// As [`wilson`], of counts that need not be whole.
+pub fn wilson_of(correct: f64, total: f64) -> (f64, f64) {
+    wilson_at(correct, total, Z)
+}
+
 /// The interval at the quantile `z` of the standard normal distribution, of counts that need not be whole.
 pub(super) fn wilson_at(correct: f64, total: f64, z: f64) -> (f64, f64) {
     if total == 0.0 {
@@ -30,19 +35,35 @@ pub(super) fn wilson_at(correct: f64, total: f64, z: f64) -> (f64, f64) {
 /// The percentile bootstrap interval at 95 % confidence of the mean of `values` (B. Efron, 1979), with a fixed seed: the
 /// same values in the same order give the same interval. Without values: 0 to 1.
 pub fn bootstrap_mean(values: &[f64]) -> (f64, f64) {
-    if values.is_empty() {
-        return (0.0, 1.0);
+    let mean = |draw: &[usize]| draw.iter().map(|&at| values[at]).sum::<f64>() / draw.len() as f64;
+    quantiles(&bootstrap(values.len(), mean), 0.025)
+}
+
+/// What `statistic` says of resamplings of `count` samples, given by their indices; in increasing order. The seed is fixed. Without
+/// samples: nothing.
+pub fn bootstrap(count: usize, statistic: impl Fn(&[usize]) -> f64) -> Vec<f64> {
+    if count == 0 {
+        return Vec::new();
     }
     let mut state = 0x5DEE_CE66_D1CE_4E5B_u64;
-    let mut means: Vec<f64> = (0..RESAMPLES)
+    let mut draw = vec![0; count];
+    let mut values: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
-            let draw = |_| values[below(&mut state, values.len())];
-            (0..values.len()).map(draw).sum::<f64>() / values.len() as f64
+            draw.fill_with(|| below(&mut state, count));
+            statistic(&draw)
         })
         .collect();
-    means.sort_by(f64::total_cmp);
-    // Nearest ranks of 2.5 % and 97.5 %.
-    (means[RESAMPLES / 40 - 1], means[RESAMPLES - RESAMPLES / 40])
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// The nearest ranks of the share `tail` from both ends of sorted values; 0 to 1 where there are none.
+pub fn quantiles(sorted: &[f64], tail: f64) -> (f64, f64) {
+    if sorted.is_empty() {
+        return (0.0, 1.0);
+    }
+    let rank = ((tail * sorted.len() as f64).round() as usize).clamp(1, sorted.len());
+    (sorted[rank - 1], sorted[sorted.len() - rank])
 }
 
 /// The interval that suits `values` in 0..=1: Wilson's where all are 0 or 1, else the bootstrap's.

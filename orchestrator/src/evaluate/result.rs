@@ -5,20 +5,23 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::interval::{interval, wilson};
-use crate::search::Accuracy;
+use super::interval::wilson;
+use crate::metric::{Criterion, Estimator, Tally, Unit};
 use quantrack_engine::glue::{Part, Quantity};
 
 /// What an evaluation says about one image.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampleResult {
-    /// The metric, in 0..=1; `None` where the stage has nothing to look at.
+    /// The metric; `None` where there is nothing to look at, or the image has no value of its own.
     pub value: Option<f64>,
     /// The class found, end to end.
     pub label: Option<String>,
     /// How a stage's finding compares with that of fp32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
+    /// The image's part in a metric of all images together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
 }
 
 /// A quantity in which a stage is compared with fp32, over all images.
@@ -75,16 +78,19 @@ pub fn details_text(details: &[Detail]) -> String {
     texts.join(", ")
 }
 
-/// A stage's own metric, averaged over the images.
+/// A stage's own metric over the images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Name of the metric.
     pub metric: String,
-    /// The mean, in 0..=1.
+    /// Its value.
     pub value: f64,
-    /// 95 % interval of the mean.
-    pub ci95: (f64, f64),
-    /// Images that count: those in which the stages before, at fp32, found something.
+    /// What the value is.
+    #[serde(default)]
+    pub unit: Unit,
+    /// 95 % interval; absent where a program of the user's gave one number for all images.
+    pub ci95: Option<(f64, f64)>,
+    /// Images that count: those in which the stages before, at fp32, found something, and the metric has something to say.
     pub samples: u64,
     /// How the variant compares with fp32 in the terms of its field.
     #[serde(default)]
@@ -93,12 +99,21 @@ pub struct Score {
 
 impl Score {
     /// Of the images' results, in order.
-    pub fn new(metric: &str, results: &[SampleResult]) -> Self {
-        let values: Vec<f64> = results.iter().filter_map(|result| result.value).collect();
-        let value = values.iter().sum::<f64>() / values.len().max(1) as f64;
-        let samples = values.len() as u64;
-        let details = Detail::all(results);
-        Self { metric: metric.to_owned(), value, ci95: interval(&values), samples, details }
+    pub fn new(criterion: &Criterion, results: &[SampleResult]) -> Self {
+        let estimator = Estimator::new(&criterion.measure, results);
+        Self {
+            metric: criterion.name(),
+            value: estimator.value(),
+            unit: criterion.unit(),
+            ci95: Some(estimator.interval()),
+            samples: estimator.images() as u64,
+            details: Detail::all(results),
+        }
+    }
+
+    /// What floors bound from below: more is better.
+    pub fn quality(&self) -> f64 {
+        self.unit.quality(self.value)
     }
 }
 
@@ -107,28 +122,33 @@ impl Score {
 pub struct EndToEnd {
     /// Name of the metric.
     pub metric: String,
-    /// Images with the right answer.
-    pub correct: u64,
+    /// Images with the right answer; absent where they are not right or wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correct: Option<u64>,
     /// Images in all; one without an answer counts as wrong.
     pub total: u64,
-    /// The share of right answers.
+    /// The share of right answers, or the metric's value.
     pub value: f64,
+    /// What the value is.
+    #[serde(default)]
+    pub unit: Unit,
     /// Its 95 % interval.
     pub ci95: (f64, f64),
 }
 
 impl EndToEnd {
     /// Of the images' results.
-    pub fn new(metric: &str, results: &[SampleResult]) -> Self {
+    pub fn new(criterion: &Criterion, results: &[SampleResult]) -> Self {
+        let (metric, unit) = (criterion.name(), criterion.unit());
         let total = results.len() as u64;
+        if !criterion.is_count() {
+            let estimator = Estimator::new(&criterion.measure, results);
+            let (value, ci95) = (estimator.value(), estimator.interval());
+            return Self { metric, correct: None, total, value, unit, ci95 };
+        }
         let correct = results.iter().filter(|result| result.value == Some(1.0)).count() as u64;
         let value = correct as f64 / total.max(1) as f64;
-        Self { metric: metric.to_owned(), correct, total, value, ci95: wilson(correct, total) }
-    }
-
-    /// As the search counts.
-    pub fn accuracy(&self) -> Accuracy {
-        Accuracy { correct: self.correct, total: self.total }
+        Self { metric, correct: Some(correct), total, value, unit, ci95: wilson(correct, total) }
     }
 }
 
@@ -137,27 +157,33 @@ mod tests {
     use super::*;
 
     fn results(values: &[Option<f64>]) -> Vec<SampleResult> {
-        values.iter().map(|&value| SampleResult { value, label: None, parts: Vec::new() }).collect()
+        values.iter().map(|&value| SampleResult { value, ..SampleResult::default() }).collect()
+    }
+
+    fn cosine() -> Criterion {
+        Criterion::named("cosine", None).unwrap()
     }
 
     #[test]
     fn images_without_inputs_do_not_count_for_a_stage_but_do_end_to_end() {
         let results = results(&[Some(1.0), None, Some(0.5), Some(0.0)]);
-        let score = Score::new("m", &results);
+        let score = Score::new(&cosine(), &results);
         assert_eq!((score.value, score.samples), (0.5, 3));
-        let end_to_end = EndToEnd::new("top1", &results);
-        assert_eq!((end_to_end.correct, end_to_end.total, end_to_end.value), (1, 4, 0.25));
+        let end_to_end = EndToEnd::new(&Criterion::top1(), &results);
+        assert_eq!((end_to_end.correct, end_to_end.total, end_to_end.value), (Some(1), 4, 0.25));
+        let mean = EndToEnd::new(&cosine(), &results);
+        assert_eq!((mean.correct, mean.total, mean.value), (None, 4, 0.5));
     }
 
     #[test]
     fn quantities_are_ratios_of_sums_over_all_images() {
         let image = |parts: &[(Quantity, f64, f64)]| SampleResult {
             value: Some(1.0),
-            label: None,
             parts: parts.iter().map(|&(quantity, sum, of)| Part { quantity, sum, of }).collect(),
+            ..SampleResult::default()
         };
         let score = Score::new(
-            "m",
+            &cosine(),
             &[
                 image(&[(Quantity::SqnrDb, 90.0, 0.5), (Quantity::Recall, 1.0, 3.0)]),
                 image(&[(Quantity::SqnrDb, 10.0, 0.5), (Quantity::Recall, 1.0, 1.0)]),
@@ -165,13 +191,13 @@ mod tests {
             ],
         );
         assert_eq!(details_text(&score.details), "recall 50.0 %, SQNR 20.0 dB");
-        let same = Score::new("m", &[image(&[(Quantity::SqnrDb, 90.0, 0.0)])]);
+        let same = Score::new(&cosine(), &[image(&[(Quantity::SqnrDb, 90.0, 0.0)])]);
         assert_eq!(same.details, [Detail { quantity: Quantity::SqnrDb, value: None }]);
     }
 
     #[test]
     fn nothing_is_no_accuracy() {
-        assert_eq!(Score::new("m", &[]).ci95, (0.0, 1.0));
-        assert_eq!(EndToEnd::new("top1", &[]).value, 0.0);
+        assert_eq!(Score::new(&cosine(), &[]).ci95, Some((0.0, 1.0)));
+        assert_eq!(EndToEnd::new(&Criterion::top1(), &[]).value, 0.0);
     }
 }

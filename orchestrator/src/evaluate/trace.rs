@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::chain::{Given, Picture};
+use super::evaluator::label;
 use super::{EvaluateError, Evaluator, LoadedVariant};
 use quantrack_engine::glue::{Finding, Inputs, Outputs};
 
@@ -24,7 +25,7 @@ pub struct Trace {
     pub sample: usize,
     /// One per stage; empty where the chain ended before it.
     pub stages: Vec<StageTrace>,
-    /// The class found.
+    /// The class found; none where the pipeline names none.
     pub label: Option<String>,
 }
 
@@ -57,7 +58,7 @@ impl Evaluator {
             stages[stage] = StageTrace { inputs, outputs, given: Some(given) };
         }
         let last = findings.last().and_then(Option::as_deref);
-        Ok(Trace { sample, stages, label: self.label(last)? })
+        Ok(Trace { sample, stages, label: label(last) })
     }
 
     /// The class that the last stage's `outputs`, from elsewhere, mean for a traced image.
@@ -75,6 +76,6 @@ impl Evaluator {
         let picture = Picture::new(&self.dataset().samples[trace.sample], trace.sample);
         let previous = last.given.as_ref().and_then(Given::previous);
         let found = self.chain().interpret(&picture, self.chain().len() - 1, previous, outputs)?;
-        self.label(found.as_ref())
+        Ok(label(found.as_ref()))
     }
 }

@@ -3,6 +3,8 @@
 use quantrack_engine::Level;
 use serde::{Deserialize, Serialize};
 
+use crate::metric::Unit;
+
 /// Everything that a report shows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -181,8 +183,11 @@ pub struct SensitivityRow {
     pub recipe: String,
     /// Name of the stage's metric.
     pub metric: String,
-    /// Its value, in 0..=1 where 1 is best.
+    /// Its value.
     pub value: f64,
+    /// What the value is.
+    #[serde(default)]
+    pub unit: Unit,
     /// 95 % interval.
     pub ci95: Option<(f64, f64)>,
     /// Samples behind it.

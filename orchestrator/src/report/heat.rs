@@ -5,6 +5,7 @@ use quantrack_engine::Level;
 
 use super::data::{LatencyRow, Report, SensitivityRow, Verdict};
 use super::format::{duration, times};
+use crate::metric::Unit;
 
 /// A stage at a level: the recipe that keeps most of its metric.
 struct Cell<'a> {
@@ -39,7 +40,8 @@ pub(super) fn heat_map(report: &Report) -> Markup {
 fn cell<'a>(report: &'a Report, stage: &str, level: Level) -> Option<Cell<'a>> {
     let rows: Vec<&SensitivityRow> =
         report.sensitivity.iter().filter(|row| row.stage == stage && row.level == level).collect();
-    let best = *rows.iter().max_by(|a, b| a.value.total_cmp(&b.value))?;
+    let quality = |row: &SensitivityRow| row.unit.quality(row.value);
+    let best = *rows.iter().max_by(|a, b| quality(a).total_cmp(&quality(b)))?;
     let line = |row: &&SensitivityRow| format!("{}: {:.3}, {}", row.recipe, row.value, row.details);
     let chosen = matches!(&report.verdict, Verdict::Chosen(choice) if choice.stages.iter().any(|chosen| {
         chosen.stage == stage && chosen.level == level
@@ -65,7 +67,7 @@ fn square(report: &Report, cell: Option<Cell<'_>>) -> Markup {
     let Some(Cell { best, recipes, row, chosen }) = cell else { return html! { td { "–" } } };
     let fp32 = report.table.iter().find(|row| row.stage == best.stage && row.level == Level::Fp32);
     html! {
-        td.heat style=(background(best.value)) title=(recipes) {
+        td.heat style=(background(best)) title=(recipes) {
             b { (format!("{:.3}", best.value)) @if chosen { " ★" } }
             @if let Some(row) = row {
                 br;
@@ -76,7 +78,13 @@ fn square(report: &Report, cell: Option<Cell<'_>>) -> Markup {
     }
 }
 
-/// From red (0) over amber to green (1), pale enough to read black or white text on.
-pub(super) fn background(value: f64) -> String {
-    format!("background:hsl({:.0} 70% 50%/.22)", 120.0 * value.clamp(0.0, 1.0).powi(3))
+/// From red (0) over amber to green (1), pale enough to read black or white text on; none for what has no best value.
+pub(super) fn background(row: &SensitivityRow) -> String {
+    match row.unit {
+        Unit::Share | Unit::Error => {
+            let quality = row.unit.quality(row.value).clamp(0.0, 1.0);
+            format!("background:hsl({:.0} 70% 50%/.22)", 120.0 * quality.powi(3))
+        }
+        Unit::Decibels | Unit::Number => String::new(),
+    }
 }

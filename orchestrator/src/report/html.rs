@@ -298,7 +298,7 @@ fn sensitivity_row(row: &SensitivityRow, first: bool) -> Markup {
     markup! {
         tr.first[first] {
             td.l { (row.stage) } td.l { (row.level) } td.l { (row.recipe) } td.l { (row.metric) }
-            td.heat style=(background(row.value)) { (format!("{:.3}", row.value)) }
+            td.heat style=(background(row)) { (format!("{:.3}", row.value)) }
             td { @if let Some((low, high)) = row.ci95 { (format!("{low:.3} – {high:.3}")) } @else { "–" } }
             td { (row.samples) } td.l { (row.details) }
         }

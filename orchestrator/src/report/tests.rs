@@ -3,6 +3,7 @@
 use quantrack_engine::Level;
 
 use super::*;
+use crate::metric::Unit;
 
 fn table() -> Vec<LatencyRow> {
     let levels = [(Level::Fp32, 1.0), (Level::Fp16, 1.1), (Level::Int8, 0.45), (Level::Bin1, 0.12)];
@@ -57,6 +58,7 @@ fn sensitivity() -> Vec<SensitivityRow> {
         recipe: recipe.to_owned(),
         metric: "box-iou".to_owned(),
         value,
+        unit: Unit::Share,
         ci95,
         samples: 200,
         details: "recall 98.5 %".to_owned(),

@@ -9,10 +9,10 @@ use toml::Spanned;
 
 use super::error::{Source, SpecError, closest};
 use super::file::{self, File, Group, ObjectiveKind, Part};
-use super::pipeline::{Candidate, Data, ImageSet, Measure, Pipeline, Stage};
-use crate::dataset::Portion;
-use crate::evaluate::{AGREEMENT, TOP1};
-use crate::search::{Composition, Constraints, Floor, Objective, RateByLevel};
+use super::pipeline::{Candidate, Data, Measure, Pipeline, Stage};
+use super::{data, judge};
+use crate::metric::{Criterion, Unit};
+use crate::search::{Composition, Constraints, Objective, RateByLevel};
 
 /// The recipe of models that were trained at their level.
 pub const TRAINED: &str = "trained";
@@ -30,15 +30,17 @@ pub(super) fn pipeline(source: Source<'_>) -> Result<Pipeline, SpecError> {
         return Err(source.error(0, "the pipeline has no stage; add [[stage]] tables"));
     }
     let mut stages: Vec<Stage> = Vec::new();
+    let data = data::sets(source, file.data)?;
     for written in &file.stage {
         let name = written.name.get_ref();
         if stages.iter().any(|stage| stage.name == *name) {
             let message = format!("two stages are called {name:?}; names must differ");
             return Err(source.error(written.name.span().start, message));
         }
-        stages.push(stage(source, written)?);
+        stages.push(stage(source, written, &data)?);
     }
-    let floor = floor(source, &file.accuracy)?;
+    let metric = judge::end_to_end(source, &file.accuracy, &data)?;
+    let floor = judge::floor(source, &file.accuracy, metric.unit())?;
     let confidence = match &file.accuracy.get_ref().confidence {
         Some(share) => in_range(source, share, "confidence", 0.5..=0.9999)?,
         None => 0.95,
@@ -48,10 +50,8 @@ pub(super) fn pipeline(source: Source<'_>) -> Result<Pipeline, SpecError> {
         None => None,
     };
     let objective = objective(source, file.objective.as_ref(), max_latency_us)?;
-    let composition = composition(source, &file, &stages)?;
+    let composition = composition(source, &file.stage, file.composition.as_ref(), &stages)?;
     let constraints = constraints(source, &file.constraints, &stages)?;
-    let data = data(source, file.data)?;
-    let metric = metric(source, file.accuracy.get_ref().metric.as_ref(), &data)?;
     Ok(Pipeline {
         name: file.name.into_inner(),
         data,
@@ -69,7 +69,7 @@ pub(super) fn pipeline(source: Source<'_>) -> Result<Pipeline, SpecError> {
     })
 }
 
-fn in_range(
+pub(super) fn in_range(
     source: Source<'_>,
     value: &Spanned<f64>,
     key: &str,
@@ -95,7 +95,7 @@ fn level(source: Source<'_>, text: &Spanned<String>) -> Result<Level, SpecError>
     })
 }
 
-fn stage(source: Source<'_>, written: &file::Stage) -> Result<Stage, SpecError> {
+fn stage(source: Source<'_>, written: &file::Stage, data: &Data) -> Result<Stage, SpecError> {
     let levels = levels(source, written)?;
     let among = |key: &Spanned<String>, what: &str| -> Result<Level, SpecError> {
         let named = level(source, key)?;
@@ -153,17 +153,17 @@ fn stage(source: Source<'_>, written: &file::Stage) -> Result<Stage, SpecError> 
             recipe,
         }));
     }
-    let min_accuracy = match &written.min_accuracy {
-        Some(least) => Some(in_range(source, least, "min-accuracy", 0.0..=1.0)?),
-        None => None,
-    };
+    let metric = judge::stage(source, written, data)?;
+    let unit = metric.as_ref().map_or(Unit::Share, Criterion::unit);
+    let least = written.min_accuracy.as_ref();
+    let min_accuracy = least.map(|least| judge::least(source, least, unit)).transpose()?;
     Ok(Stage {
         name: written.name.get_ref().clone(),
         model: written.model.get_ref().clone(),
         dimensions: Dimensions::new(written.dimensions.clone()),
         glue: written.glue.get_ref().clone(),
         candidates,
-        metric: written.metric.clone(),
+        metric,
         min_accuracy,
     })
 }
@@ -184,51 +184,6 @@ fn levels(source: Source<'_>, written: &file::Stage) -> Result<Vec<Level>, SpecE
     }
     levels.sort_unstable();
     Ok(levels)
-}
-
-fn floor(source: Source<'_>, written: &Spanned<file::Accuracy>) -> Result<Floor, SpecError> {
-    let accuracy = written.get_ref();
-    match (&accuracy.max_drop, &accuracy.min_accuracy) {
-        (Some(points), None) => {
-            Ok(Floor::MaxDropPoints(in_range(source, points, "max-drop", 0.0..=100.0)?))
-        }
-        (None, Some(share)) => {
-            Ok(Floor::MinAccuracy(in_range(source, share, "min-accuracy", 0.0..=1.0)?))
-        }
-        (Some(_), Some(both)) => {
-            let message = "give either max-drop or min-accuracy, not both";
-            Err(source.error(both.span().start, message))
-        }
-        (None, None) => {
-            let message = "[accuracy] needs max-drop (points below fp32) or min-accuracy (a share)";
-            Err(source.error(written.span().start, message))
-        }
-    }
-}
-
-/// The end-to-end metric: the one that is named, or the one for which there are labels.
-fn metric(
-    source: Source<'_>,
-    written: Option<&Spanned<String>>,
-    data: &Data,
-) -> Result<String, SpecError> {
-    let labelled = data.evaluation.labels.is_some()
-        && data.held_out.as_ref().is_none_or(|set| set.labels.is_some());
-    let Some(name) = written else {
-        return Ok(if labelled { TOP1 } else { AGREEMENT }.to_owned());
-    };
-    let message = match name.get_ref().as_str() {
-        TOP1 if !labelled => {
-            "top1 needs labels: name the CSV of the evaluation images, or use \"agreement\" with fp32"
-                .to_owned()
-        }
-        TOP1 | AGREEMENT => return Ok(name.get_ref().clone()),
-        other => format!(
-            "unknown end-to-end metric {other:?}: use \"top1\", the share of right answers, or \"agreement\", the \
-             share of answers that are those of fp32"
-        ),
-    };
-    Err(source.error(name.span().start, message))
 }
 
 fn objective(
@@ -262,41 +217,6 @@ fn objective(
     }
 }
 
-fn data(source: Source<'_>, written: Spanned<file::Data>) -> Result<Data, SpecError> {
-    let at = written.span().start;
-    let written = written.into_inner();
-    let sets = (written.images, written.calibration, written.evaluation, written.held_out);
-    let (calibration, evaluation, held_out) = match sets {
-        (None, Some(calibration), Some(evaluation), held_out) => {
-            (calibration, evaluation, held_out)
-        }
-        (Some(images), None, None, None) => {
-            let part = |part: Portion| ImageSet { part, ..images.clone() };
-            (part(Portion::Calibration), part(Portion::Selection), Some(part(Portion::HeldOut)))
-        }
-        _ => {
-            let message = "[data] needs either the sets calibration and evaluation (and held-out, for certifying \
-                           what was chosen), or images alone, one set that is divided into all three";
-            return Err(source.error(at, message));
-        }
-    };
-    let calibration_samples = match written.calibration_samples {
-        Some(count) if *count.get_ref() == 0 => {
-            let message = "calibration-samples must be at least 1";
-            return Err(source.error(count.span().start, message));
-        }
-        count => count.map(Spanned::into_inner),
-    };
-    Ok(Data {
-        calibration,
-        evaluation,
-        held_out,
-        file_column: written.file,
-        label_column: written.label,
-        calibration_samples,
-    })
-}
-
 fn measure(source: Source<'_>, written: Option<Spanned<Measure>>) -> Result<Measure, SpecError> {
     let Some(spanned) = written else { return Ok(Measure::default()) };
     let at = spanned.span().start;
@@ -324,18 +244,18 @@ fn measure(source: Source<'_>, written: Option<Spanned<Measure>>) -> Result<Meas
 
 fn composition(
     source: Source<'_>,
-    file: &File,
+    written_stages: &[file::Stage],
+    written: Option<&Spanned<Vec<Part>>>,
     stages: &[Stage],
 ) -> Result<Composition, SpecError> {
     let mut rates = Vec::new();
-    for stage in &file.stage {
+    for stage in written_stages {
         rates.push(match &stage.rate {
             Some(rate) => in_range(source, rate, "rate", 0.0..=1.0)?,
             None => 1.0,
         });
     }
-    let dependent: Vec<Option<RateByLevel>> = file
-        .stage
+    let dependent: Vec<Option<RateByLevel>> = written_stages
         .iter()
         .map(|stage| stage.rate_by.as_ref().map(|by| rate_by(source, by, stages)).transpose())
         .collect::<Result<_, _>>()?;
@@ -343,7 +263,7 @@ fn composition(
         let by = dependent[stage].clone();
         Composition::Stage { stage, rate: rates[stage], by }
     };
-    let Some(written) = &file.composition else {
+    let Some(written) = written else {
         return Ok(Composition::Chain((0..stages.len()).map(leaf).collect()));
     };
     let at = written.span().start;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::pipeline::{ImageSet, Measure, Percentile};
+use super::pipeline::{Measure, Percentile};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -34,17 +34,27 @@ pub(super) struct File {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Data {
-    pub(super) calibration: Option<ImageSet>,
-    pub(super) evaluation: Option<ImageSet>,
-    pub(super) held_out: Option<ImageSet>,
+    pub(super) calibration: Option<Spanned<SampleSet>>,
+    pub(super) evaluation: Option<Spanned<SampleSet>>,
+    pub(super) held_out: Option<Spanned<SampleSet>>,
     /// One set, to be divided into all three.
-    pub(super) images: Option<ImageSet>,
+    #[serde(alias = "tensors")]
+    pub(super) images: Option<Spanned<SampleSet>>,
     #[serde(default = "file_column")]
     pub(super) file: String,
     #[serde(default = "label_column")]
     pub(super) label: String,
     #[serde(default)]
     pub(super) calibration_samples: Option<Spanned<usize>>,
+}
+
+/// Images or tensors, with a CSV of labels or without.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SampleSet {
+    pub(super) images: Option<PathBuf>,
+    pub(super) tensors: Option<PathBuf>,
+    pub(super) labels: Option<PathBuf>,
 }
 
 fn file_column() -> String {
@@ -59,13 +69,52 @@ fn label_column() -> String {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Accuracy {
     /// Absent: top1 where images have labels, and agreement with fp32 elsewhere.
-    pub(super) metric: Option<Spanned<String>>,
+    pub(super) metric: Option<Spanned<Metric>>,
+    pub(super) against: Option<Spanned<Against>>,
+    /// From which value of the metric on an image is right.
+    pub(super) right_from: Option<Spanned<f64>>,
     #[serde(default)]
     pub(super) max_drop: Option<Spanned<f64>>,
     #[serde(default)]
     pub(super) min_accuracy: Option<Spanned<f64>>,
     #[serde(default)]
     pub(super) confidence: Option<Spanned<f64>>,
+}
+
+/// A metric by its name, or a program that scores.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a metric's name, or { command = [...], timeout-s = 60, per = \"sample\" }"
+)]
+pub(super) enum Metric {
+    Name(String),
+    Program(Program),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Program {
+    pub(super) command: Vec<String>,
+    pub(super) timeout_s: Option<f64>,
+    #[serde(default)]
+    pub(super) per: Per,
+}
+
+/// What a program prints a number for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Per {
+    #[default]
+    Sample,
+    Set,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Against {
+    Fp32,
+    Labels,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -133,8 +182,8 @@ pub(super) struct Stage {
     /// Models trained at a level, imported as they are.
     #[serde(default)]
     pub(super) trained: BTreeMap<Spanned<String>, PathBuf>,
-    #[serde(default)]
-    pub(super) metric: Option<String>,
+    pub(super) metric: Option<Spanned<Metric>>,
+    pub(super) against: Option<Spanned<Against>>,
     #[serde(default)]
     pub(super) min_accuracy: Option<Spanned<f64>>,
     #[serde(default)]

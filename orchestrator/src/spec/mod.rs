@@ -3,15 +3,17 @@
 //! Reading is strict: unknown keys are errors, and every error points at its line.
 
 mod check;
+mod data;
 mod error;
 mod file;
+mod judge;
 mod pipeline;
 
 use std::path::Path;
 
 pub use check::TRAINED;
 pub use error::SpecError;
-pub use pipeline::{Candidate, Data, ImageSet, Measure, Percentile, Pipeline, Stage};
+pub use pipeline::{Candidate, Data, Measure, Origin, Percentile, Pipeline, SampleSet, Stage};
 
 /// The pipelines that come with the program: name and text.
 pub const BUILTIN: &[(&str, &str)] =

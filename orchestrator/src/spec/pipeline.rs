@@ -8,6 +8,7 @@ use quantrack_engine::model::Dimensions;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Portion;
+use crate::metric::Criterion;
 use crate::search::{Composition, Constraints, Floor, Objective};
 
 /// A checked pipeline file.
@@ -19,9 +20,9 @@ pub struct Pipeline {
     pub stages: Vec<Stage>,
     /// Images and labels.
     pub data: Data,
-    /// The end-to-end metric.
-    pub metric: String,
-    /// What the end-to-end metric must reach.
+    /// What the whole pipeline is judged by.
+    pub metric: Criterion,
+    /// What it must reach by that.
     pub floor: Floor,
     /// Confidence at which intervals decide, such as 0.95.
     pub confidence: f64,
@@ -61,8 +62,8 @@ pub struct Stage {
     pub glue: String,
     /// What to try: every level with every recipe, in the order of the file. The first is fp32.
     pub candidates: Vec<Candidate>,
-    /// The stage's own metric; absent: the one that its glue proposes.
-    pub metric: Option<String>,
+    /// What the stage is judged by; absent: by what is usual for what it finds.
+    pub metric: Option<Criterion>,
     /// Least value of the stage's own metric, with all other stages at fp32.
     pub min_accuracy: Option<f64>,
 }
@@ -86,34 +87,41 @@ impl fmt::Display for Candidate {
     }
 }
 
-/// Where images and labels are, relative to the data directory.
+/// Where samples and labels are, relative to the data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Data {
     /// For calibration; never for measuring accuracy.
-    pub calibration: ImageSet,
+    pub calibration: SampleSet,
     /// For measuring accuracy; never for calibration.
-    pub evaluation: ImageSet,
+    pub evaluation: SampleSet,
     /// For certifying what was chosen; never for anything before.
-    pub held_out: Option<ImageSet>,
-    /// Column of the CSV files with the image's file name.
+    pub held_out: Option<SampleSet>,
+    /// Column of the CSV files with the sample's file name, or number in its file.
     pub file_column: String,
     /// Column of the CSV files with the right answer.
     pub label_column: String,
-    /// How many calibration images are used, evenly spread over the set; absent: all.
+    /// How many calibration samples are used, evenly spread over the set; absent: all.
     pub calibration_samples: Option<usize>,
 }
 
-/// A folder of images, with a CSV of labels or without.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ImageSet {
-    /// The folder.
-    pub images: PathBuf,
-    /// The CSV; absent: every file of the folder is an image, and nothing is known of it.
+/// Samples, with a CSV of labels or without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SampleSet {
+    /// Where they are.
+    pub origin: Origin,
+    /// The CSV; absent: all samples that are there, and nothing is known of them.
     pub labels: Option<PathBuf>,
-    /// Which of its images are meant.
-    #[serde(skip)]
+    /// Which of them are meant.
     pub part: Portion,
+}
+
+/// Where samples are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A folder of images.
+    Images(PathBuf),
+    /// A folder of `.npy` and `.npz` files, one for each sample, or one such file with all samples along its first axis.
+    Tensors(PathBuf),
 }
 
 /// A percentile of measured latencies.

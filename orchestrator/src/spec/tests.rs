@@ -4,6 +4,7 @@ use quantrack_engine::Level;
 
 use super::*;
 use crate::dataset::Portion;
+use crate::metric::Criterion;
 use crate::search::{Composition, Constraints, Floor, Objective, RateByLevel};
 
 const SMALL: &str = r#"
@@ -109,14 +110,96 @@ fn one_set_of_images_is_divided_and_half_a_description_is_refused() {
 
 #[test]
 fn without_labels_the_metric_is_agreement_with_fp32() {
-    assert_eq!(parse("p.toml", SMALL).unwrap().metric, "top1");
+    assert_eq!(parse("p.toml", SMALL).unwrap().metric, Criterion::top1());
     let silent = SMALL.replace("metric = \"top1\"\n", "");
-    assert_eq!(parse("p.toml", &silent).unwrap().metric, "top1");
+    assert_eq!(parse("p.toml", &silent).unwrap().metric, Criterion::top1());
     let unlabelled = silent.replace(", labels = \"e.csv\"", "");
-    assert_eq!(parse("p.toml", &unlabelled).unwrap().metric, "agreement");
+    assert_eq!(parse("p.toml", &unlabelled).unwrap().metric, Criterion::agreement());
     let message = complaint(", labels = \"e.csv\"", "", 7);
     assert!(message.contains("top1 needs labels"), "{message}");
-    assert!(complaint("\"top1\"", "\"top5\"", 7).contains("unknown end-to-end metric"));
+    let message = complaint("\"top1\"", "\"top5\"", 7);
+    assert!(message.contains("unknown metric \"top5\"") && message.contains("map@50"), "{message}");
+}
+
+#[test]
+fn a_metric_says_what_it_compares_with_and_what_its_thresholds_are() {
+    let metric = |written: &str| {
+        let text = SMALL.replace("metric = \"top1\"", written);
+        parse("p.toml", &text).map(|pipeline| pipeline.metric)
+    };
+    let cosine = metric("metric = \"cosine\"\nright-from = 0.99").unwrap();
+    assert_eq!((cosine.name().as_str(), cosine.right_from), ("cosine from 0.99", Some(0.99)));
+    let boxes = metric("metric = \"recall@0.75\"\nagainst = \"labels\"").unwrap();
+    assert_eq!(boxes.name(), "recall@0.75 against labels");
+    let refused = |written: &str, words: &[&str]| {
+        let message = metric(written).unwrap_err().to_string();
+        for word in words {
+            assert!(message.contains(word), "{written}: no {word:?} in {message}");
+        }
+    };
+    refused("metric = \"top1\"\nagainst = \"fp32\"", &["p.toml:7:", "agreement"]);
+    refused("metric = \"agreement\"\nagainst = \"labels\"", &["top1"]);
+    refused("metric = \"cosine\"\nagainst = \"labels\"", &["tensors"]);
+    refused("metric = \"cosine\"\nagainst = \"truth\"", &["p.toml:8:", "unknown variant"]);
+    refused("against = \"labels\"", &["p.toml:7:", "needs a metric"]);
+    refused("metric = \"top1\"\nright-from = 0.5", &["p.toml:8:", "already counts"]);
+    refused("metric = \"map@50\"\nright-from = 0.5", &["no value for a single image"]);
+    refused("metric = \"nme\"\nright-from = 0.5", &["pck@0.05"]);
+    refused("metric = \"cosine\"\nright-from = 1.5", &["between 0 and 1"]);
+    refused("metric = \"pck@2\"", &["unknown metric", "pck@0.1"]);
+    // Floors are in the unit of the metric.
+    let decibels = SMALL.replace("metric = \"top1\"", "metric = \"sqnr\"");
+    assert!(parse("p.toml", &decibels.replace("min-accuracy = 0.9", "min-accuracy = 20")).is_ok());
+    let message = parse("p.toml", &decibels.replace("min-accuracy = 0.9", "max-drop = 4.0"));
+    assert!(message.unwrap_err().to_string().contains("in decibels"));
+    let stage = "glue = \"tensor\"\nmetric = \"sqnr\"\nmin-accuracy = 900.0";
+    assert!(complaint("glue = \"tensor\"", stage, 14).contains("between -200 and 200"));
+    let stage = "glue = \"tensor\"\nmetric = \"cosine\"\nmin-accuracy = 20.0";
+    assert!(complaint("glue = \"tensor\"", stage, 14).contains("between 0 and 1"));
+}
+
+#[test]
+fn a_program_may_score() {
+    let stage = |written: &str| {
+        let text = SMALL.replacen("glue = \"tensor\"", &format!("glue = \"tensor\"\n{written}"), 1);
+        parse("p.toml", &text).map(|pipeline| pipeline.stages[0].metric.clone().unwrap())
+    };
+    let criterion =
+        stage("metric = { command = [\"python3\", \"score.py\"], timeout-s = 0.5 }").unwrap();
+    let program = criterion.program().unwrap();
+    assert_eq!((program.timeout.as_millis(), program.whole_set), (500, false));
+    assert_eq!(criterion.name(), "python3 score.py");
+    let whole = stage("metric = { command = [\"./score\"], per = \"set\" }").unwrap();
+    let program = whole.program().unwrap();
+    assert_eq!((program.timeout.as_secs(), program.whole_set), (60, true));
+    let refused = |written: &str, word: &str| {
+        let message = stage(written).unwrap_err().to_string();
+        assert!(message.contains(word), "{written}: {message}");
+    };
+    refused("metric = { command = [] }", "needs a program");
+    refused("metric = { command = [\" \"] }", "needs a program");
+    refused("metric = { command = [\"a\"], timeout-s = 0 }", "between 0.1 and 86400");
+    refused("metric = { command = [\"a\"], timeout-s = nan }", "between 0.1 and 86400");
+    refused("metric = { command = [\"a\"], seconds = 1 }", "command = [...]");
+    refused("metric = { command = [\"a\"] }\nagainst = \"labels\"", "leave out against");
+    let end_to_end = "{ command = [\"a\"], per = \"set\" }";
+    assert!(complaint("\"top1\"", end_to_end, 7).contains("no interval"));
+    assert!(complaint("\"top1\"", "{ command = \"a b\" }", 7).contains("command = [...]"));
+}
+
+#[test]
+fn samples_are_images_or_tensors_in_all_sets() {
+    let images = "calibration = { images = \"c\", labels = \"c.csv\" }";
+    let tensors = "calibration = { tensors = \"c.npz\", labels = \"c.csv\" }";
+    assert!(complaint(images, tensors, 3).contains("all images, or all tensors"));
+    let evaluation = "evaluation = { images = \"e\", labels = \"e.csv\" }";
+    let neither = "evaluation = { labels = \"e.csv\" }";
+    assert!(complaint(evaluation, neither, 5).contains("either images, a folder, or tensors"));
+    let sets = format!("{images}\n{evaluation}");
+    let one = SMALL.replace(&sets, "tensors = { tensors = \"all.npz\", labels = \"all.csv\" }");
+    let data = parse("p.toml", &one).unwrap().data;
+    assert_eq!(data.evaluation.origin, Origin::Tensors("all.npz".into()));
+    assert_eq!(data.held_out.unwrap().part, Portion::HeldOut);
 }
 
 #[test]
