@@ -315,6 +315,7 @@ macro_rules! word_pairs {
 #[inline]
 #[target_feature(enable = "neon")]
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "one block of assembly")]
 unsafe fn count<const WIDE: bool>(gathered: &Gathered, w: *const u64, words: usize) -> Counts {
     let mut counts = [vdupq_n_u16(0); MR];
     let steps = words / 2;

@@ -118,6 +118,7 @@ pub(super) fn at_once_8x8(args: &BinGemmArgs) -> bool {
 #[inline]
 #[target_feature(enable = "neon")]
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "one block of assembly")]
 pub(super) unsafe fn store_8x8(args: &BinGemmArgs, column: usize, counts: [uint16x8_t; 8], to: *mut i8) {
     let requant = &args.requant;
     let [a, b, c, d, e, f, g, h] = counts;

@@ -599,7 +599,7 @@ unsafe fn tiles_10x8(args: &F32GemmArgs, count: usize, c: *mut f32, stride: usiz
             inout("x10") args.a => _,
             inout("x11") args.taps => _,
             in("x21") args.channels / 2,
-            in("x22") args.channels % 2 | usize::from(unbounded) << 1,
+            in("x22") (args.channels % 2) | (usize::from(unbounded) << 1),
             inout("x23") c => _,
             in("x24") 4 * stride,
             in("x25") args.slopes,

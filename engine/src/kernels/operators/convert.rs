@@ -173,7 +173,7 @@ impl Operator for Convert {
             (F16, F16) => self.each(input, output, pool, |x: f16| x),
             (F16, _) => self.chunks(input, output, pool, |x: &[f16], y| fp16::widen(x, y)),
             (_, Int8 { scale, zero_point }) => {
-                self.to_bytes(input, output, pool, 1.0 / scale, zero_point)
+                self.to_bytes(input, output, pool, 1.0 / scale, zero_point);
             }
             (_, F16) => {
                 self.chunks(input, output, pool, |x, y: &mut [f16]| fp16::narrow(x, y));

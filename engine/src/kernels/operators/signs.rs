@@ -247,8 +247,8 @@ mod neon {
         y: *mut u64,
         words: usize,
     ) {
-        // SAFETY: the caller vouches for the elements.
         let x: [[int8x16_t; N]; P] = std::array::from_fn(|p| {
+            // SAFETY: the caller vouches for the elements.
             std::array::from_fn(|i| unsafe { vld1q_s8(x.add(p * channels + 16 * i)) })
         });
         let flags =
