@@ -1,11 +1,7 @@
 //! The HTML report in a real browser: nothing is wider than a phone, every plot has a size and keeps its labels, and it prints.
 //!
 //! The browser is `chromium-headless-shell`, `chromium` or Chrome on the `PATH`, or what `QUANTRACK_BROWSER` names.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "tests fail by panicking, and say what they skip"
-)]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

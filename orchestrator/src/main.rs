@@ -11,6 +11,9 @@ use quantrack_orchestrator::output::ProgressBars;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// How long a command has to end by itself after an interrupt.
+const GRACE: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     // Ends with code 2 and a message by itself when the command line is wrong.
     let cli = Cli::parse();
@@ -33,9 +36,11 @@ fn main() -> ExitCode {
     };
     let context = Context { options: cli.options, progress };
     let ended = runtime.block_on(async {
+        // In a task of its own: what computes keeps this one busy.
+        let interrupted = tokio::spawn(interrupted());
         tokio::select! {
             ended = cli.command.run(&context) => ended,
-            interrupted = interrupted() => interrupted,
+            Ok(interrupted) = interrupted => interrupted,
         }
     });
     // Computations that an interrupt has cut off are not waited for: what they had finished is stored.
@@ -55,6 +60,11 @@ async fn interrupted() -> CommandResult {
         _ = terminate.recv() => {}
     }
     tracing::warn!("interrupted; what has been measured is kept, and the same command resumes");
+    // A command that waits is dropped now and gives its board back; one that computes does not hear of it.
+    std::thread::spawn(|| {
+        std::thread::sleep(GRACE);
+        std::process::exit(i32::from(Exit::Interrupted as u8));
+    });
     Ok(Exit::Interrupted)
 }
 

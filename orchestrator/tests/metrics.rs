@@ -9,10 +9,13 @@
 mod copy;
 
 use std::fs;
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use copy::{Copy, refused};
 use ndarray::{ArrayD, IxDyn};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 /// The demo with two levels.
@@ -217,6 +220,25 @@ fn programs_that_hang_or_lie_are_told_and_lose_nothing() {
 
     copy.replace("demo.toml", "[\"sh\", \"score.sh\"]", "[\"./missing\"]");
     refused(&evaluate(&copy, "demo.toml", &[]), &["./missing", "cannot be started"]);
+}
+
+#[test]
+fn an_interrupt_is_heeded_while_a_program_scores() {
+    let command = "metric = { command = [\"sh\", \"score.sh\"], timeout-s = 300 }";
+    let copy = judged(&[("demo-gesture", command)]);
+    copy.write("score.sh", "echo $$ > scoring.new; mv scoring.new scoring; exec sleep 300");
+    let mut evaluation =
+        copy.command("demo.toml", &["evaluate"]).stderr(Stdio::null()).spawn().unwrap();
+    let scoring = copy.path("scoring");
+    while !scoring.exists() {
+        assert_eq!(evaluation.try_wait().unwrap(), None, "it ended before the program was called");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let interrupt = |pid: i32, signal| kill(Pid::from_raw(pid), signal).unwrap();
+    interrupt(evaluation.id() as i32, Signal::SIGINT);
+    assert_eq!(evaluation.wait().unwrap().code(), Some(130));
+    let program = fs::read_to_string(scoring).unwrap().trim().parse().unwrap();
+    interrupt(program, Signal::SIGKILL);
 }
 
 /// A pipeline of one model on tensors.
