@@ -156,7 +156,7 @@ impl RequantParams {
     }
 
     /// As [`RequantParams::from_real`], but where factors below `2^left / 8` would not have a right shift in common, accumulators
-    /// are multiplied by `2^left` first. Layers whose weights have room for that take it into them ([`RequantParams::left`]).
+    /// are multiplied by `2^left` first. Layers whose weights have room for that take it into them.
     pub fn with_left(
         factors: &[f64],
         negative: Option<&[f64]>,

@@ -1,7 +1,7 @@
 //! Metrics: what a stage's findings, or the pipeline's answers, are judged by.
 //!
 //! A [`Metric`] compares what was found in one image with what should have been ([`Against`]): what fp32 finds there, which
-//! needs no labels, or what the labels say. [`estimate`] makes one number with an interval of all images. [`External`] is a
+//! needs no labels, or what the labels say. `estimate` makes one number with an interval of all images. [`External`] is a
 //! program of the user's in the place of a metric.
 
 mod builtin;
