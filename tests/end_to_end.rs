@@ -89,6 +89,9 @@ impl Lab {
         let verify = &result["verify"];
         assert_eq!(verify["passed"], true, "{verify}");
         assert_eq!(verify["equal_outputs"], 3, "the board computes what the host computes");
+        let confirm = &result["confirm"];
+        assert_eq!(confirm["baseline"]["total"], 336, "the images that calibration leaves");
+        assert!(confirm["chosen"]["correct"].as_u64().unwrap() > 250, "{confirm}");
         let page = std::fs::read_to_string(out.join("report.html")).unwrap();
         assert!(page.contains("Verified on the board") && page.contains("<svg"));
         result

@@ -204,6 +204,9 @@ impl Bench {
         let whole = Dataset::open(data, &pipeline.data.calibration, &pipeline.data)?;
         let evaluation = Dataset::open(data, &pipeline.data.evaluation, &pipeline.data)?;
         let count = test_images(whole.samples.len() + evaluation.samples.len());
+        // The others may be held out.
+        let used = pipeline.data.calibration_samples.unwrap_or(whole.samples.len());
+        let calibration = whole.subset(used);
         // Whatever the pipeline asks for later: here every stage is compared with fp32, for which there need not be labels.
         let mut usual = pipeline.clone();
         usual.metric = Criterion::default_of(Chain::open(pipeline, data)?.finds());
@@ -211,7 +214,7 @@ impl Bench {
         let pipeline = &usual;
         let evaluator = |images: usize| {
             let chain = Chain::open(pipeline, data)?;
-            Evaluator::new(pipeline, chain, whole.subset(images), 0)
+            Evaluator::new(pipeline, chain, calibration.subset(images), 0)
         };
         let inputs = |stage: usize| images.some_inputs(stage, EXAMINED);
         Ok(Self {

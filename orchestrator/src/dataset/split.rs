@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::labels::LabelRow;
+use super::samples::spread;
 use crate::digest::hex_digest;
 
 /// The part of a set that is meant.
@@ -17,14 +18,22 @@ pub enum Portion {
     Selection,
     /// Three tenths, for certifying the choice: never for anything before.
     HeldOut,
+    /// All but those that calibration uses: so many, evenly spread.
+    Rest(usize),
 }
 
 impl Portion {
     /// Those of `rows` that belong to the part, in their order. Each class is divided alike, in an order that follows from
     /// the names of the files alone: the same set is always divided the same way.
     pub(super) fn of(self, rows: Vec<LabelRow>) -> Vec<LabelRow> {
-        if self == Self::Whole {
-            return rows;
+        match self {
+            Self::Whole => return rows,
+            Self::Rest(used) => {
+                let used = spread(rows.len(), used);
+                let is_left = |(index, _): &(usize, LabelRow)| used.binary_search(index).is_err();
+                return rows.into_iter().enumerate().filter(is_left).map(|(_, row)| row).collect();
+            }
+            Self::Calibration | Self::Selection | Self::HeldOut => {}
         }
         let mut classes: BTreeMap<&str, Vec<(String, usize)>> = BTreeMap::new();
         for (index, row) in rows.iter().enumerate() {
@@ -61,6 +70,14 @@ mod tests {
             line: index as u64 + 2,
         };
         (0..count).map(row).collect()
+    }
+
+    #[test]
+    fn the_rest_is_what_calibration_leaves() {
+        let lines = |rows: Vec<LabelRow>| rows.iter().map(|row| row.line).collect::<Vec<_>>();
+        assert_eq!(lines(Portion::Rest(2).of(rows(6))), [3, 4, 6, 7]);
+        assert_eq!(Portion::Rest(9).of(rows(6)), []);
+        assert_eq!(Portion::Rest(0).of(rows(6)).len(), 6);
     }
 
     #[test]

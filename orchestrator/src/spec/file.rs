@@ -55,6 +55,9 @@ pub(super) struct SampleSet {
     pub(super) images: Option<PathBuf>,
     pub(super) tensors: Option<PathBuf>,
     pub(super) labels: Option<PathBuf>,
+    /// Whether those that calibration uses are left out.
+    #[serde(default)]
+    pub(super) rest: bool,
 }
 
 fn file_column() -> String {

@@ -109,6 +109,25 @@ fn one_set_of_images_is_divided_and_half_a_description_is_refused() {
 }
 
 #[test]
+fn what_calibration_leaves_is_a_set_of_its_own() {
+    let sets = "calibration = { images = \"c\", labels = \"c.csv\" }\n\
+                evaluation = { images = \"e\", labels = \"e.csv\" }";
+    let with = |held_out: &str| format!("{sets}\n{held_out}");
+    let rest = "held-out = { images = \"c\", labels = \"c.csv\", rest = true }";
+    let used = format!("{}\ncalibration-samples = 7", with(rest));
+    let data = parse("p.toml", &SMALL.replace(sets, &used)).unwrap().data;
+    assert_eq!(data.held_out.unwrap().part, Portion::Rest(7));
+    assert!(complaint(sets, &with(rest), 5).contains("needs calibration-samples"));
+    let other = used.replace("held-out = { images = \"c\"", "held-out = { images = \"d\"");
+    assert!(complaint(sets, &other, 3).contains("name the samples and labels of calibration"));
+    let twice = used.replace(
+        "evaluation = { images = \"e\", labels = \"e.csv\" }",
+        "evaluation = { images = \"c\", labels = \"c.csv\", rest = true }",
+    );
+    assert!(complaint(sets, &twice, 3).contains("must be new to the choice"));
+}
+
+#[test]
 fn without_labels_the_metric_is_agreement_with_fp32() {
     assert_eq!(parse("p.toml", SMALL).unwrap().metric, Criterion::top1());
     let silent = SMALL.replace("metric = \"top1\"\n", "");
