@@ -158,7 +158,11 @@ impl Walk<'_> {
                 self.found += 1;
                 Ok(())
             }
-            _ if self.begins_with_too_little(picks, latency_us) => Ok(()),
+            // Stopped where it could no longer beat an earlier answer, before a bound showed that it cannot beat this one.
+            seen if self.begins_with_too_little(picks, latency_us) => {
+                self.found += usize::from(seen.is_some());
+                Ok(())
+            }
             _ if is_below_a_failure(self.document, picks, latency_us) => Ok(()),
             Some(_) => Err(Rejected::Better(picks.to_vec())),
             None => Err(Rejected::Uncovered { picks: picks.to_vec(), latency_us }),
