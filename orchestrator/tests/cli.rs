@@ -55,7 +55,7 @@ fn wrong_pipelines_end_with_2_and_name_the_place() {
     let text = include_str!("../pipelines/hand-gesture.toml").replace("\"int8\"", "\"int7\"");
     std::fs::write(&file, text).unwrap();
     let file = file.to_str().unwrap();
-    refused(&["table", "show", "--pipeline", file], 2, &["p.toml:41:", "int7", "did you mean"]);
+    refused(&["table", "show", "--pipeline", file], 2, &["p.toml:43:", "int7", "did you mean"]);
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn what_calibration_leaves_is_a_set_of_its_own() {
     let used = format!("{}\ncalibration-samples = 7", with(rest));
     let data = parse("p.toml", &SMALL.replace(sets, &used)).unwrap().data;
     assert_eq!(data.held_out.unwrap().part, Portion::Rest(7));
-    assert!(complaint(sets, &with(rest), 5).contains("needs calibration-samples"));
+    assert!(complaint(sets, &with(rest), 6).contains("needs calibration-samples"));
     let other = used.replace("held-out = { images = \"c\"", "held-out = { images = \"d\"");
     assert!(complaint(sets, &other, 3).contains("name the samples and labels of calibration"));
     let twice = used.replace(
