@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quantrack_orchestrator::assignment::{SearchRecord, assignments};
-use quantrack_orchestrator::evaluate::{EvaluateError, Evaluator, LoadedVariant, NoJournal};
+use quantrack_orchestrator::evaluate::{EvaluateError, Evaluator, LoadedVariant, NoJournal, looks};
 use quantrack_orchestrator::search::{
     Accuracy, Enumerate, Evaluate, Floor, Guarantee, Method, Objective, Problem, Stopping, Verdict,
     solve,
@@ -86,9 +86,8 @@ impl Evaluate for Counted<'_> {
     ) -> Result<Vec<bool>, EvaluateError> {
         let right = &self.table.right[picks];
         let mut seen = 0;
-        // As the evaluator looks: after 8 samples, then after twice as many, then every 32.
-        while seen < right.len() {
-            seen = right.len().min(seen + seen.clamp(8, 32));
+        for look in looks(right.len()) {
+            seen = look.end;
             if stop.is_some_and(|stop| stop.hopeless(&right[..seen]).is_some()) {
                 break;
             }

@@ -1,6 +1,7 @@
 //! Evaluating variants and assignments over a data set.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +27,16 @@ const JOURNAL_IMAGES: usize = 32;
 
 /// Images after which it is first looked whether an evaluation may stop; then after twice as many, and so on.
 const FIRST_LOOK: usize = 8;
+
+/// The images, by their place in the order, between one look whether an evaluation of so many may stop and the next.
+pub fn looks(images: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut seen = 0;
+    std::iter::from_fn(move || {
+        let look = seen..images.min(seen + seen.clamp(FIRST_LOOK, JOURNAL_IMAGES));
+        seen = look.end;
+        (!look.is_empty()).then_some(look)
+    })
+}
 
 /// Evaluates images, given by their indices; results in order.
 type Batch<'a> = dyn Fn(&[usize]) -> Result<Vec<SampleResult>, EvaluateError> + 'a;
@@ -180,9 +191,8 @@ impl Evaluator {
     ) -> Result<(), EvaluateError> {
         let (samples, order) = (&self.dataset.samples, &self.order);
         let mut known = journal.recorded(key)?;
-        let mut seen = 0;
-        while seen < order.len() {
-            let next = &order[seen..order.len().min(seen + seen.clamp(FIRST_LOOK, JOURNAL_IMAGES))];
+        for look in looks(order.len()) {
+            let next = &order[look];
             self.complete(key, journal, next, &mut known, evaluate)?;
             let right = |&index: &usize| {
                 known.get(&samples[index].row.file).is_some_and(|result| result.value == Some(1.0))
@@ -191,7 +201,6 @@ impl Evaluator {
             if is_done(&looked) {
                 break;
             }
-            seen += next.len();
         }
         Ok(())
     }

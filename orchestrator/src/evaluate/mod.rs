@@ -29,7 +29,7 @@ pub use collapse::{CollapseTest, CollapseTester, test_images};
 pub use comparison::Comparison;
 pub use decision::{Paired, Verdict, decide, decide_share, normal_quantile};
 pub use error::EvaluateError;
-pub use evaluator::Evaluator;
+pub use evaluator::{Evaluator, looks};
 pub use interval::{bootstrap, bootstrap_mean, interval, quantiles, wilson, wilson_of};
 pub use journal::{Journal, NoJournal, StoreJournal};
 pub use judge::check_countable;

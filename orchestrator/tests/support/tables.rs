@@ -10,6 +10,7 @@
 use std::convert::Infallible;
 
 use quantrack_engine::Level;
+use quantrack_orchestrator::evaluate::looks;
 use quantrack_orchestrator::search::{
     Choice, Composition, Constraints, Evaluate, Floor, Method, Objective, Problem, StageChoices,
     Stopping,
@@ -175,11 +176,8 @@ impl Evaluate for Counted<'_> {
         stop: Option<&Stopping<'_>>,
     ) -> Result<Vec<bool>, Infallible> {
         let mut answers = Vec::new();
-        // As the evaluator looks: after 8 samples, then after twice as many, then every 32.
-        while answers.len() < SAMPLES {
-            let seen = answers.len();
-            let next = SAMPLES.min(seen + seen.clamp(8, 32));
-            answers.extend((seen..next).map(|sample| self.table.is_right(picks, sample)));
+        for look in looks(SAMPLES) {
+            answers.extend(look.map(|sample| self.table.is_right(picks, sample)));
             if stop.is_some_and(|stop| stop.hopeless(&answers).is_some()) {
                 break;
             }
@@ -191,12 +189,11 @@ impl Evaluate for Counted<'_> {
 
     /// As the evaluator does: gives up where that is not likely. All samples count, though their first stages ran before.
     fn reached(&mut self, picks: &[usize], needed: u64) -> Result<Option<u64>, Infallible> {
-        let (mut seen, mut ended) = (0, 0);
-        while seen < SAMPLES {
-            let next = SAMPLES.min(seen + seen.clamp(8, 32));
-            ended += (seen..next).filter(|&sample| self.table.finds_nothing(picks, sample)).count();
-            self.samples += next - seen;
-            seen = next;
+        let mut ended = 0;
+        for look in looks(SAMPLES) {
+            let seen = look.end;
+            self.samples += look.len();
+            ended += look.filter(|&sample| self.table.finds_nothing(picks, sample)).count();
             if 2 * ended < seen {
                 return Ok(None);
             }
