@@ -117,14 +117,7 @@ impl Resolver<'_> {
         model_sha256: &str,
         bytes: &[u8],
     ) -> Result<VariantRecord, Failure> {
-        let record = VariantRecord {
-            sha256: Variant::sha256(bytes),
-            model_sha256: model_sha256.to_owned(),
-            level: variant.level,
-            recipe: variant.recipe.clone(),
-            bytes: bytes.len() as u64,
-            exemptions: variant.exemptions.clone(),
-        };
+        let record = VariantRecord::new(variant, bytes, model_sha256, &variant.recipe);
         self.store.save_variant(key, &record, bytes).await?;
         Ok(record)
     }

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use quantrack_engine::Level;
 use quantrack_engine::variant::Exemption;
+use quantrack_engine::{Level, Variant};
 use serde::{Deserialize, Serialize};
 
 use super::database::{Store, from_json, from_sql, to_json, to_sql};
@@ -25,6 +25,20 @@ pub struct VariantRecord {
     pub bytes: u64,
     /// Layers that run at another level.
     pub exemptions: Vec<Exemption>,
+}
+
+impl VariantRecord {
+    /// Of `variant` in the file `bytes`, made by a recipe from the model with this digest.
+    pub fn new(variant: &Variant, bytes: &[u8], model_sha256: &str, recipe: &str) -> Self {
+        Self {
+            sha256: Variant::sha256(bytes),
+            model_sha256: model_sha256.to_owned(),
+            level: variant.level,
+            recipe: recipe.to_owned(),
+            bytes: bytes.len() as u64,
+            exemptions: variant.exemptions.clone(),
+        }
+    }
 }
 
 /// Columns of a [`VariantRecord`]: sha256, model_sha256, level, recipe, bytes, exemptions.

@@ -8,7 +8,7 @@ use quantrack_engine::quantize::{
     CalibrateError, Calibration, Calibrator, QuantizeError, Recipe, UnknownRecipe, quantize,
     quantizer_build,
 };
-use quantrack_engine::{Pool, RayonPool, Tensor, Variant};
+use quantrack_engine::{Pool, RayonPool, Tensor};
 
 use super::{BuildInputs, ModelError, ModelFile, StageVariant};
 use crate::digest::hex_digest;
@@ -230,7 +230,9 @@ impl Builder<'_> {
         let calibration = self.calibrated.get(&calibrated);
         let variant = quantize(&model.graph, candidate.level, &recipe, calibration)
             .map_err(|error| context(Failure::usage(error)))?;
-        Ok(record(&variant, &model.sha256, &candidate.recipe))
+        let bytes = variant.to_bytes();
+        let record = VariantRecord::new(&variant, &bytes, &model.sha256, &candidate.recipe);
+        Ok((record, bytes))
     }
 }
 
@@ -238,20 +240,6 @@ fn recipe(stage: &Stage, candidate: &Candidate) -> Result<Recipe, Failure> {
     candidate.recipe.parse().map_err(|error: UnknownRecipe| {
         Failure::usage(error).context(format!("failed to build the stage {}", stage.name))
     })
-}
-
-/// A variant as the store keeps it.
-fn record(variant: &Variant, model_sha256: &str, recipe: &str) -> (VariantRecord, Vec<u8>) {
-    let bytes = variant.to_bytes();
-    let record = VariantRecord {
-        sha256: Variant::sha256(&bytes),
-        model_sha256: model_sha256.to_owned(),
-        level: variant.level,
-        recipe: recipe.to_owned(),
-        bytes: bytes.len() as u64,
-        exemptions: variant.exemptions.clone(),
-    };
-    (record, bytes)
 }
 
 /// Statistics of a model's values over `samples`, on all threads of this machine.
