@@ -41,6 +41,12 @@ pub fn summarize(mut duration_ns: Vec<u64>, voided: u64) -> Option<LatencySummar
     })
 }
 
+/// The median of sorted numbers, of an even number of them the middle of the two in the middle; `None` of nothing.
+pub fn median_of_sorted(sorted: &[f64]) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    Some((sorted[last / 2] + sorted[last.div_ceil(2)]) / 2.0)
+}
+
 /// Index of the `percent`-th percentile of `count` sorted samples by the nearest-rank definition.
 fn nearest_rank(count: usize, percent: usize) -> usize {
     (count * percent).div_ceil(100).max(1) - 1

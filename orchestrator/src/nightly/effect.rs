@@ -11,6 +11,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::stats::median_of_sorted;
+
 /// Confidence of intervals.
 pub const CONFIDENCE: f64 = 0.99;
 
@@ -37,9 +39,8 @@ pub fn run_median<'a>(blocks: impl IntoIterator<Item = &'a [u64]>) -> Option<f64
 
 /// The median, of an even number the middle of the two in the middle; `None` of nothing.
 pub fn median(mut values: Vec<f64>) -> Option<f64> {
-    let last = values.len().checked_sub(1)?;
     values.sort_unstable_by(f64::total_cmp);
-    Some((values[last / 2] + values[last.div_ceil(2)]) / 2.0)
+    median_of_sorted(&values)
 }
 
 /// How much slower `now` is than `baseline`, both medians of runs. `None` when there are too few runs for an interval: it
@@ -52,7 +53,7 @@ pub fn effect(baseline: &[f64], now: &[f64]) -> Option<Effect> {
     let last = ratios.len() - 1;
     let (low, high) = (ratios[rank], ratios[last - rank]);
     let share = |logarithm: f64| logarithm.exp_m1();
-    Some(Effect { change: share(median(ratios)?), low: share(low), high: share(high) })
+    Some(Effect { change: share(median_of_sorted(&ratios)?), low: share(low), high: share(high) })
 }
 
 /// The index into the sorted ratios at which the interval begins: the largest k with P(U ≤ k) at most half of what the

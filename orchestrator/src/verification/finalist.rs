@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::assignment::{SearchRecord, StageLevel, stage_levels};
 use crate::search::{Evaluated, Objective, Space};
-use crate::stats::median_ranks;
+use crate::stats::{median_of_sorted, median_ranks};
 
 /// An assignment that answers the search's question.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,8 +100,7 @@ fn ratio(images: &[Option<f64>], chosen: &[Option<f64>]) -> Option<(f64, (f64, f
     let mut ratios: Vec<f64> = pairs.filter_map(|(us, chosen)| Some((*us)? / (*chosen)?)).collect();
     ratios.sort_by(f64::total_cmp);
     let (low, high) = median_ranks(ratios.len())?;
-    let median = (ratios[(ratios.len() - 1) / 2] + ratios[ratios.len() / 2]) / 2.0;
-    Some((median, (ratios[low], ratios[high])))
+    Some((median_of_sorted(&ratios)?, (ratios[low], ratios[high])))
 }
 
 #[cfg(test)]
