@@ -11,7 +11,7 @@ use crate::exit::{CommandResult, Failure};
 use crate::nightly::check::{Asked, Comparison, compare};
 use crate::nightly::night::Night;
 use crate::nightly::report::BoardReport;
-use crate::nightly::suite::{MIN_EFFECT, Model, RUNS, Suite};
+use crate::nightly::suite::{MIN_EFFECT, Model, RUN_COUNTS, RUNS, Suite};
 use crate::store::Store;
 
 /// Options of `compare`.
@@ -34,7 +34,11 @@ pub struct Args {
 
 fn runs(text: &str) -> Result<usize, String> {
     let runs = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (5..=1000).contains(&runs) { Ok(runs) } else { Err("it must be from 5 to 1000".to_owned()) }
+    let (least, most) = RUN_COUNTS.into_inner();
+    match RUN_COUNTS.contains(&runs) {
+        true => Ok(runs),
+        false => Err(format!("it must be from {least} to {most}")),
+    }
 }
 
 /// What each board is to do.

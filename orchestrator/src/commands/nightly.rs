@@ -13,7 +13,7 @@ use crate::nightly::effect::CONFIDENCE;
 use crate::nightly::render;
 use crate::nightly::report::{BoardReport, Fault, Report};
 use crate::nightly::subject::Resolver;
-use crate::nightly::suite::Suite;
+use crate::nightly::suite::{Suite, is_effect};
 use crate::spec;
 use crate::store::Store;
 
@@ -34,8 +34,11 @@ pub(super) struct ReportArgs {
 /// A slow-down on the command line.
 pub(super) fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    let fits = share > 0.0 && share < 10.0;
-    if fits { Ok(share) } else { Err("it must be a share such as 0.03 for 3 %".to_owned()) }
+    if is_effect(share) {
+        Ok(share)
+    } else {
+        Err("it must be a share such as 0.03 for 3 %".to_owned())
+    }
 }
 
 /// A board that was asked for, and its agent or why there is none.

@@ -1,5 +1,6 @@
 //! What a nightly check measures: the suite file.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -15,8 +16,8 @@ pub const MIN_EFFECT: f64 = 0.03;
 pub const RUNS: usize = 6;
 /// Runs that make a baseline.
 pub const BASELINE_RUNS: usize = 10;
-/// Fewest runs with which both sides of a comparison have an interval.
-const LEAST_RUNS: usize = 5;
+/// How many runs there may be: with fewer a comparison has no interval.
+pub const RUN_COUNTS: RangeInclusive<usize> = 5..=1000;
 
 /// A suite file. Paths are relative to it, or to `--data`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -60,6 +61,11 @@ pub struct Model {
     pub level: Option<String>,
     /// The recipe; absent: the first that the pipeline tries, or the engine's own.
     pub recipe: Option<String>,
+}
+
+/// Whether a slow-down that is to be found is a share such as 0.03, and no percentage.
+pub fn is_effect(share: f64) -> bool {
+    share > 0.0 && share < 10.0
 }
 
 fn min_effect() -> f64 {
@@ -119,15 +125,16 @@ impl Suite {
     }
 
     fn check(&self) -> Result<(), anyhow::Error> {
-        if !(self.min_effect > 0.0 && self.min_effect < 10.0) {
+        if !is_effect(self.min_effect) {
             return Err(anyhow!(
                 "min-effect is {}, it must be a share such as 0.03 for 3 %",
                 self.min_effect
             ));
         }
         for (name, runs) in [("runs", self.runs), ("baseline-runs", self.baseline_runs)] {
-            if !(LEAST_RUNS..=1000).contains(&runs) {
-                return Err(anyhow!("{name} is {runs}, it must be from {LEAST_RUNS} to 1000"));
+            if !RUN_COUNTS.contains(&runs) {
+                let (least, most) = RUN_COUNTS.into_inner();
+                return Err(anyhow!("{name} is {runs}, it must be from {least} to {most}"));
             }
         }
         let (samples, block) = (self.measure.min_samples, self.measure.block);
