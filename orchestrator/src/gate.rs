@@ -201,20 +201,16 @@ impl Bench {
         data: &Path,
         images: &CalibrationImages,
     ) -> Result<Self, EvaluateError> {
-        let whole = Dataset::open(data, &pipeline.data.calibration, &pipeline.data)?;
         let evaluation = Dataset::open(data, &pipeline.data.evaluation, &pipeline.data)?;
-        let count = test_images(whole.samples.len() + evaluation.samples.len());
-        // The others may be held out.
-        let used = pipeline.data.calibration_samples.unwrap_or(whole.samples.len());
-        let calibration = whole.subset(used);
+        let count = test_images(images.whole() + evaluation.samples.len());
         // Whatever the pipeline asks for later: here every stage is compared with fp32, for which there need not be labels.
         let mut usual = pipeline.clone();
-        usual.metric = Criterion::default_of(Chain::open(pipeline, data)?.finds());
+        usual.metric = Criterion::default_of(images.chain().finds());
         usual.stages.iter_mut().for_each(|stage| stage.metric = None);
         let pipeline = &usual;
-        let evaluator = |images: usize| {
+        let evaluator = |count: usize| {
             let chain = Chain::open(pipeline, data)?;
-            Evaluator::new(pipeline, chain, calibration.subset(images), 0)
+            Evaluator::new(pipeline, chain, images.dataset().subset(count), 0)
         };
         let inputs = |stage: usize| images.some_inputs(stage, EXAMINED);
         Ok(Self {

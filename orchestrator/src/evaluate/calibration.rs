@@ -20,6 +20,8 @@ const CACHE_BYTES: usize = 64 << 20;
 pub struct CalibrationImages {
     chain: Chain,
     dataset: Dataset,
+    /// How many images the whole set has.
+    whole: usize,
     cache: PrefixCache,
 }
 
@@ -33,7 +35,23 @@ impl CalibrationImages {
         let count = pipeline.data.calibration_samples.unwrap_or(whole.samples.len());
         let chain = Chain::open(pipeline, data)?;
         chain.check_samples(&whole)?;
-        Ok(Self { chain, dataset: whole.subset(count), cache: PrefixCache::new(CACHE_BYTES) })
+        let (dataset, whole) = (whole.subset(count), whole.samples.len());
+        Ok(Self { chain, dataset, whole, cache: PrefixCache::new(CACHE_BYTES) })
+    }
+
+    /// The pipeline at fp32.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The images that are used.
+    pub fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    /// How many images their set has; those that are not used may be held out.
+    pub fn whole(&self) -> usize {
+        self.whole
     }
 
     /// The inputs that `stage` gets from the fp32 stages before it, image by image in order; images in which those find
