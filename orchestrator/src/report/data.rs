@@ -44,6 +44,16 @@ pub struct Report {
     pub reproduce: Vec<String>,
 }
 
+impl Report {
+    /// What was chosen for a stage.
+    pub(super) fn chosen(&self, stage: &str) -> Option<&StageChoice> {
+        match &self.verdict {
+            Verdict::Chosen(choice) => choice.stages.iter().find(|chosen| chosen.stage == stage),
+            Verdict::Infeasible(_) => None,
+        }
+    }
+}
+
 /// A measured board.
 #[derive(Clone, Debug, Serialize)]
 pub struct Device {

@@ -44,6 +44,11 @@ pub(super) fn times(ratio: f64) -> String {
     format!("{}x", significant(ratio))
 }
 
+/// A ratio with its interval, as in "1.020 (0.824 – 1.114)".
+pub(super) fn with_interval((ratio, (low, high)): (f64, (f64, f64))) -> String {
+    format!("{ratio:.3} ({low:.3} – {high:.3})")
+}
+
 /// By how much `measured` differs from `predicted`, as in "+1.2 %".
 pub(super) fn off(predicted: f64, measured: f64) -> String {
     format!("{:+.1} %", 100.0 * (measured / predicted - 1.0))

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use quantrack_engine::Level;
 
-use super::data::{LatencyRow, Report, SensitivityRow, Verdict};
+use super::data::{LatencyRow, Report, SensitivityRow};
 use super::format::{duration, times};
 use crate::metric::Unit;
 
@@ -43,9 +43,7 @@ fn cell<'a>(report: &'a Report, stage: &str, level: Level) -> Option<Cell<'a>> {
     let quality = |row: &SensitivityRow| row.unit.quality(row.value);
     let best = *rows.iter().max_by(|a, b| quality(a).total_cmp(&quality(b)))?;
     let line = |row: &&SensitivityRow| format!("{}: {:.3}, {}", row.recipe, row.value, row.details);
-    let chosen = matches!(&report.verdict, Verdict::Chosen(choice) if choice.stages.iter().any(|chosen| {
-        chosen.stage == stage && chosen.level == level
-    }));
+    let chosen = report.chosen(stage).is_some_and(|chosen| chosen.level == level);
     Some(Cell {
         best,
         recipes: rows.iter().map(line).collect::<Vec<_>>().join("\n"),

@@ -7,7 +7,7 @@ use super::data::{
     BoardConditions, Choice, Collapsed, Device, Exempt, LatencyRow, Proof, RankedRow, Report,
     SensitivityRow, Verdict, Verification,
 };
-use super::format::{bytes, duration, off, percent, significant, times};
+use super::format::{bytes, duration, off, percent, significant, times, with_interval};
 use super::heat::{background, heat_map};
 use super::plot::trade_off;
 use super::signal::signal;
@@ -147,7 +147,7 @@ fn ranking(ranking: &[RankedRow]) -> Markup {
                 td.l { (one.label) @if one.chosen { " ★" } }
                 td { (duration(one.predicted_us)) } td { (duration(one.measured_us)) }
                 td { @match one.ratio {
-                    Some((ratio, (low, high))) => { (format!("{ratio:.3} ({low:.3} – {high:.3})")) }
+                    Some(ratio) => { (with_interval(ratio)) }
                     None => { "–" }
                 } }
             } } }
@@ -230,9 +230,9 @@ fn latency_section(report: &Report) -> Markup {
 
 fn latency_row(report: &Report, index: usize, row: &LatencyRow, slowest: f64) -> Markup {
     let first = index > 0 && report.table[index - 1].stage != row.stage;
-    let chosen = matches!(&report.verdict, Verdict::Chosen(choice) if choice.stages.iter().any(|stage| {
-        stage.stage == row.stage && stage.level == row.level && stage.recipe == row.recipe
-    }));
+    let chosen = report
+        .chosen(&row.stage)
+        .is_some_and(|chosen| (chosen.level, &chosen.recipe) == (row.level, &row.recipe));
     let width = (90.0 * row.median_us / slowest).max(1.0);
     let or_dash = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), duration);
     markup! {

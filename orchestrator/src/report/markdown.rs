@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::data::{Report, Verdict, Verification};
-use super::format::{bytes, duration, off, percent, times};
+use super::format::{bytes, duration, off, percent, times, with_interval};
 
 /// The whole report, for a pull request or a wiki.
 pub fn markdown(report: &Report) -> String {
@@ -126,7 +126,7 @@ fn write_verified(verification: &Verification, out: &mut String) -> std::fmt::Re
     )?;
     for one in &verification.ranking {
         let ratio = match one.ratio {
-            Some((ratio, (low, high))) => format!("{ratio:.3} ({low:.3} – {high:.3})"),
+            Some(ratio) => with_interval(ratio),
             None if one.chosen => "**chosen**".to_owned(),
             None => "–".to_owned(),
         };
