@@ -8,7 +8,7 @@ use std::arch::asm;
 use std::mem::offset_of;
 
 use crate::kernels::isa::Isa;
-use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
+use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Requant, Tile};
 use crate::kernels::requant_neon::{Narrow, NarrowPrelu, store_row};
 
 /// Eight rows by eight columns, multiply-accumulate by lane: eight channels of a row are widened to 16 bits once for
@@ -54,7 +54,10 @@ struct Tiles {
     negative_multiplier: *const i32,
     /// Where sums go.
     sums: *mut i32,
-    /// The output stage: 0, with PReLU 1, or none 2, for a single tile whose sums are wanted.
+    /// Shifts of each column, where they have no right shift in common.
+    left_shifts: *const i32,
+    right_shifts: *const i32,
+    /// The output stage: 0, with PReLU 1, or none 2, for a single tile whose sums are wanted; with left shifts 3.
     stage: u64,
     /// Tiles left, at least one.
     left: usize,
@@ -75,7 +78,7 @@ unsafe fn gemm_8x8(args: &I8GemmArgs) {
     // least fifteen readable ones (SLACK), `w` is a whole panel followed by at least 32 bytes (SLACK), `c` is `rows`
     // rows of `cols` elements; the arrays of `requant` have NR elements.
     unsafe {
-        let at_once = args.requant.shift > 0;
+        let at_once = args.requant.shift > 0 || args.requant.negative_multiplier.is_null();
         let whole = if at_once && args.cols == NR { args.rows / MR } else { 0 };
         if whole > 0 {
             tiles(args, args.a, (args.c, args.c_stride), std::ptr::null_mut(), whole);
@@ -372,11 +375,11 @@ macro_rules! by_sign {
 /// sums side by side, because each instruction waits four cycles for the one before. The right shift also narrows to 16 bits,
 /// for which it must be part of the instruction: so there is one piece of code for each. What a tile takes beside its products
 /// is 16 multiplications, 8 cycles of shifts (two share a cycle), 8 and 4 to add the zero point and narrow to 8 bits, 16 for
-/// biases, beside which results are stored, and 12 for rows.
+/// biases, beside which results are stored, and 12 for rows; where right shifts differ 16 more, and as many for left shifts.
 ///
 /// # Safety
 /// `rows` has taps * MR pointers per tile as `args` says; `c` is writable for NR elements of MR rows of all tiles, or `sums`
-/// for one tile; where there are none, all right shifts are `args.requant.shift`, without left shifts.
+/// for one tile; where there are none, all right shifts are `args.requant.shift`, without left shifts, or there is no PReLU.
 #[target_feature(enable = "neon")]
 #[expect(clippy::too_many_lines, reason = "one block of assembly")]
 #[rustfmt::skip]
@@ -393,13 +396,16 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
         multiplier: requant.multiplier,
         negative_multiplier: requant.negative_multiplier,
         sums,
-        stage: match (sums.is_null(), requant.negative_multiplier.is_null()) {
-            (true, negative) => u64::from(!negative),
-            (false, _) => 2,
+        left_shifts: requant.left,
+        right_shifts: requant.right,
+        stage: match requant {
+            _ if !sums.is_null() => 2,
+            Requant { shift: 0, only_right: false, .. } => 3,
+            _ => u64::from(!requant.negative_multiplier.is_null()),
         },
         left: count,
-        // Sixteen instructions and a branch for each shift from 1 on.
-        shift: (requant.shift.max(1) - 1) as usize * 68,
+        // Sixteen instructions and a branch for each shift from 1 on, and behind them those for shifts that differ.
+        shift: if requant.shift > 0 { requant.shift as usize - 1 } else { 16 } * 68,
         zero_point: requant.zero_point,
         clamped: u32::from(requant.min > -128 || requant.max < 127),
         min: requant.min,
@@ -536,6 +542,7 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
             "ldr x13, [x12, #{multiplier}]", "ldr x21, [x12, #{left}]", "ldr x9, [x12, #{taps}]", "ldr x22, [x12, #{stage}]",
             "ldr q0, [x13]", "ldr q1, [x13, #16]", "subs x21, x21, #1", "sub x20, x8, x9, lsl #6", "str x21, [x12, #{left}]",
             "csel x8, x8, x20, ne", "ldr x10, [x12, #{w}]", "cbnz x22, 50f",
+            "51:",
             "sqrdmulh v16.4s, v16.4s, v0.4s", "ldr x0, [x8]",
             "sqrdmulh v18.4s, v18.4s, v0.4s", "ldr w28, [x12, #{zero}]",
             "sqrdmulh v20.4s, v20.4s, v0.4s", "ldr x1, [x8, #8]",
@@ -565,6 +572,16 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
             "sqrshrn2 v14.8h, v29.4s, #\\quantrack_k", "sqrshrn2 v15.8h, v31.4s, #\\quantrack_k",
             "b 61f",
             ".endr",
+            // Each column's own shift.
+            "ldr x11, [x12, #{right_shifts}]", "ldr q2, [x11]", "ldr q3, [x11, #16]", "neg v2.4s, v2.4s", "neg v3.4s, v3.4s",
+            "srshl v16.4s, v16.4s, v2.4s", "srshl v18.4s, v18.4s, v2.4s", "srshl v20.4s, v20.4s, v2.4s", "srshl v22.4s, v22.4s, v2.4s",
+            "srshl v24.4s, v24.4s, v2.4s", "srshl v26.4s, v26.4s, v2.4s", "srshl v28.4s, v28.4s, v2.4s", "srshl v30.4s, v30.4s, v2.4s",
+            "srshl v17.4s, v17.4s, v3.4s", "srshl v19.4s, v19.4s, v3.4s", "srshl v21.4s, v21.4s, v3.4s", "srshl v23.4s, v23.4s, v3.4s",
+            "srshl v25.4s, v25.4s, v3.4s", "srshl v27.4s, v27.4s, v3.4s", "srshl v29.4s, v29.4s, v3.4s", "srshl v31.4s, v31.4s, v3.4s",
+            "sqxtn v8.4h, v16.4s", "sqxtn v9.4h, v18.4s", "sqxtn v10.4h, v20.4s", "sqxtn v11.4h, v22.4s",
+            "sqxtn v12.4h, v24.4s", "sqxtn v13.4h, v26.4s", "sqxtn v14.4h, v28.4s", "sqxtn v15.4h, v30.4s",
+            "sqxtn2 v8.8h, v17.4s", "sqxtn2 v9.8h, v19.4s", "sqxtn2 v10.8h, v21.4s", "sqxtn2 v11.8h, v23.4s",
+            "sqxtn2 v12.8h, v25.4s", "sqxtn2 v13.8h, v27.4s", "sqxtn2 v14.8h, v29.4s", "sqxtn2 v15.8h, v31.4s",
             "61:",
             "sqadd v8.8h, v8.8h, v4.8h", "ldr w30, [x12, #{clamped}]",
             "sqadd v9.8h, v9.8h, v4.8h", "ldr x28, [x12, #{narrow}]",
@@ -597,9 +614,17 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
             "fmov d12, x14", "fmov d13, x16", "ins v12.d[1], x15", "ins v13.d[1], x17", "ldr x13, [x12, #{rest}]",
             "cbnz x21, 10b",
             "b 99f",
+            // Left shifts.
+            "53:",
+            "ldr x13, [x12, #{left_shifts}]", "ldr q2, [x13]", "ldr q3, [x13, #16]",
+            "sqshl v16.4s, v16.4s, v2.4s", "sqshl v18.4s, v18.4s, v2.4s", "sqshl v20.4s, v20.4s, v2.4s", "sqshl v22.4s, v22.4s, v2.4s",
+            "sqshl v24.4s, v24.4s, v2.4s", "sqshl v26.4s, v26.4s, v2.4s", "sqshl v28.4s, v28.4s, v2.4s", "sqshl v30.4s, v30.4s, v2.4s",
+            "sqshl v17.4s, v17.4s, v3.4s", "sqshl v19.4s, v19.4s, v3.4s", "sqshl v21.4s, v21.4s, v3.4s", "sqshl v23.4s, v23.4s, v3.4s",
+            "sqshl v25.4s, v25.4s, v3.4s", "sqshl v27.4s, v27.4s, v3.4s", "sqshl v29.4s, v29.4s, v3.4s", "sqshl v31.4s, v31.4s, v3.4s",
+            "b 51b",
             // PReLU.
             "50:",
-            "cmp x22, #1", "b.ne 98f", "ldr x13, [x12, #{negative}]", "ldr q2, [x13]", "ldr q3, [x13, #16]",
+            "cmp x22, #2", "b.eq 98f", "b.hi 53b", "ldr x13, [x12, #{negative}]", "ldr q2, [x13]", "ldr q3, [x13, #16]",
             "ldp x0, x1, [x8]", "ldp x2, x3, [x8, #16]", "ldp x4, x5, [x8, #32]", "ldp x6, x7, [x8, #48]",
             by_sign!("16" "17" "4" "5", "18" "19" "6" "7", "20" "21" "8" "9", "22" "23" "10" "11";
                 "ldr x20, [x0], #8" "ldr x21, [x1], #8" "ldr x22, [x2], #8" "ldr x23, [x3], #8"),
@@ -624,6 +649,7 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
             groups = const offset_of!(Tiles, groups), rest = const offset_of!(Tiles, rest), c = const offset_of!(Tiles, c),
             stride = const offset_of!(Tiles, stride), multiplier = const offset_of!(Tiles, multiplier),
             negative = const offset_of!(Tiles, negative_multiplier), sums = const offset_of!(Tiles, sums), stage = const offset_of!(Tiles, stage),
+            left_shifts = const offset_of!(Tiles, left_shifts), right_shifts = const offset_of!(Tiles, right_shifts),
             left = const offset_of!(Tiles, left), shift = const offset_of!(Tiles, shift),
             zero = const offset_of!(Tiles, zero_point), clamped = const offset_of!(Tiles, clamped),
             min = const offset_of!(Tiles, min), max = const offset_of!(Tiles, max),
