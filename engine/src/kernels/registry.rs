@@ -101,7 +101,7 @@ const CYCLES: &[Cycles] = &[
     cycles("i8_gemm_1x8c32_neon", [32, 8], 72, 120),
     cycles("i4_gemm_4x4c16_neon", [16, 4], 43, 130),
     cycles("i4_gemm_1x8c16_neon", [16, 8], 31, 120),
-    cycles("bin_gemm_8x64w2_neon", [8, 8], 106, 165),
+    cycles("bin_gemm_8x64w2_neon", [8, 8], 106, 148),
     cycles("bin_gemm_4x32b_neon", [1, 32], 28, 600),
     cycles("ternary_gemm_4x32b_neon", [1, 32], 38, 620),
     cycles("i8_gemm_4x8_neon_v7", [1, 8], 10, 140),

@@ -7,7 +7,7 @@ use std::arch::aarch64::{
 use std::arch::asm;
 use std::mem::MaybeUninit;
 
-use super::neon_output::{ROWS, any, any_counts, at_once_8x8, store_8x8};
+use super::neon_output::{AtOnce, ROWS, any, any_counts, store_8x8};
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{BinGemm, BinGemmArgs, MicroKernel, Tile, each_tile};
 
@@ -50,15 +50,17 @@ unsafe fn gemm_8x64(args: &BinGemmArgs) {
         return unsafe { many_words(args, all) };
     }
     let mut gathered: Gathered = [MaybeUninit::uninit(); _];
-    let at_once = at_once_8x8(args) && args.rows == MR;
+    let stage = AtOnce::new(args).filter(|_| args.rows == MR);
     // SAFETY: the caller vouches for `args`; groups have `all` words of each column, after NR biases.
     unsafe {
         gather(args, 0, all, &mut gathered);
         for column in (0..args.cols).step_by(GROUP) {
             let w = args.w.add(NR / 2 + column * all);
             let counts = count::<false>(&gathered, w, all);
-            if at_once && args.cols - column >= GROUP {
-                store_8x8(args, column, counts, args.c.add(column));
+            if let Some(stage) = &stage
+                && args.cols - column >= GROUP
+            {
+                store_8x8(stage, column, counts);
                 continue;
             }
             let [a, b, c, d, e, f, g, h] = counts;

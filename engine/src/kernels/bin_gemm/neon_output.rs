@@ -6,6 +6,7 @@ use std::arch::aarch64::{
 };
 
 use std::arch::asm;
+use std::mem::offset_of;
 
 use crate::kernels::micro::BinGemmArgs;
 use crate::kernels::requant_neon::{Narrow, NarrowPrelu, store_row};
@@ -103,43 +104,81 @@ impl Plain {
     }
 }
 
-/// Whether [`store_8x8`] can store a whole tile: 8-bit results, and a right shift that all channels have.
-#[inline]
-pub(super) fn at_once_8x8(args: &BinGemmArgs) -> bool {
-    args.sums.is_null() && args.requant.shift > 0
+/// What [`store_8x8`] needs to know of a tile. It lies in memory, where integer loads fetch it beside other instructions:
+/// between the products of two groups of columns registers are scarce.
+#[repr(C)]
+pub(super) struct AtOnce {
+    /// Biases and multipliers of the panel.
+    bias: *const i32,
+    multiplier: *const i32,
+    /// As `multiplier`, of sums below 0, or null.
+    negative_multiplier: *const i32,
+    /// Pointers to corrections of the rows, or null.
+    row_bias: *const *const i32,
+    /// Bytes of code before the right shift.
+    shift: usize,
+    /// The first result, and elements between rows.
+    c: *mut i8,
+    stride: usize,
+    /// What a sum is where no bit differs, without its bias.
+    all_bits: i32,
+    zero_point: i32,
+    /// Whether the bounds are narrower than 8 bits.
+    clamped: u32,
+    min: i32,
+    max: i32,
 }
 
-/// Stores eight rows of eight columns from `column` on at `to`. All sums go side by side, so nothing waits for the instruction
+impl AtOnce {
+    /// Nothing unless results are of 8 bits and all channels have one right shift.
+    #[inline]
+    pub(super) fn new(args: &BinGemmArgs) -> Option<Self> {
+        let requant = &args.requant;
+        (args.sums.is_null() && requant.shift > 0).then(|| Self {
+            bias: args.w.cast(),
+            multiplier: requant.multiplier,
+            negative_multiplier: requant.negative_multiplier,
+            row_bias: args.row_bias,
+            // Sixteen instructions and a branch for each shift from 3 on.
+            shift: (requant.shift - 3) as usize * 68,
+            c: args.c,
+            stride: args.c_stride,
+            all_bits: (args.bits as i32) << 8,
+            zero_point: requant.zero_point,
+            clamped: u32::from(requant.min > -128 || requant.max < 127),
+            min: requant.min,
+            max: requant.max,
+        })
+    }
+}
+
+/// Stores eight rows of eight columns from `column` on. All sums go side by side, so nothing waits for the instruction
 /// before, and the right shift narrows to 16 bits, for which there is one piece of code for each: 76 cycles of a Cortex-A53, 37
 /// more where there are corrections, half of whose words integer loads fetch, and 36 more with PReLU.
 ///
 /// # Safety
-/// As [`Plain::new`], with what [`at_once_8x8`] asks for and eight rows, the first at `to`.
+/// As [`Plain::new`] for the arguments that `stage` was made of, with eight rows.
 #[inline]
 #[target_feature(enable = "neon")]
 #[rustfmt::skip]
 #[expect(clippy::too_many_lines, reason = "one block of assembly")]
-pub(super) unsafe fn store_8x8(args: &BinGemmArgs, column: usize, counts: [uint16x8_t; 8], to: *mut i8) {
-    let requant = &args.requant;
+pub(super) unsafe fn store_8x8(stage: &AtOnce, column: usize, counts: [uint16x8_t; 8]) {
     let [a, b, c, d, e, f, g, h] = counts;
     // v0-v7: counts, later results; v8, v9: what sums are of no differing bit; v10, v11: multipliers; v16-v31: sums.
     //
     // SAFETY: the caller vouches for biases, corrections, the arrays of `requant` and all rows, the only ones that are written.
     unsafe {
-        let (bias, multiplier) =
-            (args.w.cast::<i32>().add(column), requant.multiplier.add(column));
-        let negative = match requant.negative_multiplier.is_null() {
-            true => std::ptr::null(),
-            false => requant.negative_multiplier.add(column),
-        };
         asm!(
-            "ldr {w0}, [{bias}, #8]", "ushll v16.4s, v0.4h, #9", "ldr {w1}, [{bias}, #24]", "ushll2 v17.4s, v0.8h, #9",
-            "ldr {w2}, [{multiplier}, #8]", "ushll v18.4s, v1.4h, #9", "ldr {w3}, [{multiplier}, #24]",
-            "ushll2 v19.4s, v1.8h, #9", "ldr d8, [{bias}]", "mov v8.d[1], {w0}", "ldr d9, [{bias}, #16]",
-            "mov v9.d[1], {w1}", "ldr d10, [{multiplier}]", "mov v10.d[1], {w2}", "ldr d11, [{multiplier}, #16]",
-            "mov v11.d[1], {w3}", "dup v12.4s, {bits:w}", "ushll v20.4s, v2.4h, #9", "ushll2 v21.4s, v2.8h, #9",
-            "ushll v22.4s, v3.4h, #9", "ushll2 v23.4s, v3.8h, #9", "ushll v24.4s, v4.4h, #9",
-            "ushll2 v25.4s, v4.8h, #9", "ushll v26.4s, v5.4h, #9", "ushll2 v27.4s, v5.8h, #9",
+            "ldp {p0}, {p1}, [{stage}, #{bias}]", "ushll v16.4s, v0.4h, #9", "ldr {p2:w}, [{stage}, #{all_bits}]",
+            "ushll2 v17.4s, v0.8h, #9", "ldr {rows}, [{stage}, #{row_bias}]", "ushll v18.4s, v1.4h, #9",
+            "add {p0}, {p0}, {column}", "ushll2 v19.4s, v1.8h, #9", "add {p1}, {p1}, {column}",
+            "ushll v20.4s, v2.4h, #9", "ldr {w0}, [{p0}, #8]", "ushll2 v21.4s, v2.8h, #9", "ldr {w1}, [{p0}, #24]",
+            "ushll v22.4s, v3.4h, #9", "ldr {w2}, [{p1}, #8]", "ushll2 v23.4s, v3.8h, #9", "ldr {w3}, [{p1}, #24]",
+            "ldr d8, [{p0}]", "mov v8.d[1], {w0}", "ldr d9, [{p0}, #16]", "mov v9.d[1], {w1}", "ldr d10, [{p1}]",
+            "mov v10.d[1], {w2}", "ldr d11, [{p1}, #16]", "mov v11.d[1], {w3}", "dup v12.4s, {p2:w}",
+            "ushll v24.4s, v4.4h, #9", "ldr {shift}, [{stage}, #{shift_at}]", "ushll2 v25.4s, v4.8h, #9",
+            "ldr {negative}, [{stage}, #{negative_at}]", "ushll v26.4s, v5.4h, #9",
+            "ldr {zero:w}, [{stage}, #{zero_at}]", "ushll2 v27.4s, v5.8h, #9",
             "add v8.4s, v8.4s, v12.4s", "add v9.4s, v9.4s, v12.4s", "ushll v28.4s, v6.4h, #9",
             "ushll2 v29.4s, v6.8h, #9", "ushll v30.4s, v7.4h, #9", "ushll2 v31.4s, v7.8h, #9", "cbz {rows}, 2f",
             "ldr {p0}, [{rows}, #0]", "sub v16.4s, v8.4s, v16.4s", "ldr {p1}, [{rows}, #8]",
@@ -176,7 +215,8 @@ pub(super) unsafe fn store_8x8(args: &BinGemmArgs, column: usize, counts: [uint1
             ".endr",
             "3:", "adr {p0}, 9f", "add {p0}, {p0}, {shift}", "dup v8.8h, {zero:w}",
             // PReLU: other multipliers for sums below 0.
-            "cbz {negative}, 6f", "ldp q12, q13, [{negative}]", "cmlt v0.4s, v16.4s, #0", "cmlt v1.4s, v17.4s, #0",
+            "cbz {negative}, 6f", "add {negative}, {negative}, {column}", "ldp q12, q13, [{negative}]",
+            "cmlt v0.4s, v16.4s, #0", "cmlt v1.4s, v17.4s, #0",
             "cmlt v2.4s, v18.4s, #0", "cmlt v3.4s, v19.4s, #0", "cmlt v4.4s, v20.4s, #0", "cmlt v5.4s, v21.4s, #0",
             "cmlt v6.4s, v22.4s, #0", "cmlt v7.4s, v23.4s, #0", "bsl v0.16b, v12.16b, v10.16b",
             "bsl v1.16b, v13.16b, v11.16b", "bsl v2.16b, v12.16b, v10.16b", "bsl v3.16b, v13.16b, v11.16b",
@@ -208,22 +248,27 @@ pub(super) unsafe fn store_8x8(args: &BinGemmArgs, column: usize, counts: [uint1
             "sqrshrn2 v4.8h, v25.4s, #\\quantrack_k", "sqrshrn2 v5.8h, v27.4s, #\\quantrack_k",
             "sqrshrn2 v6.8h, v29.4s, #\\quantrack_k", "sqrshrn2 v7.8h, v31.4s, #\\quantrack_k", "b 4f", ".endr",
             "4:",
-            ".irp quantrack_r, 0, 1, 2, 3, 4, 5, 6, 7", "sqadd v\\quantrack_r\\().8h, v\\quantrack_r\\().8h, v8.8h", ".endr",
+            "sqadd v0.8h, v0.8h, v8.8h", "ldr {w0:w}, [{stage}, #{clamped}]", "sqadd v1.8h, v1.8h, v8.8h",
+            "ldr {p1}, [{stage}, #{c}]", "sqadd v2.8h, v2.8h, v8.8h", "ldr {w1}, [{stage}, #{stride}]",
+            "sqadd v3.8h, v3.8h, v8.8h", "sqadd v4.8h, v4.8h, v8.8h", "sqadd v5.8h, v5.8h, v8.8h",
+            "add {p1}, {p1}, {column}, lsr #2", "sqadd v6.8h, v6.8h, v8.8h", "sqadd v7.8h, v7.8h, v8.8h",
+            "add {p0}, {p1}, {w1}",
             ".irp quantrack_r, 0, 1, 2, 3, 4, 5, 6, 7", "sqxtn v\\quantrack_r\\().8b, v\\quantrack_r\\().8h", ".endr",
-            "cbz {clamped:w}, 5f", "dup v9.8b, {min:w}", "dup v10.8b, {max:w}",
+            "lsl {w1}, {w1}, #1", "cbz {w0:w}, 5f", "ldp {w2:w}, {w3:w}, [{stage}, #{min}]",
+            "dup v9.8b, {w2:w}", "dup v10.8b, {w3:w}",
             ".irp quantrack_r, 0, 1, 2, 3, 4, 5, 6, 7", "smax v\\quantrack_r\\().8b, v\\quantrack_r\\().8b, v9.8b", ".endr",
             ".irp quantrack_r, 0, 1, 2, 3, 4, 5, 6, 7", "smin v\\quantrack_r\\().8b, v\\quantrack_r\\().8b, v10.8b", ".endr",
-            "5:", "str d0, [{even}]", "add {even}, {even}, {step}", "str d1, [{odd}]", "add {odd}, {odd}, {step}",
-            "str d2, [{even}]", "add {even}, {even}, {step}", "str d3, [{odd}]", "add {odd}, {odd}, {step}",
-            "str d4, [{even}]", "add {even}, {even}, {step}", "str d5, [{odd}]", "add {odd}, {odd}, {step}",
-            "str d6, [{even}]", "str d7, [{odd}]",
-            even = inout(reg) to => _, odd = inout(reg) to.add(args.c_stride) => _, step = in(reg) 2 * args.c_stride,
-            bias = in(reg) bias, bits = in(reg) (args.bits as i32) << 8, multiplier = in(reg) multiplier,
-            negative = in(reg) negative, rows = in(reg) args.row_bias, column = in(reg) size_of::<i32>() * column,
-            // Sixteen instructions and a branch for each shift from 3 on.
-            shift = in(reg) (requant.shift - 3) as usize * 68, zero = in(reg) requant.zero_point,
-            clamped = in(reg) u32::from(requant.min > -128 || requant.max < 127),
-            min = in(reg) requant.min, max = in(reg) requant.max,
+            "5:", "str d0, [{p1}]", "add {p1}, {p1}, {w1}", "str d1, [{p0}]", "add {p0}, {p0}, {w1}",
+            "str d2, [{p1}]", "add {p1}, {p1}, {w1}", "str d3, [{p0}]", "add {p0}, {p0}, {w1}",
+            "str d4, [{p1}]", "add {p1}, {p1}, {w1}", "str d5, [{p0}]", "add {p0}, {p0}, {w1}",
+            "str d6, [{p1}]", "str d7, [{p0}]",
+            bias = const offset_of!(AtOnce, bias), row_bias = const offset_of!(AtOnce, row_bias),
+            negative_at = const offset_of!(AtOnce, negative_multiplier), shift_at = const offset_of!(AtOnce, shift),
+            c = const offset_of!(AtOnce, c), stride = const offset_of!(AtOnce, stride), all_bits = const offset_of!(AtOnce, all_bits),
+            zero_at = const offset_of!(AtOnce, zero_point), clamped = const offset_of!(AtOnce, clamped),
+            min = const offset_of!(AtOnce, min),
+            stage = in(reg) stage, column = in(reg) size_of::<i32>() * column,
+            rows = out(reg) _, shift = out(reg) _, negative = out(reg) _, zero = out(reg) _,
             p0 = out(reg) _, p1 = out(reg) _, p2 = out(reg) _, p3 = out(reg) _,
             w0 = out(reg) _, w1 = out(reg) _, w2 = out(reg) _, w3 = out(reg) _,
             inout("v0") a => _, inout("v1") b => _, inout("v2") c => _, inout("v3") d => _,
