@@ -147,8 +147,9 @@ mod neon {
     //! Sixteen channels at a time: CMGE, AND with the bit of each byte's place, and three ADDP gather 64 bits.
 
     use std::arch::aarch64::{
-        int8x16_t, uint8x16_t, vandq_u8, vcgeq_s8, vdupq_n_u8, vgetq_lane_u64, vld1q_s8, vld1q_u8,
-        vpaddq_u8, vreinterpretq_u64_u8,
+        int8x16_t, uint8x16_t, vandq_u8, vcgeq_s8, vget_high_u8, vget_lane_u16, vget_low_u8,
+        vgetq_lane_u32, vgetq_lane_u64, vld1q_s8, vld1q_u8, vpadd_u8, vpaddq_u8,
+        vreinterpret_u16_u8, vreinterpretq_u32_u8, vreinterpretq_u64_u8,
     };
 
     use crate::kernels::micro::SLACK;
@@ -202,7 +203,7 @@ mod neon {
         }
     }
 
-    /// Pixels side by side, because each instruction waits for the one before.
+    /// Pixels side by side: their flags are each other's pairs, and each instruction waits for the one before.
     const PIXELS: usize = 4;
 
     /// Thresholds of sixteen channels, and the bits that elements set.
@@ -220,51 +221,85 @@ mod neon {
         output: *mut u64,
         (pixels, channels, words): (usize, usize, usize),
     ) {
-        let whole = pixels - pixels % PIXELS;
-        // SAFETY: the caller vouches for all pixels.
+        let at = |pixel: usize| (input.wrapping_add(pixel * channels), pixel * words);
+        // SAFETY: the caller vouches for all pixels; fewer than four are computed four times each, and the last four of others may
+        // have been before.
         unsafe {
-            for pixel in (0..whole).step_by(PIXELS) {
-                let (x, y) = (input.add(pixel * channels), output.add(pixel * words));
-                gather::<N, PIXELS>(places, x, channels, y, words);
-            }
-            for pixel in whole..pixels {
-                let (x, y) = (input.add(pixel * channels), output.add(pixel * words));
-                gather::<N, 1>(places, x, channels, y, words);
+            let Some(last) = pixels.checked_sub(PIXELS) else {
+                for pixel in 0..pixels {
+                    let (x, y) = at(pixel);
+                    gather(places, x, 0, output.add(y), 0);
+                }
+                return;
+            };
+            for pixel in (0..last).step_by(PIXELS).chain([last]) {
+                let (x, y) = at(pixel);
+                gather(places, x, channels, output.add(y), words);
             }
         }
     }
 
-    /// The words of `P` pixels. Three additions of pairs leave a byte of eight elements.
+    /// The words of four pixels. Three additions of pairs leave a byte of eight elements.
     ///
     /// # Safety
     /// As [`each_pixel`].
     #[inline]
     #[target_feature(enable = "neon")]
-    unsafe fn gather<const N: usize, const P: usize>(
+    unsafe fn gather<const N: usize>(
         places: [Place; N],
         x: *const i8,
         channels: usize,
         y: *mut u64,
         words: usize,
     ) {
-        let x: [[int8x16_t; N]; P] = std::array::from_fn(|p| {
+        let x: [[uint8x16_t; N]; PIXELS] = std::array::from_fn(|p| {
             // SAFETY: the caller vouches for the elements.
-            std::array::from_fn(|i| unsafe { vld1q_s8(x.add(p * channels + 16 * i)) })
+            std::array::from_fn(|i| unsafe {
+                flags(places[i], vld1q_s8(x.add(p * channels + 16 * i)))
+            })
         });
-        let flags =
-            x.map(|x| -> [uint8x16_t; N] { std::array::from_fn(|i| flags(places[i], x[i])) });
-        let none = vdupq_n_u8(0);
-        let pairs = match N {
-            1 => flags.map(|x| vpaddq_u8(x[0], none)),
-            2 => flags.map(|x| vpaddq_u8(x[0], x[1])),
-            _ => flags.map(|x| vpaddq_u8(vpaddq_u8(x[0], x[1]), vpaddq_u8(x[2], x[3]))),
+        // Two or four registers of a pixel become one, of one or two additions.
+        let [a, b, c, d] = match N {
+            1 => x.map(|x| x[0]),
+            2 => x.map(|x| vpaddq_u8(x[0], x[1])),
+            _ => x.map(|x| vpaddq_u8(vpaddq_u8(x[0], x[1]), vpaddq_u8(x[2], x[3]))),
         };
-        // Four registers have had two additions, others one.
-        let fours = if N == 4 { pairs } else { pairs.map(|x| vpaddq_u8(x, none)) };
-        let bytes = fours.map(|x| vreinterpretq_u64_u8(vpaddq_u8(x, none)));
-        for (p, &bytes) in bytes.iter().enumerate() {
+        let (ab, cd) = (vpaddq_u8(a, b), vpaddq_u8(c, d));
+        let words_of = match N {
+            1 => {
+                let all = vpaddq_u8(ab, cd);
+                let x = vreinterpret_u16_u8(vpadd_u8(vget_low_u8(all), vget_high_u8(all)));
+                [
+                    vget_lane_u16::<0>(x),
+                    vget_lane_u16::<1>(x),
+                    vget_lane_u16::<2>(x),
+                    vget_lane_u16::<3>(x),
+                ]
+                .map(u64::from)
+            }
+            2 => {
+                let x = vreinterpretq_u32_u8(vpaddq_u8(ab, cd));
+                [
+                    vgetq_lane_u32::<0>(x),
+                    vgetq_lane_u32::<1>(x),
+                    vgetq_lane_u32::<2>(x),
+                    vgetq_lane_u32::<3>(x),
+                ]
+                .map(u64::from)
+            }
+            _ => {
+                let [x, z] = [ab, cd].map(|pair| vreinterpretq_u64_u8(pair));
+                [
+                    vgetq_lane_u64::<0>(x),
+                    vgetq_lane_u64::<1>(x),
+                    vgetq_lane_u64::<0>(z),
+                    vgetq_lane_u64::<1>(z),
+                ]
+            }
+        };
+        for (p, word) in words_of.into_iter().enumerate() {
             // SAFETY: the caller vouches for the words.
-            unsafe { *y.add(p * words) = vgetq_lane_u64::<0>(bytes) };
+            unsafe { *y.add(p * words) = word };
         }
     }
 
