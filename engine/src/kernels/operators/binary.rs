@@ -123,13 +123,13 @@ impl Operands {
 
     /// Whether vector instructions of their own compute columns of 8-bit sums, all of them whole.
     #[cfg(target_arch = "aarch64")]
-    fn by_columns(&self) -> bool {
-        self.neon && self.channels.is_multiple_of(add_neon::LANES)
+    fn by_columns(&self, sum: &I8Sum) -> bool {
+        self.neon && sum.fraction > 0 && self.channels.is_multiple_of(add_neon::LANES)
     }
 
     /// None, where the compiler's vectors do.
     #[cfg(not(target_arch = "aarch64"))]
-    fn by_columns(&self) -> bool {
+    fn by_columns(&self, _: &I8Sum) -> bool {
         false
     }
 
@@ -382,7 +382,7 @@ impl I8Add {
         let mut sum = I8Sum::new(encodings, sign, bounds);
         let (slopes, shift) = I8Sum::slopes(slopes.unwrap_or_default());
         sum.slope_shift = shift;
-        let by_columns = operands.by_columns();
+        let by_columns = operands.by_columns(&sum);
         let slopes = if by_columns { slopes } else { operands.repeated(&slopes) };
         Self { operands, sum, slopes, by_columns }
     }
@@ -390,7 +390,7 @@ impl I8Add {
     /// Computes as many results of a row as vector instructions of their own do, and says how many.
     #[cfg(target_arch = "aarch64")]
     fn row_of_vectors(&self, y: &mut [i8], a: &[i8], b: &[i8], slopes: &[i16]) -> usize {
-        if !self.operands.neon {
+        if !self.operands.neon || self.sum.fraction == 0 {
             return 0;
         }
         // SAFETY: the CPU has NEON.
@@ -547,11 +547,18 @@ mod tests {
             let slopes = |last: f32| -> Vec<f32> {
                 (0..channels).map(|c| (c as f32 / channels as f32 - 0.2) * last).collect()
             };
-            for slopes in [None, Some(slopes(1.0)), Some(slopes(3.0))] {
+            // Steps of the result for which sums have seven, two and no bits behind the point.
+            let steps = [(0.4, 7), (0.013, 2), (0.002, 0)];
+            let all = [None, Some(slopes(1.0)), Some(slopes(3.0))];
+            for ((step, fraction), slopes) in
+                steps.iter().flat_map(|s| all.iter().map(move |a| (s, a)))
+            {
                 let sum = |cpu: &CpuFeatures| {
-                    let encodings = [(0.02, 3), (0.7, -9), (0.4, 1)];
+                    let encodings = [(0.02, 3), (0.7, -9), (*step, 1)];
                     let (operands, bounds) = (operands(cpu, channels), (-100, 90));
-                    run(&I8Add::new(operands, encodings, 1, slopes.as_deref(), bounds))
+                    let add = I8Add::new(operands, encodings, 1, slopes.as_deref(), bounds);
+                    assert_eq!(add.sum.fraction, *fraction);
+                    run(&add)
                 };
                 assert_eq!(sum(&CpuFeatures::portable()), sum(&CpuFeatures::detect()));
             }
