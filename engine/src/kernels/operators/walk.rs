@@ -40,18 +40,29 @@ pub(super) struct Walk {
 const PIECE: usize = size_of::<u128>();
 
 /// Copies the first pieces of `H` rows `line` bytes apart to places `tap` bytes apart, each of which overwrites what goes beyond
-/// the one before.
+/// the one before; for `count` windows `step` bytes apart, to places `row` bytes apart. Not in line: within its caller's loops
+/// there would be no registers left for the pieces.
 ///
 /// # Safety
 /// A piece is readable at every row and writable at every place.
-#[inline(always)]
-unsafe fn copy_rows<const H: usize>(from: *const u8, line: usize, to: *mut u8, tap: usize) {
-    // SAFETY: the caller vouches for both.
-    let pieces: [u128; H] =
-        std::array::from_fn(|y| unsafe { from.add(y * line).cast::<u128>().read_unaligned() });
-    for (y, piece) in pieces.into_iter().enumerate() {
-        // SAFETY: as above.
-        unsafe { to.add(y * tap).cast::<u128>().write_unaligned(piece) };
+#[inline(never)]
+unsafe fn copy_windows<const H: usize>(
+    from: *const u8,
+    [step, line]: [usize; 2],
+    to: *mut u8,
+    [row, tap]: [usize; 2],
+    count: usize,
+) {
+    for window in 0..count {
+        let (from, to) = (from.wrapping_add(window * step), to.wrapping_add(window * row));
+        let pieces: [u128; H] = std::array::from_fn(|y| {
+            // SAFETY: the caller vouches for the rows.
+            unsafe { from.add(y * line).cast::<u128>().read_unaligned() }
+        });
+        for (y, piece) in pieces.into_iter().enumerate() {
+            // SAFETY: and for the places.
+            unsafe { to.add(y * tap).cast::<u128>().write_unaligned(piece) };
+        }
     }
 }
 
@@ -308,19 +319,23 @@ impl Walk {
             let (y, x) = ((first + done) / self.shape().out_w, (first + done) % self.shape().out_w);
             let count = (self.shape().out_w - x).min(whole - done);
             let start = self.geometry.source_row(y, 0).unwrap_or(0) * pixel + x * step;
-            for index in 0..count {
-                let from = from.cast::<u8>().wrapping_add(start + index * step);
-                let to = to.wrapping_add((done + index) * row);
-                // SAFETY: windows are inside of the input, so these are elements of `input`, which is readable for a piece behind
-                // its pixels; `gathered` is writable for a piece behind its rows.
-                unsafe {
-                    match self.shape().window.kernel[0] {
-                        3 if tap <= PIECE => copy_rows::<3>(from, line, to, tap),
-                        5 if tap <= PIECE => copy_rows::<5>(from, line, to, tap),
-                        height => (0..height).for_each(|y| {
-                            copy_pieces(from.wrapping_add(y * line), to.wrapping_add(y * tap), tap);
-                        }),
+            let from = from.cast::<u8>().wrapping_add(start);
+            let to = to.wrapping_add(done * row);
+            // SAFETY: windows are inside of the input, so these are elements of `input`, which is readable for a piece behind
+            // its pixels; `gathered` is writable for a piece behind its rows.
+            unsafe {
+                match self.shape().window.kernel[0] {
+                    3 if tap <= PIECE => {
+                        copy_windows::<3>(from, [step, line], to, [row, tap], count);
                     }
+                    5 if tap <= PIECE => {
+                        copy_windows::<5>(from, [step, line], to, [row, tap], count);
+                    }
+                    height => (0..count * height).for_each(|index| {
+                        let (pixel, y) = (index / height, index % height);
+                        let to = to.wrapping_add(pixel * row + y * tap);
+                        copy_pieces(from.wrapping_add(pixel * step + y * line), to, tap);
+                    }),
                 }
             }
             done += count;
