@@ -6,6 +6,7 @@
 //! a53_kernels gemm-256-int8  # runs one; prints its kernel and its multiply-accumulates
 //! a53_kernels m.tflite int8  # runs a model at a level
 //! a53_kernels m.tflite int8 list     # the model's steps
+//! a53_kernels m.tflite int8 memory   # bytes of its variant's file, of packed weights and of the arena with scratch memory
 //! a53_kernels m.tflite int8 CONV_2D  # counts steps whose operator or number is so only
 //! ```
 //!
@@ -81,6 +82,12 @@ fn run_model(path: &str, level: Level, only: Option<&str>) -> Result<(), Box<dyn
             for (index, step) in steps.iter().enumerate() {
                 println!("{index}\t{}\t{}\t{}\t{}", step.op, step.kernel, step.macs, step.name);
             }
+            return Ok(());
+        }
+        Some("memory") => {
+            let plan = session.plan();
+            let (file, weights) = (variant.to_bytes().len(), plan.weight_bytes());
+            println!("{level}\t{file}\t{weights}\t{}", plan.arena_bytes() + plan.scratch_bytes(1));
             return Ok(());
         }
         None => {
