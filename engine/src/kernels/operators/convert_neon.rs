@@ -8,7 +8,7 @@ use std::arch::aarch64::{
 /// Elements at a time: eight registers side by side, because instructions wait four cycles for the one before.
 pub(super) const LANES: usize = 32;
 
-/// Quantizes as many elements as are a multiple of [`LANES`]: 46 cycles of a Cortex-A53 for them.
+/// Quantizes as many elements as are a multiple of [`LANES`]: 52 cycles of a Cortex-A53 for them.
 #[target_feature(enable = "neon")]
 pub(super) fn quantize(y: &mut [i8], x: &[f32], inverse_scale: f32, zero_point: i8) {
     let zero = vdupq_n_s16(i16::from(zero_point));
