@@ -10,6 +10,7 @@ use crate::certificate::{
 };
 use crate::context::Context;
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::output::write_file;
 
 /// The subcommands of `certificate`.
 #[derive(Debug, clap::Subcommand)]
@@ -144,11 +145,7 @@ pub fn save(record: &SearchRecord, file: &Path) -> Result<Written, Failure> {
     };
     let document = certificate(record).map_err(|error| failed(error.into()))?;
     let bytes = document.to_bytes().map_err(|error| failed(error.into()))?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder
-        .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| std::fs::write(file, bytes))
-        .map_err(|error| failed(error.into()))?;
+    write_file(file, &bytes).map_err(|error| failed(error.into()))?;
     Ok(Written { file: file.to_owned(), sha256: document.sha256.certificate })
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{profile, report, tune, verify};
 use crate::context::Context;
 use crate::exit::{CommandResult, Failure};
+use crate::output::write_file;
 
 /// Names and contents of the demo's files.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/demo_files.rs"));
@@ -43,9 +44,7 @@ fn unpack(folder: &Path) -> Result<(), Failure> {
         if std::fs::read(&path).is_ok_and(|known| known == *content) {
             continue;
         }
-        let parent = path.parent().unwrap_or(folder);
-        let written = std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, content));
-        written.map_err(|error| {
+        write_file(&path, content).map_err(|error| {
             Failure::lab(error)
                 .context(format!("failed to unpack the demo to {}", path.display()))
                 .next("choose another place with --store")

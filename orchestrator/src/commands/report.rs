@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::evaluate::{SensitivityRow, details_text};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::gate::Tried;
-use crate::output::minutes;
+use crate::output::{minutes, write_file};
 use crate::report::{self, Report, Sources, collect};
 use crate::spec::Pipeline;
 use crate::store::{Artifact, ArtifactKind, Store};
@@ -108,8 +108,7 @@ pub async fn write(
 
 fn save(folder: &Path, name: &str, text: &str) -> Result<PathBuf, Failure> {
     let path = folder.join(name);
-    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
-    written.map_err(|error| {
+    write_file(&path, text.as_bytes()).map_err(|error| {
         Failure::lab(error)
             .context(format!("failed to write {}", path.display()))
             .next("choose another folder with --out")

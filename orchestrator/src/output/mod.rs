@@ -4,7 +4,8 @@ mod progress;
 mod table;
 mod units;
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -60,4 +61,14 @@ pub fn print<T: Serialize>(
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
+}
+
+/// Writes a file, in a folder that is made where it is missing.
+///
+/// # Errors
+/// Those of the file system.
+pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.map_or(Ok(()), std::fs::create_dir_all)?;
+    std::fs::write(path, content)
 }
