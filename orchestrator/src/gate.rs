@@ -208,13 +208,11 @@ impl Bench {
         usual.metric = Criterion::default_of(images.chain().finds());
         usual.stages.iter_mut().for_each(|stage| stage.metric = None);
         let pipeline = &usual;
-        let evaluator = |count: usize| {
-            let chain = Chain::open(pipeline, data)?;
-            Evaluator::new(pipeline, chain, images.dataset().subset(count), 0)
-        };
+        let chain = Chain::open(pipeline, data)?;
+        let evaluator = Evaluator::new(pipeline, chain, images.dataset().subset(count), 0)?;
         let inputs = |stage: usize| images.some_inputs(stage, EXAMINED);
         Ok(Self {
-            tester: CollapseTester::new(evaluator, count)?,
+            tester: CollapseTester::new(evaluator),
             inputs: (0..pipeline.stages.len()).map(inputs).collect::<Result<_, _>>()?,
             data: data.to_owned(),
             stages: pipeline.stages.clone(),

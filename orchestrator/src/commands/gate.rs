@@ -68,7 +68,8 @@ pub fn human(shown: &Shown) -> String {
             tried.recipe.clone(),
             format!("{} of {}", test.agreeing, test.samples),
             if test.collapsed { "collapsed" } else { "alive" }.to_owned(),
-            autopsy.map_or(String::new(), |a| format!("{} ({:.1} dB)", a.dies_at, a.sqnr_db)),
+            autopsy
+                .map_or(String::new(), |a| format!("{} ({:.1} dB)", first(&a.dies_at), a.sqnr_db)),
             tried.then.to_string(),
         ]
     });
@@ -82,4 +83,9 @@ pub fn human(shown: &Shown) -> String {
         }
     }
     text
+}
+
+/// Of the operators that a converter made one layer of, and joined the names of, the first.
+fn first(layer: &str) -> &str {
+    layer.split(';').next().unwrap_or(layer)
 }

@@ -6,6 +6,7 @@ use quantrack_engine::glue::Kind;
 use serde::{Deserialize, Serialize};
 
 use super::{EvaluateError, Evaluator, LoadedVariant, NoJournal, SampleResult};
+use crate::dataset::spread;
 
 /// Images of the first batch.
 const FIRST: usize = 8;
@@ -32,23 +33,21 @@ pub fn test_images(total: usize) -> usize {
     ((total as f64 * MOST_SHARE) as usize).max(FIRST).min(total)
 }
 
-/// Tests variants on the images of one data set: a first batch, and the others only where that does not tell.
+/// Tests variants on the images of one data set: a first batch, evenly spread, and the others only where that does not tell.
 #[derive(Debug)]
 pub struct CollapseTester {
-    first: Evaluator,
-    all: Evaluator,
+    evaluator: Evaluator,
+    first: Vec<usize>,
+    others: Vec<usize>,
 }
 
 impl CollapseTester {
-    /// With evaluators on the images of the first batch, and on all. Stages are judged by what is usual for what they find.
-    ///
-    /// # Errors
-    /// See [`EvaluateError`].
-    pub fn new(
-        evaluator: impl Fn(usize) -> Result<Evaluator, EvaluateError>,
-        images: usize,
-    ) -> Result<Self, EvaluateError> {
-        Ok(Self { first: evaluator(FIRST.min(images))?, all: evaluator(images)? })
+    /// With an evaluator on the images to look at. It should judge stages by what is usual for what they find.
+    pub fn new(evaluator: Evaluator) -> Self {
+        let images = evaluator.dataset().samples.len();
+        let first = spread(images, FIRST);
+        let others = (0..images).filter(|index| !first.contains(index)).collect();
+        Self { evaluator, first, others }
     }
 
     /// Tests a variant of stage number `stage`, the stages before it at fp32.
@@ -60,12 +59,14 @@ impl CollapseTester {
         stage: usize,
         variant: &Arc<LoadedVariant>,
     ) -> Result<CollapseTest, EvaluateError> {
-        let least = least_agreement(self.all.chain().glue(stage).finds());
-        let first = judge(&self.first.agreements(stage, variant, &NoJournal)?, least);
-        if first.collapsed {
-            return Ok(first);
+        let least = least_agreement(self.evaluator.chain().glue(stage).finds());
+        let agreements =
+            |images: &[usize]| self.evaluator.agreements_in(images, stage, variant, &NoJournal);
+        let mut results = agreements(&self.first)?;
+        if !judge(&results, least).collapsed {
+            results.extend(agreements(&self.others)?);
         }
-        Ok(judge(&self.all.agreements(stage, variant, &NoJournal)?, least))
+        Ok(judge(&results, least))
     }
 }
 

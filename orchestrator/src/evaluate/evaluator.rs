@@ -136,7 +136,8 @@ impl Evaluator {
         journal: &dyn Journal,
     ) -> Result<Vec<SampleResult>, EvaluateError> {
         let key = self.end_to_end_key(assignment);
-        self.over_images(&key, journal, &|images| self.answer(images, assignment))
+        let evaluate = |images: &[usize]| self.answer(images, assignment);
+        self.over_images(&self.all(), &key, journal, &evaluate)
     }
 
     /// What an assignment answers for some images.
@@ -306,7 +307,7 @@ impl Evaluator {
             let result = judge.result(&self.chain, stage, picture, pair)?;
             Ok(SampleResult { parts: compare(found.as_deref(), fp32.as_deref()), ..result })
         };
-        self.over_images(&key, journal, &|images| match judge.criterion.program() {
+        self.over_images(images, &key, journal, &|images| match judge.criterion.program() {
             Some(program) => self.scores(program, judge, images, (stage, &candidate), false),
             None => self.each(images, judged),
         })
@@ -314,6 +315,17 @@ impl Evaluator {
 
     /// The stages up to `stage` at fp32, and the same with `variant` in its place.
     fn alone(
+    ) -> Result<Vec<SampleResult>, EvaluateError> {
+        self.agreements_in(&self.all(), stage, variant, journal)
+    }
+
+    /// As [`Self::agreements`], for some of the images, given by their indices.
+    pub(super) fn agreements_in(
+        &self,
+        images: &[usize],
+        stage: usize,
+        variant: &Arc<LoadedVariant>,
+        journal: &dyn Journal,
         &self,
         stage: usize,
         variant: &Arc<LoadedVariant>,
@@ -365,7 +377,12 @@ impl Evaluator {
         self.threads.install(|| images.par_iter().map(one).collect())
     }
 
-    /// Results of `evaluate` for all images, in order; those in the journal are not computed again.
+    /// Indices of all images.
+    fn all(&self) -> Vec<usize> {
+        (0..self.dataset.samples.len()).collect()
+    }
+
+    /// Results of `evaluate` for `images`, in order; those in the journal are not computed again.
     fn over_images(
         &self,
         key: &str,
@@ -373,10 +390,9 @@ impl Evaluator {
         evaluate: &Batch<'_>,
     ) -> Result<Vec<SampleResult>, EvaluateError> {
         let mut known = journal.recorded(key)?;
-        let samples = &self.dataset.samples;
-        let all: Vec<usize> = (0..samples.len()).collect();
-        self.complete(key, journal, &all, &mut known, evaluate)?;
-        Ok(samples.iter().filter_map(|sample| known.remove(&sample.row.file)).collect())
+        self.complete(key, journal, images, &mut known, evaluate)?;
+        let file = |&index: &usize| &self.dataset.samples[index].row.file;
+        Ok(images.iter().filter_map(|index| known.remove(file(index))).collect())
     }
 
     /// Adds the results of `evaluate` for those of the images `indices` that are not known yet.
@@ -393,6 +409,7 @@ impl Evaluator {
         let missing: Vec<usize> = indices.iter().copied().filter(is_missing).collect();
         for chunk in missing.chunks(JOURNAL_IMAGES) {
             let files = chunk.iter().map(|&index| samples[index].row.file.clone());
+        images: &[usize],
             let results: Vec<_> = files.zip(evaluate(chunk)?).collect();
             journal.record(key, &results)?;
             known.extend(results);
