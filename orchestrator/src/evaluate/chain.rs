@@ -62,31 +62,34 @@ pub(super) struct Picture<'a> {
     /// Its index in the data set.
     pub(super) index: usize,
     decoded: OnceCell<RgbImage<'static>>,
+    blank: OnceCell<RgbImage<'static>>,
 }
 
 impl<'a> Picture<'a> {
     pub(super) fn new(sample: &'a Sample, index: usize) -> Self {
-        Self { sample, index, decoded: OnceCell::new() }
+        Self { sample, index, decoded: OnceCell::new(), blank: OnceCell::new() }
     }
 
     pub(super) fn sample(&self) -> &'a Sample {
         self.sample
     }
 
-    fn image(&self) -> Result<&RgbImage<'static>, DatasetError> {
-        if let Some(image) = self.decoded.get() {
+    /// The image. Nobody looks at that of tensors (see `Chain::check_samples`), and decoding takes longer than small models
+    /// run: where nobody looks, there is a blank one in its place.
+    fn image(&self, looks: bool) -> Result<&RgbImage<'static>, DatasetError> {
+        let looks = looks && matches!(self.sample.content, Content::Image(_));
+        let cell = if looks { &self.decoded } else { &self.blank };
+        if let Some(image) = cell.get() {
             return Ok(image);
         }
-        let image = match self.sample.content {
-            Content::Image(_) => self.sample.decode()?,
-            // Nobody looks at it: see `Chain::check_samples`.
-            Content::Tensors(_) => {
-                RgbImage::new(1, 1, vec![0; 3]).map_err(DecodeError::Size).map_err(|source| {
-                    DatasetError::Image { path: self.sample.path().to_owned(), source }
-                })?
-            }
-        };
-        Ok(self.decoded.get_or_init(|| image))
+        let image =
+            match looks {
+                true => self.sample.decode()?,
+                false => RgbImage::new(1, 1, vec![0; 3]).map_err(DecodeError::Size).map_err(
+                    |source| DatasetError::Image { path: self.sample.path().to_owned(), source },
+                )?,
+            };
+        Ok(cell.get_or_init(|| image))
     }
 }
 
@@ -289,8 +292,14 @@ impl Chain {
             Some(_) => None,
         };
         let given = given.map(Finding::Tensors);
-        let scene = Scene { image: picture.image()?, previous: previous.or(given.as_ref()) };
+        let image = picture.image(self.looks_at_image(stage))?;
+        let scene = Scene { image, previous: previous.or(given.as_ref()) };
         self.glue(stage).prepare(&scene).map_err(|source| self.glue_error(stage, source))
+    }
+
+    /// Whether `stage` looks at the image: a first stage is given it whatever its glue does.
+    fn looks_at_image(&self, stage: usize) -> bool {
+        self.sources[stage].is_empty() || self.glue(stage).looks_at_image()
     }
 
     pub(super) fn infer(
@@ -314,7 +323,7 @@ impl Chain {
         if outputs.is_empty() {
             return Ok(None);
         }
-        let scene = Scene { image: picture.image()?, previous };
+        let scene = Scene { image: picture.image(self.looks_at_image(stage))?, previous };
         self.glue(stage).interpret(&scene, outputs).map_err(|source| self.glue_error(stage, source))
     }
 
