@@ -54,6 +54,10 @@ fn answers_depend_neither_on_threads_nor_on_where_a_journal_was_cut() {
     let right = all.iter().filter(|&&right| right).count() as u64;
     assert_eq!((Some(right), all.len() as u64), (whole.correct, whole.total));
 
+    // In one image the finder finds no hand, and the stages after it do not run.
+    assert_eq!(one.found_share(&baseline[..1], &NoJournal).unwrap(), 0.995);
+    assert_eq!(one.found_share(&baseline, &NoJournal).unwrap(), 0.995);
+
     // More than it has: it is stopped, at the same place whatever is in the journal.
     let perfect = vec![true; all.len()];
     let stop = Stopping { needed: right + 1, baseline: &perfect, false_rejection: 0.01 };

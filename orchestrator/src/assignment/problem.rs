@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use quantrack_engine::Level;
 
+use crate::evaluate::MeasuredRate;
 use crate::exit::Failure;
 use crate::search::{Choice, Method, Problem, StageChoices};
 use crate::spec::{Percentile, Pipeline};
@@ -18,6 +19,8 @@ pub struct ProblemInputs<'a> {
     pub rows: &'a [TableRow],
     /// Each stage's own metric by (stage, variant), all other stages at fp32.
     pub sensitivity: &'a HashMap<(String, String), f64>,
+    /// The rates that were measured.
+    pub rates: &'a [MeasuredRate],
 }
 
 /// Poses the problem.
@@ -25,7 +28,7 @@ pub struct ProblemInputs<'a> {
 /// # Errors
 /// When a stage has no row, no fp32 row, or too few samples for the percentile that is asked.
 pub fn problem(inputs: &ProblemInputs<'_>) -> Result<Problem, Failure> {
-    let ProblemInputs { pipeline, rows, sensitivity } = inputs;
+    let ProblemInputs { pipeline, rows, sensitivity, rates } = inputs;
     let mut stages = Vec::with_capacity(pipeline.stages.len());
     for stage in &pipeline.stages {
         let mut choices = Vec::new();
@@ -60,9 +63,13 @@ pub fn problem(inputs: &ProblemInputs<'_>) -> Result<Problem, Failure> {
             min_accuracy: stage.min_accuracy,
         });
     }
+    let mut composition = pipeline.composition.clone();
+    for measured in *rates {
+        composition.set_rate(measured.stage, measured.rate, Some(measured.by.clone()));
+    }
     Ok(Problem {
         stages,
-        composition: pipeline.composition.clone(),
+        composition,
         objective: pipeline.objective,
         floor: Some(pipeline.floor),
         max_latency_us: pipeline.max_latency_us,

@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::certificate::{self, Written};
 use crate::assignment::{self, ProblemInputs, Scope, SearchRecord, assignments, guarantee};
 use crate::context::Context;
-use crate::evaluate::{CalibrationImages, Evaluator, StoredEvaluator, check_countable};
+use crate::evaluate::{
+    CalibrationImages, Evaluator, StoredEvaluator, check_countable, measured_rates,
+};
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::output::{duration_us, text_table};
 use crate::search::{Accuracy, Evaluated, Guarantee, Method, Progress, Stopping};
@@ -104,7 +106,8 @@ pub async fn measure(
                 }
             }
         }
-        let inputs = ProblemInputs { pipeline, rows: &rows, sensitivity: &sensitivity };
+        let rates = &measured_rates(pipeline, &variants, &mut stored)?;
+        let inputs = ProblemInputs { pipeline, rows: &rows, sensitivity: &sensitivity, rates };
         let mut problem = assignment::problem(&inputs)?;
         problem.max_evaluations = args.max_evaluations;
         problem.method = method(args, evaluator.dataset().samples.len());

@@ -28,6 +28,9 @@ const JOURNAL_IMAGES: usize = 32;
 /// Images after which it is first looked whether an evaluation may stop; then after twice as many, and so on.
 const FIRST_LOOK: usize = 8;
 
+/// What is asked where only it matters whether stages find something.
+const FOUND: &str = "something found";
+
 /// The images, by their place in the order, between one look whether an evaluation of so many may stop and the next.
 pub fn looks(images: usize) -> impl Iterator<Item = Range<usize>> {
     let mut seen = 0;
@@ -222,14 +225,8 @@ impl Evaluator {
             // Finding nothing where there is nothing may be right.
             return Ok(None);
         }
-        let key = self.key("something found", first);
-        let find = |images: &[usize]| {
-            self.each(images, |picture| {
-                let found = self.chain.find(picture, first, &self.cache)?;
-                let value = Some(f64::from(u8::from(found.is_some())));
-                Ok(SampleResult { value, ..SampleResult::default() })
-            })
-        };
+        let key = self.key(FOUND, first);
+        let find = |images: &[usize]| self.find_any(images, first);
         let total = self.dataset.samples.len();
         let (mut seen, mut ended, mut given_up) = (0, 0, false);
         self.in_looks(&key, journal, &find, |looked| {
@@ -240,6 +237,34 @@ impl Evaluator {
         })?;
         let at_most = (total - ended) as u64;
         Ok((!given_up && at_most < needed).then_some(at_most))
+    }
+
+    /// In which share of the images the first stages, running `first`, find something.
+    ///
+    /// # Errors
+    /// See [`EvaluateError`].
+    pub fn found_share(
+        &self,
+        first: &[Arc<LoadedVariant>],
+        journal: &dyn Journal,
+    ) -> Result<f64, EvaluateError> {
+        let all = self.all();
+        let find = |images: &[usize]| self.find_any(images, first);
+        let found = self.over_images(&all, &self.key(FOUND, first), journal, &find)?;
+        Ok(found.iter().filter_map(|result| result.value).sum::<f64>() / all.len() as f64)
+    }
+
+    /// Whether the first stages, running `first`, find something: 1, or 0.
+    fn find_any(
+        &self,
+        images: &[usize],
+        first: &[Arc<LoadedVariant>],
+    ) -> Result<Vec<SampleResult>, EvaluateError> {
+        self.each(images, |picture| {
+            let found = self.chain.find(picture, first, &self.cache)?;
+            let value = Some(f64::from(u8::from(found.is_some())));
+            Ok(SampleResult { value, ..SampleResult::default() })
+        })
     }
 
     /// What stage number `stage` should find in an image: what its row of the labels says, or what fp32 finds.
@@ -291,6 +316,17 @@ impl Evaluator {
         variant: &Arc<LoadedVariant>,
         journal: &dyn Journal,
     ) -> Result<Vec<SampleResult>, EvaluateError> {
+        self.agreements_in(&self.all(), stage, variant, journal)
+    }
+
+    /// As [`Self::agreements`], for some of the images, given by their indices.
+    pub(super) fn agreements_in(
+        &self,
+        images: &[usize],
+        stage: usize,
+        variant: &Arc<LoadedVariant>,
+        journal: &dyn Journal,
+    ) -> Result<Vec<SampleResult>, EvaluateError> {
         let judge = &self.judges.stages[stage];
         let (reference, candidate) = self.alone(stage, variant);
         let key = self.sensitivity_key(stage, variant);
@@ -315,17 +351,6 @@ impl Evaluator {
 
     /// The stages up to `stage` at fp32, and the same with `variant` in its place.
     fn alone(
-    ) -> Result<Vec<SampleResult>, EvaluateError> {
-        self.agreements_in(&self.all(), stage, variant, journal)
-    }
-
-    /// As [`Self::agreements`], for some of the images, given by their indices.
-    pub(super) fn agreements_in(
-        &self,
-        images: &[usize],
-        stage: usize,
-        variant: &Arc<LoadedVariant>,
-        journal: &dyn Journal,
         &self,
         stage: usize,
         variant: &Arc<LoadedVariant>,
@@ -385,6 +410,7 @@ impl Evaluator {
     /// Results of `evaluate` for `images`, in order; those in the journal are not computed again.
     fn over_images(
         &self,
+        images: &[usize],
         key: &str,
         journal: &dyn Journal,
         evaluate: &Batch<'_>,
@@ -409,7 +435,6 @@ impl Evaluator {
         let missing: Vec<usize> = indices.iter().copied().filter(is_missing).collect();
         for chunk in missing.chunks(JOURNAL_IMAGES) {
             let files = chunk.iter().map(|&index| samples[index].row.file.clone());
-        images: &[usize],
             let results: Vec<_> = files.zip(evaluate(chunk)?).collect();
             journal.record(key, &results)?;
             known.extend(results);

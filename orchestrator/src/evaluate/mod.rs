@@ -17,6 +17,7 @@ mod journal;
 mod judge;
 mod key;
 mod loaded;
+mod rates;
 mod result;
 mod scoring;
 mod stored;
@@ -34,6 +35,7 @@ pub use interval::{bootstrap, bootstrap_mean, interval, quantiles, wilson, wilso
 pub use journal::{Journal, NoJournal, StoreJournal};
 pub use judge::check_countable;
 pub use loaded::LoadedVariant;
+pub use rates::{MeasuredRate, measured_rates};
 pub use result::{Detail, EndToEnd, SampleResult, Score, details_text};
 pub use stored::{EndToEndRow, SensitivityRow, StoredEvaluator};
 pub use trace::{StageTrace, Trace};

@@ -113,6 +113,18 @@ impl<'a> StoredEvaluator<'a> {
         Ok(row)
     }
 
+    /// In which share of the images the stages up to number `stage` find something: that stage running the variant with this
+    /// digest, those before it fp32.
+    ///
+    /// # Errors
+    /// See [`EvaluateError`].
+    pub fn found_share(&mut self, stage: usize, sha256: &str) -> Result<f64, EvaluateError> {
+        let mut first = self.evaluator.chain().baseline();
+        first.truncate(stage);
+        first.push(self.load(sha256)?);
+        self.evaluator.found_share(&first, &self.journal)
+    }
+
     /// What the assignment that runs these variants answers for each image, in order.
     ///
     /// # Errors

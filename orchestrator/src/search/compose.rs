@@ -75,12 +75,45 @@ impl Composition {
         Self::Stage { stage, rate, by: None }
     }
 
+    /// The rate of `stage`, and what it depends on.
+    pub fn rate(&self, stage: usize) -> Option<(f64, Option<&RateByLevel>)> {
+        match self {
+            Self::Stage { stage: own, rate, by } => (*own == stage).then_some((*rate, by.as_ref())),
+            Self::Chain(parts) | Self::Parallel(parts) => {
+                parts.iter().find_map(|part| part.rate(stage))
+            }
+        }
+    }
+
+    /// Gives `stage` another rate.
+    pub fn set_rate(&mut self, stage: usize, rate: f64, by: Option<RateByLevel>) {
+        match self {
+            Self::Stage { stage: own, rate: own_rate, by: own_by } if *own == stage => {
+                (*own_rate, *own_by) = (rate, by);
+            }
+            Self::Stage { .. } => {}
+            Self::Chain(parts) | Self::Parallel(parts) => {
+                parts.iter_mut().for_each(|part| part.set_rate(stage, rate, by.clone()));
+            }
+        }
+    }
+
     /// Whether the rate of some stage depends on the level of another.
     pub fn has_dependent_rates(&self) -> bool {
         match self {
             Self::Stage { by, .. } => by.is_some(),
             Self::Chain(parts) | Self::Parallel(parts) => {
                 parts.iter().any(Self::has_dependent_rates)
+            }
+        }
+    }
+
+    /// The stages in it, in the order of the composition.
+    pub fn stages(&self) -> Vec<usize> {
+        match self {
+            Self::Stage { stage, .. } => vec![*stage],
+            Self::Chain(parts) | Self::Parallel(parts) => {
+                parts.iter().flat_map(Self::stages).collect()
             }
         }
     }

@@ -8,7 +8,7 @@ use quantrack_engine::quantize::{Recipe, UnknownRecipe, default_recipe, recipes_
 use toml::Spanned;
 
 use super::error::{Source, SpecError, closest};
-use super::file::{self, File, Group, ObjectiveKind, Part};
+use super::file::{self, File, Group, Measured, ObjectiveKind, Part, Rate};
 use super::pipeline::{Candidate, Data, Measure, Pipeline, Stage};
 use super::{data, judge};
 use crate::metric::{Criterion, Unit};
@@ -165,7 +165,16 @@ fn stage(source: Source<'_>, written: &file::Stage, data: &Data) -> Result<Stage
         candidates,
         metric,
         min_accuracy,
+        measured_rate: is_measured(written),
     })
+}
+
+/// Whether the rate is to be measured.
+fn is_measured(written: &file::Stage) -> bool {
+    written
+        .rate
+        .as_ref()
+        .is_some_and(|rate| matches!(rate.get_ref(), Rate::Word(Measured::Measured)))
 }
 
 /// The levels of a stage, from most to fewest bits; fp32 must be among them, for it is what all are compared with.
@@ -248,13 +257,14 @@ fn composition(
     written: Option<&Spanned<Vec<Part>>>,
     stages: &[Stage],
 ) -> Result<Composition, SpecError> {
-    let mut rates = Vec::new();
-    for stage in written_stages {
-        rates.push(match &stage.rate {
-            Some(rate) => in_range(source, rate, "rate", 0.0..=1.0)?,
-            None => 1.0,
-        });
-    }
+    let rate = |stage: &file::Stage| match stage.rate.as_ref().map(|rate| (rate, rate.get_ref())) {
+        Some((at, &Rate::Share(share))) => {
+            in_range(source, &Spanned::new(at.span(), share), "rate", 0.0..=1.0)
+        }
+        // Until it is measured the stage counts as if it always ran.
+        Some((_, Rate::Word(Measured::Measured))) | None => Ok(1.0),
+    };
+    let rates = written_stages.iter().map(rate).collect::<Result<Vec<f64>, _>>()?;
     let dependent: Vec<Option<RateByLevel>> = written_stages
         .iter()
         .map(|stage| stage.rate_by.as_ref().map(|by| rate_by(source, by, stages)).transpose())
@@ -264,7 +274,9 @@ fn composition(
         Composition::Stage { stage, rate: rates[stage], by }
     };
     let Some(written) = written else {
-        return Ok(Composition::Chain((0..stages.len()).map(leaf).collect()));
+        let chain = Composition::Chain((0..stages.len()).map(leaf).collect());
+        measurable(source, written_stages, &chain)?;
+        return Ok(chain);
     };
     let at = written.span().start;
     let tree = Composition::Chain(parts(written.get_ref(), stages, &leaf).map_err(|name| {
@@ -287,7 +299,30 @@ fn composition(
         source.error(at, named)
     })?;
     runs_in_order(&tree, stages).map_err(|message| source.error(at, message))?;
+    measurable(source, written_stages, &tree)?;
     Ok(tree)
+}
+
+/// Checks that where a rate is to be measured there is one stage that decides it, and nothing else does.
+fn measurable(
+    source: Source<'_>,
+    written_stages: &[file::Stage],
+    composition: &Composition,
+) -> Result<(), SpecError> {
+    let (sources, _) = composition.sources(written_stages.len());
+    for (written, before) in written_stages.iter().zip(sources) {
+        let Some(rate) = written.rate.as_ref().filter(|_| is_measured(written)) else { continue };
+        let wrong = match before.len() {
+            0 => "a first stage runs on every image; leave out rate, or give a share",
+            1 if written.rate_by.is_some() => {
+                "a measured rate follows the stage before by itself; leave out rate-by"
+            }
+            1 => continue,
+            _ => "a rate is measured where one stage comes before, here are several; give a share",
+        };
+        return Err(source.error(rate.span().start, wrong));
+    }
+    Ok(())
 }
 
 /// The index of the stage called `name`, which stands at `at`.

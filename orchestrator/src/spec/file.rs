@@ -161,6 +161,20 @@ pub(super) struct Constraints {
     pub(super) same_level: Vec<Spanned<Vec<String>>>,
 }
 
+/// The share of the frames on which a stage runs.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a share between 0 and 1, or \"measured\"")]
+pub(super) enum Rate {
+    Share(f64),
+    Word(Measured),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Measured {
+    Measured,
+}
+
 /// A rate that follows the level of another stage.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -190,7 +204,7 @@ pub(super) struct Stage {
     #[serde(default)]
     pub(super) min_accuracy: Option<Spanned<f64>>,
     #[serde(default)]
-    pub(super) rate: Option<Spanned<f64>>,
+    pub(super) rate: Option<Spanned<Rate>>,
     #[serde(default)]
     pub(super) rate_by: Option<RateBy>,
 }

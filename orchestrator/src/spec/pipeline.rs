@@ -66,6 +66,9 @@ pub struct Stage {
     pub metric: Option<Criterion>,
     /// Least value of the stage's own metric, with all other stages at fp32.
     pub min_accuracy: Option<f64>,
+    /// Whether the share of the frames on which it runs is that of the evaluation images in which the stage before it finds
+    /// something.
+    pub measured_rate: bool,
 }
 
 /// A level by a recipe.

@@ -316,6 +316,23 @@ fn a_rate_may_follow_the_level_of_another_stage() {
 }
 
 #[test]
+fn a_rate_may_be_measured_where_one_stage_comes_before() {
+    let with = |stage: &str, text: &str| {
+        let named = format!("model = \"{stage}.tflite\"");
+        parse("p.toml", &SMALL.replacen(&named, &format!("{named}\n{text}"), 1))
+    };
+    let pipeline = with("b", "rate = \"measured\"").unwrap();
+    let measured: Vec<bool> = pipeline.stages.iter().map(|stage| stage.measured_rate).collect();
+    assert_eq!(measured, [false, true]);
+    assert_eq!(pipeline.composition, Composition::chain(2), "until then it always runs");
+    let refused = |stage: &str, text: &str| with(stage, text).unwrap_err().to_string();
+    assert!(refused("a", "rate = \"measured\"").contains("a first stage runs on every image"));
+    let both = "rate = \"measured\"\nrate-by = { stage = \"a\", levels = {} }";
+    assert!(refused("b", both).contains("leave out rate-by"));
+    assert!(refused("b", "rate = \"guessed\"").contains("or \"measured\""));
+}
+
+#[test]
 fn constraints_name_stages_and_sizes_that_can_be() {
     let with = |text: &str| format!("[constraints]\n{text}\n[accuracy]");
     let text = with("max-model-mb = 1.5\nsame-level = [[\"b\", \"a\"]]");
