@@ -1,15 +1,15 @@
 //! Times the exact search on tables: `cargo run --release --example table_search [-- SEED]`.
 //!
-//! Per kind of table the median and the longest time of one search over 100 stages of 8 levels, and the time that
-//! the enumeration takes to the thousandth assignment.
+//! Per kind of table the median and the longest time of one search over 100 stages of 8 levels, the time that the ten best
+//! take, without and with a limit on bytes, and the time that the enumeration takes to the thousandth assignment.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use quantrack_engine::Level;
 use quantrack_orchestrator::search::{
-    Choice, Composition, Constraints, Enumerate, Item, Method, Objective, Problem, StageChoices,
-    minimize,
+    Choice, Composition, Constraints, Enumerate, Item, Losses, Method, Objective, Problem,
+    StageChoices, minimize, predict,
 };
 
 const STAGES: usize = 100;
@@ -71,7 +71,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         times.sort();
         println!("{name}: median {:?}, longest {:?}", times[TABLES / 2], times[TABLES - 1]);
     }
-    let problem = enumerated(&mut random);
+    for stages in [8, 100] {
+        best_ten(&mut random, stages)?;
+    }
+    let problem = enumerated(&mut random, STAGES);
     for count in [1_000, 10_000] {
         let start = Instant::now();
         let last = Enumerate::new(&problem).nth(count - 1);
@@ -96,8 +99,36 @@ fn one(random: &mut Random, item: fn(&mut Random, usize) -> Item) -> Duration {
     took
 }
 
-/// A chain with random latencies.
-fn enumerated(random: &mut Random) -> Problem {
+/// Times the ten best of tables of so many stages: of all, and of those within nine tenths of the bytes that the best has.
+#[expect(clippy::print_stdout, reason = "this is where figures go")]
+fn best_ten(random: &mut Random, stages: usize) -> Result<(), Box<dyn Error>> {
+    let (mut all, mut limited) = (Vec::new(), Vec::new());
+    for _ in 0..TABLES / 4 {
+        let mut problem = enumerated(random, stages);
+        let mut losses = |_| (0..LEVELS as u64).map(|level| level * random.below(6)).collect();
+        let by_choice: Vec<Vec<u64>> = (0..stages).map(&mut losses).collect();
+        let losses = Losses { by_choice, most: Some(4 * stages as u64), whole: 1000 };
+        let start = Instant::now();
+        let best = predict(&problem, &losses, 10)?;
+        all.push(start.elapsed());
+        let bytes = |(stage, &pick): (&StageChoices, &usize)| stage.choices[pick].model_bytes;
+        let of_best: u64 = problem.stages.iter().zip(&best[0].picks).map(bytes).sum();
+        problem.constraints.max_model_bytes = Some(of_best * 9 / 10);
+        let start = Instant::now();
+        predict(&problem, &losses, 10)?;
+        limited.push(start.elapsed());
+    }
+    for (what, times) in [("ten best", &mut all), ("within nine tenths of the bytes", &mut limited)]
+    {
+        times.sort();
+        let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
+        println!("{stages} stages, {what}: median {median:?}, longest {longest:?}");
+    }
+    Ok(())
+}
+
+/// A chain with random latencies and sizes.
+fn enumerated(random: &mut Random, stages: usize) -> Problem {
     let mut choice = |level| Choice {
         level,
         recipe: String::new(),
@@ -105,7 +136,7 @@ fn enumerated(random: &mut Random) -> Problem {
         latency_us: 1.0 + random.below(1_000_000) as f64 / 1e3,
         interval_us: None,
         accuracy: None,
-        model_bytes: 0,
+        model_bytes: random.below(1_000_000),
         memory_bytes: None,
     };
     let mut stage = |index: usize| StageChoices {
@@ -115,8 +146,8 @@ fn enumerated(random: &mut Random) -> Problem {
         min_accuracy: None,
     };
     Problem {
-        stages: (0..STAGES).map(&mut stage).collect(),
-        composition: Composition::chain(STAGES),
+        stages: (0..stages).map(&mut stage).collect(),
+        composition: Composition::chain(stages),
         objective: Objective::MinLatency,
         floor: None,
         max_latency_us: None,

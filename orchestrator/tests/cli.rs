@@ -43,6 +43,13 @@ fn wrong_command_lines_end_with_2() {
         2,
         &["none.toml", "No such file"],
     );
+    refused(
+        &["search", "--method", "table", "--certificate", "proof.json"],
+        2,
+        &["--certificate does not go with --method table"],
+    );
+    refused(&["search", "--best", "5"], 2, &["--best", "add --method table"]);
+    refused(&["search", "--method", "table", "--best", "0"], 2, &["0", "1000"]);
     let two = ["device", "show", "--device", "a", "--device", "b"];
     refused(&two, 2, &["takes one --device"]);
 }

@@ -82,6 +82,14 @@ pub fn guarantee(certificate: &Certificate, evaluations: usize, found: bool) -> 
             certificate.monotone_margin.unwrap_or_default(),
             certificate.audits.len()
         ),
+        (Guarantee::Table, true) => format!(
+            "The best by the table, where right answers that each choice loses alone are taken to add up; what is proposed \
+             was evaluated end to end, others were not. {evaluations} evaluations in all."
+        ),
+        (Guarantee::Table, false) => format!(
+            "Going by the table, where right answers that each choice loses alone are taken to add up: {evaluations} \
+             evaluations. Without `--method table` the search does not rest on that."
+        ),
         (Guarantee::Incomplete, true) => format!(
             "Not proven optimal: the limit on evaluations ended the search after {evaluations}. Of assignments \
              predicted to take up to {covered} none is better; slower ones were not all looked at."

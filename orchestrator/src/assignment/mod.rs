@@ -8,4 +8,4 @@ mod search;
 pub use advice::{advice, guarantee};
 pub use problem::{ProblemInputs, assignments, problem, uniform};
 pub use record::{SearchRecord, StageLevel, stage_levels};
-pub use search::{EndToEnd, Scope, search};
+pub use search::{EndToEnd, Scope, search, search_table};

@@ -6,7 +6,10 @@ use quantrack_engine::Level;
 use serde::{Deserialize, Serialize};
 
 use super::search::Scope;
-use crate::search::{Accuracy, Certificate, Evaluated, Outcome, Problem, Progress, Verdict};
+use crate::search::{
+    Accuracy, Certificate, Evaluated, Guarantee, Outcome, Problem, Progress, Proposal,
+    StageChoices, Verdict,
+};
 use crate::spec::Percentile;
 
 /// One stage of an assignment.
@@ -74,6 +77,9 @@ pub struct SearchRecord {
     /// Where the trade-off was asked for, all of it: the fastest first, which is the assignment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub front: Vec<Evaluated>,
+    /// Where the search went by the table: what that proposes, the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proposals: Vec<Proposal>,
     /// The baseline's.
     pub baseline: Evaluated,
 }
@@ -117,16 +123,28 @@ impl SearchRecord {
             progress: outcome.progress,
             found,
             front: outcome.front,
+            proposals: Vec::new(),
             baseline,
         }
     }
 
-    /// As in "int8 / int8 / fp32 / fp32".
+    /// As in "int8 / int8 / fp32 / fp32", with the recipe where a stage has several at the level.
     pub fn label(&self, picks: &[usize]) -> String {
-        let stages = self.problem.stages.iter().zip(picks);
-        let levels: Vec<&str> =
-            stages.map(|(stage, &pick)| stage.choices[pick].level.name()).collect();
+        let name = |(stage, &pick): (&StageChoices, &usize)| {
+            let choice = &stage.choices[pick];
+            let alike = stage.choices.iter().filter(|other| other.level == choice.level).count();
+            match alike {
+                1 => choice.level.name().to_owned(),
+                _ => format!("{} {}", choice.level, choice.recipe),
+            }
+        };
+        let levels: Vec<String> = self.problem.stages.iter().zip(picks).map(name).collect();
         levels.join(" / ")
+    }
+
+    /// Whether it went by the table, so that no certificate states what it found.
+    pub fn is_by_table(&self) -> bool {
+        self.certificate.guarantee == Guarantee::Table
     }
 
     /// Right answers of the assignment.

@@ -5,7 +5,8 @@ use quantrack_engine::Level;
 use super::{SearchRecord, uniform};
 use crate::exit::Failure;
 use crate::search::{
-    Accuracy, Evaluate, Evaluated, Problem, Progress, SolveError, Stopping, solve,
+    Evaluate, Evaluated, Outcome, Problem, Progress, Proposals, SolveError, Stopping, solve,
+    solve_table,
 };
 use crate::spec::Percentile;
 
@@ -59,23 +60,53 @@ pub fn search(
     evaluator: &mut dyn EndToEnd,
 ) -> Result<SearchRecord, Failure> {
     let outcome = solve(&problem, &mut Picked { problem: &problem, evaluator });
-    let outcome = outcome.map_err(|error| match error {
+    let outcome = outcome.map_err(failure)?;
+    let uniform = compared(&problem, &outcome, evaluator)?;
+    Ok(SearchRecord::new(scope, problem, outcome, uniform))
+}
+
+/// As [`search`], by the table of what choices lose alone; the `count` best by it are proposed, and evaluated.
+///
+/// # Errors
+/// As [`search`].
+pub fn search_table(
+    scope: &Scope,
+    problem: Problem,
+    evaluator: &mut dyn EndToEnd,
+    count: usize,
+) -> Result<SearchRecord, Failure> {
+    let solved = solve_table(&problem, &mut Picked { problem: &problem, evaluator }, count);
+    let Proposals { proposals, outcome } = solved.map_err(failure)?;
+    let uniform = compared(&problem, &outcome, evaluator)?;
+    Ok(SearchRecord { proposals, ..SearchRecord::new(scope, problem, outcome, uniform) })
+}
+
+fn failure(error: SolveError<Failure>) -> Failure {
+    match error {
         SolveError::Problem(error) => Failure::usage(error),
         SolveError::Evaluate(failure) => failure,
-    })?;
+    }
+}
+
+/// The uniform levels, for comparison.
+fn compared(
+    problem: &Problem,
+    outcome: &Outcome,
+    evaluator: &mut dyn EndToEnd,
+) -> Result<Vec<(Level, Evaluated)>, Failure> {
     let mut compared = Vec::new();
     for level in Level::ALL {
-        let Some(picks) = uniform(&problem, level) else { continue };
+        let Some(picks) = uniform(problem, level) else { continue };
         let total = outcome.baseline.accuracy.total;
         let known = |seen: &&Evaluated| seen.picks == picks && seen.is_complete(total);
         let known = outcome.trace.iter().find(known);
         let evaluated = match known {
             Some(evaluated) => evaluated.clone(),
-            None => whole(&problem, picks, evaluator)?,
+            None => whole(problem, picks, evaluator)?,
         };
         compared.push((level, evaluated));
     }
-    Ok(SearchRecord::new(scope, problem, outcome, compared))
+    Ok(compared)
 }
 
 /// Evaluates an assignment on all samples.
@@ -85,14 +116,7 @@ fn whole(
     evaluator: &mut dyn EndToEnd,
 ) -> Result<Evaluated, Failure> {
     let answers = Picked { problem, evaluator }.answers(&picks, None)?;
-    let correct = answers.iter().filter(|&&right| right).count() as u64;
-    Ok(Evaluated {
-        latency_us: problem.latency_us(&picks),
-        accuracy: Accuracy { correct, total: answers.len() as u64 },
-        at_most: correct,
-        answers: String::new(),
-        picks,
-    })
+    Ok(Evaluated::whole(problem, picks, &answers))
 }
 
 /// Evaluates picks by the variants that they stand for.
@@ -172,8 +196,8 @@ mod tests {
         }
     }
 
-    fn run(floor: Floor, max_latency_us: Option<f64>) -> SearchRecord {
-        let problem = Problem {
+    fn problem(floor: Floor, max_latency_us: Option<f64>) -> Problem {
+        Problem {
             stages: vec![stage("first"), stage("second")],
             composition: Composition::chain(2),
             objective: Objective::MinLatency,
@@ -182,15 +206,25 @@ mod tests {
             constraints: Constraints::default(),
             method: Method::default(),
             max_evaluations: None,
-        };
-        let scope = Scope {
+        }
+    }
+
+    fn scope() -> Scope {
+        Scope {
             pipeline: "p".to_owned(),
             device: "d".to_owned(),
             engine_build: "e".to_owned(),
             threads: 1,
             percentile: Percentile::Median,
-        };
-        search(&scope, problem, &mut Table).unwrap()
+        }
+    }
+
+    fn run(floor: Floor, max_latency_us: Option<f64>) -> SearchRecord {
+        search(&scope(), problem(floor, max_latency_us), &mut Table).unwrap()
+    }
+
+    fn run_table(floor: Floor, max_latency_us: Option<f64>, count: usize) -> SearchRecord {
+        search_table(&scope(), problem(floor, max_latency_us), &mut Table, count).unwrap()
     }
 
     #[test]
@@ -211,6 +245,54 @@ mod tests {
     fn an_infeasible_search_says_what_to_relax_and_by_how_much() {
         let record = run(Floor::MaxDropPoints(4.0), Some(50.0));
         assert_eq!(record.assignment, None);
+        assert_eq!(record.advice.len(), 2, "{:?}", record.advice);
+        assert!(record.advice[0].contains("70"), "{:?}", record.advice);
+        assert!(record.advice[1].contains("points"), "{:?}", record.advice);
+    }
+
+    #[test]
+    fn the_table_proposes_the_best_by_what_choices_lose_alone() {
+        let record = run_table(Floor::MaxDropPoints(4.0), None, 2);
+        let seen: Vec<_> = record
+            .proposals
+            .iter()
+            .map(|p| (&p.evaluated.picks[..], p.predicted, p.evaluated.accuracy.correct))
+            .collect();
+        // Two right answers and one are lost alone, two together.
+        assert_eq!(seen, [(&[1, 2][..], 92, 93), (&[0, 2][..], 94, 94)]);
+        assert_eq!(record.predicted_latency_us, Some(70.0));
+        assert!(record.is_by_table() && crate::certificate::certificate(&record).is_err());
+        // The baseline, each of the other four choices alone, and what was not among them.
+        assert_eq!(record.evaluations, 6);
+        let text = serde_json::to_string(&record).unwrap();
+        assert_eq!(serde_json::from_str::<SearchRecord>(&text).unwrap(), record);
+    }
+
+    #[test]
+    fn the_first_proposal_that_keeps_the_floor_is_chosen() {
+        /// Losses that do not add up: both stages at one bit find nothing.
+        struct Together;
+        impl EndToEnd for Together {
+            fn answers(
+                &mut self,
+                variants: &[&str],
+                _: Option<&Stopping<'_>>,
+            ) -> Result<Vec<bool>, Failure> {
+                Ok(vec![variants != ["bin1", "bin1"]; 100])
+            }
+        }
+        let problem = problem(Floor::MaxDropPoints(4.0), None);
+        let record = search_table(&scope(), problem.clone(), &mut Together, 2).unwrap();
+        assert_eq!(record.predicted_latency_us, Some(70.0));
+        let record = search_table(&scope(), problem, &mut Together, 1).unwrap();
+        assert_eq!((record.assignment, record.proposals.len()), (None, 1));
+    }
+
+    #[test]
+    fn an_infeasible_table_says_what_to_relax() {
+        let record = run_table(Floor::MaxDropPoints(4.0), Some(50.0), 1);
+        assert_eq!(record.assignment, None);
+        assert!(record.proposals.is_empty());
         assert_eq!(record.advice.len(), 2, "{:?}", record.advice);
         assert!(record.advice[0].contains("70"), "{:?}", record.advice);
         assert!(record.advice[1].contains("points"), "{:?}", record.advice);

@@ -9,8 +9,11 @@ use crate::search::{Evaluated, Guarantee, Objective, Problem, Space};
 /// The certificate of a search: of all evaluations, those that the proof needs.
 ///
 /// # Errors
-/// When it cannot be written as JSON.
+/// When the search went by the table, or it cannot be written as JSON.
 pub fn certificate(record: &SearchRecord) -> Result<Document, DocumentError> {
+    if record.is_by_table() {
+        return Err(DocumentError::ByTable);
+    }
     let problem = &record.problem;
     let question = Question {
         pipeline: record.pipeline.clone(),

@@ -194,6 +194,11 @@ pub enum DocumentError {
     /// A part does not have its digest.
     #[error("the {0} was changed after the certificate was written: its SHA-256 is {1}, not {2}")]
     Digest(&'static str, String, String),
+    /// Of a search that went by the table.
+    #[error(
+        "a search by the table takes losses of accuracy to add up, of which there is no proof; search without `--method table`"
+    )]
+    ByTable,
     /// Same content in other bytes.
     #[error("byte {0} of the file was changed after the certificate was written")]
     Bytes(usize),

@@ -29,6 +29,7 @@ pub fn statement(document: &Document) -> String {
             proof.monotone_margin.unwrap_or_default(),
             proof.audits.len()
         ),
+        (Guarantee::Table, _) => "which is not proven: it goes by a table alone".to_owned(),
         (Guarantee::Incomplete, covered) => format!(
             "nothing faster than {} meets them better; slower ones were not all looked at",
             duration_us(covered.unwrap_or_default())

@@ -138,7 +138,7 @@ impl Written {
 /// Writes the certificate of `record` to `file`.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When it cannot be written, or the search proved nothing.
 pub fn save(record: &SearchRecord, file: &Path) -> Result<Written, Failure> {
     let failed = |error: anyhow::Error| {
         Failure::lab(error).context(format!("failed to write the certificate {}", file.display()))

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{profile, report, tune, verify};
+use super::{profile, report, search, tune, verify};
 use crate::context::Context;
 use crate::exit::{CommandResult, Failure};
 use crate::output::write_file;
@@ -33,6 +33,7 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
         // A machine that somebody works on is no board: its clock and load change all the time.
         verify: verify::Args { max_latency_deviation: 100.0, ..verify::Args::default() },
         report: report::Args { out: args.out },
+        strategy: search::Strategy::default(),
     };
     tune::run(args, &context).await
 }

@@ -13,20 +13,52 @@ use crate::evaluate::{
 };
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::output::{duration_us, text_table};
-use crate::search::{Accuracy, Evaluated, Guarantee, Method, Progress, Stopping};
+use crate::search::{Accuracy, Evaluated, Guarantee, Method, Progress, Proposal, Stopping};
 use crate::spec::Pipeline;
 use crate::store::{Artifact, ArtifactKind, DeviceRecord, Store, TableFilter, TableRow};
-use crate::variants;
+use crate::variants::{self, StageVariant};
 
 /// Arguments of `search`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
-    /// Most end-to-end evaluations; without it as many as a proof takes.
-    #[arg(long, value_name = "N")]
-    pub max_evaluations: Option<usize>,
+    /// How the best assignment is found.
+    #[command(flatten)]
+    pub strategy: Strategy,
     /// Write the proof to this file; `certificate verify` checks it.
     #[arg(long, value_name = "FILE")]
     pub certificate: Option<PathBuf>,
+    /// Threads of this machine that evaluate [default: one per core].
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub host_threads: usize,
+}
+
+/// What the answer rests on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Basis {
+    /// Evaluations of whole assignments, until nothing else can be better.
+    #[default]
+    Evaluations,
+    /// One evaluation for each variant alone: losses of accuracy are taken to add up, and the best by that table are evaluated.
+    Table,
+}
+
+/// Proposals by the table where nobody says how many.
+const PROPOSALS: usize = 3;
+
+/// How assignments are searched.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
+pub struct Strategy {
+    /// What the answer rests on.
+    #[arg(long, value_enum, default_value_t)]
+    pub method: Basis,
+    /// With `--method table`: propose and evaluate the K best by the table; the first that keeps the floor is chosen
+    /// [default: 3; of objective pareto the whole trade-off].
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub best: Option<u16>,
+    /// Most end-to-end evaluations; without it as many as a proof takes.
+    #[arg(long, value_name = "N")]
+    pub max_evaluations: Option<usize>,
     /// Take accuracy to be monotone: fewer bits in any stage give fewer than MARGIN more right answers. Far fewer
     /// evaluations; some test it, and where one contradicts it, nothing is assumed [default MARGIN: 2 % of the images].
     #[arg(long, value_name = "MARGIN", num_args = 0..=1, default_missing_value = "0")]
@@ -35,9 +67,44 @@ pub struct Args {
     /// 0 stops only what the images that are left cannot save.
     #[arg(long, value_name = "P", default_value_t = 0.0)]
     pub false_rejection: f64,
-    /// Threads of this machine that evaluate [default: one per core].
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    pub host_threads: usize,
+}
+
+impl Strategy {
+    /// Options of one method do not go with the other, and what is not proven has no certificate.
+    ///
+    /// # Errors
+    /// Which options do not go together.
+    pub(super) fn check(&self, certificate: bool) -> Result<(), Failure> {
+        let unfit = [
+            ("--max-evaluations", Basis::Table, self.max_evaluations.is_some()),
+            ("--assume-monotone", Basis::Table, self.assume_monotone.is_some()),
+            ("--false-rejection", Basis::Table, self.false_rejection > 0.0),
+            ("--certificate", Basis::Table, certificate),
+            ("--best", Basis::Evaluations, self.best.is_some()),
+        ];
+        let Some((option, ..)) = unfit.iter().find(|unfit| unfit.1 == self.method && unfit.2)
+        else {
+            return Ok(());
+        };
+        let (with, next) = match self.method {
+            Basis::Table => ("--method table", "leave out one of the two"),
+            Basis::Evaluations => ("--method evaluations", "add --method table"),
+        };
+        Err(Failure::usage(anyhow::anyhow!("{option} does not go with {with}")).next(next))
+    }
+
+    /// What the search may assume, with so many images.
+    fn may_assume(&self, images: usize) -> Method {
+        let monotone_margin = self.assume_monotone.map(|margin| match margin {
+            0 => images.div_ceil(50).max(1) as u64,
+            margin => margin,
+        });
+        Method { monotone_margin, false_rejection: self.false_rejection }
+    }
+
+    fn proposals(&self) -> usize {
+        self.best.map_or(PROPOSALS, usize::from)
+    }
 }
 
 /// What `search` prints.
@@ -55,6 +122,7 @@ struct Shown {
 /// # Errors
 /// When nothing was measured, or an evaluation fails.
 pub async fn run(args: Args, context: &Context) -> CommandResult {
+    args.strategy.check(args.certificate.is_some())?;
     let pipeline = context.pipeline()?;
     let store = context.store().await?;
     let record = measure(&args, context, &pipeline, &store).await?;
@@ -68,7 +136,11 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let record = &shown.record;
     Ok(match (&record.assignment, record.certificate.guarantee) {
         (Some(_), _) => Exit::Ok,
-        (None, Guarantee::AssumptionFree | Guarantee::Monotone) => Exit::TargetMissed,
+        // What the table takes to be best is not, and others were not looked at.
+        (None, Guarantee::Table) if !record.proposals.is_empty() => Exit::Inconclusive,
+        (None, Guarantee::AssumptionFree | Guarantee::Monotone | Guarantee::Table) => {
+            Exit::TargetMissed
+        }
         (None, Guarantee::Incomplete) => Exit::Inconclusive,
     })
 }
@@ -97,20 +169,13 @@ pub async fn measure(
     let record = tokio::task::block_in_place(|| {
         let evaluator = Evaluator::open(pipeline, &data, args.host_threads)?;
         let mut stored = StoredEvaluator::new(&evaluator, store, &pipeline.name, &variants);
-        let mut sensitivity = HashMap::new();
-        if pipeline.stages.iter().any(|stage| stage.min_accuracy.is_some()) {
-            for variant in &variants {
-                if let Some((stage, _)) = pipeline.stage(&variant.stage) {
-                    let row = stored.sensitivity(stage, variant)?;
-                    sensitivity.insert((row.stage, row.variant_sha256), row.score.quality());
-                }
-            }
-        }
+        let sensitivity = sensitivity(pipeline, &variants, &mut stored)?;
         let rates = &measured_rates(pipeline, &variants, &mut stored)?;
         let inputs = ProblemInputs { pipeline, rows: &rows, sensitivity: &sensitivity, rates };
         let mut problem = assignment::problem(&inputs)?;
-        problem.max_evaluations = args.max_evaluations;
-        problem.method = method(args, evaluator.dataset().samples.len());
+        let strategy = &args.strategy;
+        problem.max_evaluations = strategy.max_evaluations;
+        problem.method = strategy.may_assume(evaluator.dataset().samples.len());
         let scope = Scope {
             pipeline: pipeline.name.clone(),
             device: device.fingerprint.clone(),
@@ -118,14 +183,41 @@ pub async fn measure(
             threads: pipeline.measure.threads,
             percentile: pipeline.percentile,
         };
-        let bar = context.progress.bar("search", assignments(&problem));
+        let most = match strategy.method {
+            Basis::Evaluations => assignments(&problem),
+            Basis::Table => (variants.len() + strategy.proposals()) as u64,
+        };
+        let bar = context.progress.bar("search", most);
         let mut shown = OnBar { bar: &bar, evaluator: &mut stored, incumbent: None };
-        let record = assignment::search(&scope, problem, &mut shown)?;
+        let record = match strategy.method {
+            Basis::Evaluations => assignment::search(&scope, problem, &mut shown)?,
+            Basis::Table => {
+                assignment::search_table(&scope, problem, &mut shown, strategy.proposals())?
+            }
+        };
         bar.done(&format!("{} assignments evaluated", record.evaluations));
         Ok::<_, Failure>(record)
     })?;
     store.save_artifact(ArtifactKind::Search, &pipeline.name, &device.fingerprint, &record).await?;
     Ok(record)
+}
+
+/// Each stage's own metric by (stage, variant), where some stage has a threshold.
+fn sensitivity(
+    pipeline: &Pipeline,
+    variants: &[StageVariant],
+    stored: &mut StoredEvaluator<'_>,
+) -> Result<HashMap<(String, String), f64>, Failure> {
+    let mut sensitivity = HashMap::new();
+    if pipeline.stages.iter().any(|stage| stage.min_accuracy.is_some()) {
+        for variant in variants {
+            if let Some((stage, _)) = pipeline.stage(&variant.stage) {
+                let row = stored.sensitivity(stage, variant)?;
+                sensitivity.insert((row.stage, row.variant_sha256), row.score.quality());
+            }
+        }
+    }
+    Ok(sensitivity)
 }
 
 /// The newest search of this pipeline, for the board with this fingerprint where one is named.
@@ -143,15 +235,6 @@ pub(super) async fn newest(
         Failure::usage(anyhow::anyhow!("nothing was searched for {}{on_board}", pipeline.name))
             .next("run `orchestrator search` with the same --pipeline and --device")
     })
-}
-
-/// What the options allow the search to assume, with so many images.
-fn method(args: &Args, images: usize) -> Method {
-    let monotone_margin = args.assume_monotone.map(|margin| match margin {
-        0 => images.div_ceil(50).max(1) as u64,
-        margin => margin,
-    });
-    Method { monotone_margin, false_rejection: args.false_rejection }
 }
 
 /// Shows each evaluation on the bar, and how far the search has come.
@@ -240,6 +323,43 @@ pub async fn rows(
 
 /// The record for people.
 pub fn human(record: &SearchRecord) -> String {
+    let mut parts = vec![answer(record)];
+    parts.extend(rates(record));
+    parts.extend(front(record));
+    parts.extend(proposals(record));
+    parts.push(guarantee(&record.certificate, record.evaluations, record.found.is_some()));
+    let row = |(level, evaluated): &(quantrack_engine::Level, Evaluated)| {
+        let Accuracy { correct, total } = evaluated.accuracy;
+        vec![
+            level.to_string(),
+            duration_us(evaluated.latency_us),
+            format!("{correct} of {total}"),
+            percentage(correct, total),
+        ]
+    };
+    let uniform =
+        text_table(&["level", ">latency", ">right", ">accuracy"], record.uniform.iter().map(row));
+    parts.push(format!("For comparison, all stages at one level\n{uniform}"));
+    parts.join("\n\n")
+}
+
+/// The assignment and what it gains, or why there is none.
+fn answer(record: &SearchRecord) -> String {
+    let Some(found) = &record.found else {
+        let advice: Vec<String> = record.advice.iter().map(|a| format!("  - {a}")).collect();
+        return match (advice.is_empty(), record.proposals.is_empty()) {
+            (true, true) => "No assignment was found that meets the thresholds.".to_owned(),
+            (true, false) => {
+                "Nothing that the table proposes keeps the floor end to end: losses do not add up \
+                 here. Raise --best, or leave out --method table."
+                    .to_owned()
+            }
+            (false, _) => {
+                let advice = advice.join("\n");
+                format!("No assignment meets the thresholds. To get one:\n{advice}")
+            }
+        };
+    };
     let header = ["stage", "level", "recipe", ">latency", ">fp32", ">x"];
     let stages = record.stages.iter().zip(&record.problem.stages).map(|(stage, choices)| {
         let fp32 = choices.choices[choices.baseline].latency_us;
@@ -252,65 +372,78 @@ pub fn human(record: &SearchRecord) -> String {
             format!("{:.2}", fp32 / stage.latency_us),
         ]
     });
-    let mut text = match &record.found {
-        Some(found) => {
-            let (accuracy, baseline) = (found.accuracy, record.baseline.accuracy);
-            let asked = record.certificate.min_correct.map_or(String::new(), |least| {
-                format!("; {} are asked", percentage(least, baseline.total))
-            });
-            format!(
-                "{}\n\nPredicted {} instead of {} at fp32: {:.2} times faster.\n\
-                 {} of {} right ({}), fp32 has {} ({}){asked}.\n",
-                text_table(&header, stages),
-                duration_us(found.latency_us),
-                duration_us(record.baseline_latency_us),
-                record.baseline_latency_us / found.latency_us,
-                accuracy.correct,
-                accuracy.total,
-                percentage(accuracy.correct, accuracy.total),
-                baseline.correct,
-                percentage(baseline.correct, baseline.total),
-            )
-        }
-        None if record.advice.is_empty() => {
-            "No assignment was found that meets the thresholds.\n".to_owned()
-        }
-        None => {
-            let advice: Vec<String> = record.advice.iter().map(|a| format!("  - {a}")).collect();
-            format!("No assignment meets the thresholds. To get one:\n{}\n", advice.join("\n"))
-        }
+    let (accuracy, baseline) = (found.accuracy, record.baseline.accuracy);
+    let asked = record.certificate.min_correct.map_or(String::new(), |least| {
+        format!("; {} are asked", percentage(least, baseline.total))
+    });
+    format!(
+        "{}\n\nPredicted {} instead of {} at fp32: {:.2} times faster.\n\
+         {} of {} right ({}), fp32 has {} ({}){asked}.",
+        text_table(&header, stages),
+        duration_us(found.latency_us),
+        duration_us(record.baseline_latency_us),
+        record.baseline_latency_us / found.latency_us,
+        accuracy.correct,
+        accuracy.total,
+        percentage(accuracy.correct, accuracy.total),
+        baseline.correct,
+        percentage(baseline.correct, baseline.total),
+    )
+}
+
+/// How often stages run whose rate follows the level of another.
+fn rates(record: &SearchRecord) -> Option<String> {
+    let stages = &record.problem.stages;
+    let row = |stage: usize| {
+        let (rate, by) = record.problem.composition.rate(stage)?;
+        let by = by?;
+        let of = by.rates.iter().map(|(level, rate)| format!("{level} {}", percent(*rate)));
+        let levels = of.collect::<Vec<_>>().join(", ");
+        Some(vec![stages[stage].name.clone(), percent(rate), stages[by.stage].name.clone(), levels])
     };
-    if !record.front.is_empty() {
-        let row = |point: &Evaluated| {
-            let Accuracy { correct, total } = point.accuracy;
-            vec![
-                record.label(&point.picks),
-                duration_us(point.latency_us),
-                format!("{correct} of {total}"),
-                percentage(correct, total),
-            ]
-        };
-        let header = ["assignment", ">latency", ">right", ">accuracy"];
-        let front = text_table(&header, record.front.iter().map(row));
-        text.push_str(&format!("\nNo other is faster and as accurate\n{front}\n"));
-    }
-    let sentence = guarantee(&record.certificate, record.evaluations, record.found.is_some());
-    text.push_str(&format!("{sentence}\n\nFor comparison, all stages at one level\n"));
-    let row = |(level, evaluated): &(quantrack_engine::Level, Evaluated)| {
+    let rows: Vec<_> = (0..stages.len()).filter_map(row).collect();
+    let table = |rows| text_table(&["stage", ">of the images", "by the level of", ""], rows);
+    (!rows.is_empty()).then(|| format!("How often stages run\n{}", table(rows)))
+}
+
+/// The trade-off, where it was asked for.
+fn front(record: &SearchRecord) -> Option<String> {
+    let row = |point: &Evaluated| {
+        let Accuracy { correct, total } = point.accuracy;
         vec![
-            level.to_string(),
-            duration_us(evaluated.latency_us),
-            format!("{} of {}", evaluated.accuracy.correct, evaluated.accuracy.total),
-            percentage(evaluated.accuracy.correct, evaluated.accuracy.total),
+            record.label(&point.picks),
+            duration_us(point.latency_us),
+            format!("{correct} of {total}"),
+            percentage(correct, total),
         ]
     };
-    text.push_str(&text_table(
-        &["level", ">latency", ">right", ">accuracy"],
-        record.uniform.iter().map(row),
-    ));
-    text
+    let header = ["assignment", ">latency", ">right", ">accuracy"];
+    let table = || text_table(&header, record.front.iter().map(row));
+    (!record.front.is_empty()).then(|| format!("No other is faster and as accurate\n{}", table()))
+}
+
+/// What the table proposed, where the search went by it.
+fn proposals(record: &SearchRecord) -> Option<String> {
+    let least = record.certificate.min_correct.unwrap_or_default();
+    let row = |Proposal { predicted, evaluated }: &Proposal| {
+        let Accuracy { correct, total } = evaluated.accuracy;
+        vec![
+            record.label(&evaluated.picks),
+            duration_us(evaluated.latency_us),
+            format!("{predicted} of {total}"),
+            format!("{correct} of {total}"),
+            if correct < least { "below the floor" } else { "" }.to_owned(),
+        ]
+    };
+    let header = ["assignment", ">latency", ">predicted right", ">right", ""];
+    let table = || text_table(&header, record.proposals.iter().map(row));
+    (!record.proposals.is_empty()).then(|| format!("The best by the table\n{}", table()))
 }
 
 fn percentage(correct: u64, total: u64) -> String {
-    format!("{:.1} %", 100.0 * correct as f64 / total.max(1) as f64)
+    percent(correct as f64 / total.max(1) as f64)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
 }

@@ -23,6 +23,9 @@ pub struct Args {
     /// The check on the board.
     #[command(flatten)]
     pub verify: verify::Args,
+    /// How the best assignment is found.
+    #[command(flatten)]
+    pub strategy: search::Strategy,
     /// Where the report goes.
     #[command(flatten)]
     pub report: report::Args,
@@ -39,8 +42,8 @@ pub struct Shown {
     pub evaluate: evaluate::Shown,
     /// The choice.
     pub search: SearchRecord,
-    /// The proof of the choice.
-    pub certificate: Written,
+    /// The proof of the choice; absent where the search went by the table, which proves nothing.
+    pub certificate: Option<Written>,
     /// The choice on the board; absent when there is none.
     pub verify: Option<VerificationRecord>,
     /// The choice on held-out images; absent where there are none.
@@ -74,6 +77,7 @@ pub async fn tune(
     pipeline: &Pipeline,
     store: &Store,
 ) -> Result<Shown, Failure> {
+    args.strategy.check(false)?;
     // Labels that cannot be used, and metrics by which nothing can be proved, are told before hours of measuring, not after.
     check_countable(pipeline)?;
     drop(Evaluator::open(pipeline, &context.data()?, 0)?);
@@ -88,8 +92,13 @@ pub async fn tune(
     let pipeline = gated.as_ref().unwrap_or(pipeline);
     let profile = profile::measure(&args.profile, context, pipeline, store).await?;
     let evaluate = evaluate::measure(&evaluate::Args::default(), context, pipeline, store).await?;
-    let search = search::measure(&search::Args::default(), context, pipeline, store).await?;
-    let certificate = certificate::save(&search, &args.report.out.join("certificate.json"))?;
+    let strategy = args.strategy.clone();
+    let search_args = search::Args { strategy, ..search::Args::default() };
+    let search = search::measure(&search_args, context, pipeline, store).await?;
+    let certificate = match search.is_by_table() {
+        true => None,
+        false => Some(certificate::save(&search, &args.report.out.join("certificate.json"))?),
+    };
     let verify = match &search.assignment {
         Some(_) => Some(verify::measure(&args.verify, context, pipeline, store).await?),
         None => None,
@@ -127,11 +136,11 @@ pub fn human(shown: &Shown) -> String {
         format!("Recipes tried on a few images\n{}\n\n", gate::human(gate))
     });
     format!(
-        "{gated}Measured on {}\n{}\n\nChosen\n{}\n\nOn the board\n{verified}{confirmed}\n\nReport: {}\n{}",
+        "{gated}Measured on {}\n{}\n\nChosen\n{}\n\nOn the board\n{verified}{confirmed}\n\nReport: {}{}",
         shown.profile.device.facts.name(),
         latency_table::human(&shown.profile.rows),
         search::human(&shown.search),
         shown.report.html.display(),
-        shown.certificate.human()
+        shown.certificate.as_ref().map_or_else(String::new, |c| format!("\n{}", c.human()))
     )
 }

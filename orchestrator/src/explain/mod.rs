@@ -68,6 +68,8 @@ pub enum Binding {
         /// The fastest of those evaluated that are more accurate.
         nearest: Assignment,
     },
+    /// What choices lose alone, taken to add up: by that every faster assignment loses too much.
+    Predicted,
     /// Only the thresholds of stages, which exclude faster choices.
     Stages,
     /// Nothing: of all assignments it is the best that there is.
@@ -203,6 +205,15 @@ impl View<'_> {
     }
 
     fn binding(&self, found: &Evaluated) -> Binding {
+        match self.binding_of_those_seen(found) {
+            Binding::Hopeless | Binding::Stages | Binding::Nothing if self.record.is_by_table() => {
+                Binding::Predicted
+            }
+            binding => binding,
+        }
+    }
+
+    fn binding_of_those_seen(&self, found: &Evaluated) -> Binding {
         let more_right = |evaluated: &&Evaluated| {
             evaluated.latency_us > found.latency_us
                 && evaluated.accuracy.correct > found.accuracy.correct

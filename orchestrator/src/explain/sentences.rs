@@ -76,6 +76,9 @@ fn binding(explanation: &Explanation) -> String {
             right(nearest),
             duration_us(nearest.latency_us)
         ),
+        Binding::Predicted => "Why not better? By the table, what single stages lose adds up to too much in all others that \
+                               would be. They were not tried."
+            .to_owned(),
         Binding::Stages => {
             "Why not faster? Only the thresholds of single stages exclude faster choices."
                 .to_owned()

@@ -5,6 +5,7 @@ use super::goal::Goal;
 use super::outcome::{Evaluated, Relaxation};
 use super::problem::{Constraints, Objective, Problem};
 use super::solve::{Evaluate, Log, walk};
+use super::space::Space;
 
 /// What to relax where `goal` cannot be reached. Thresholds of stages first, then what the table alone excludes, then the
 /// floor and the latency limit, for which more assignments are evaluated.
@@ -12,7 +13,7 @@ pub(super) fn relax<V: Evaluate>(
     log: &mut Log<'_, V>,
     goal: &Goal<'_>,
 ) -> Result<Vec<Relaxation>, V::Error> {
-    let hopeless = hopeless_stages(log);
+    let hopeless = hopeless_stages(log.problem, &log.space);
     if !hopeless.is_empty() {
         return Ok(hopeless);
     }
@@ -44,10 +45,10 @@ pub(super) fn relax<V: Evaluate>(
 }
 
 /// Stages none of whose choices is left.
-fn hopeless_stages<V>(log: &Log<'_, V>) -> Vec<Relaxation> {
-    let stages = log.problem.stages.iter().enumerate();
+pub(super) fn hopeless_stages(problem: &Problem, space: &Space<'_>) -> Vec<Relaxation> {
+    let stages = problem.stages.iter().enumerate();
     stages
-        .filter(|(index, _)| log.space.allowed(*index).is_empty())
+        .filter(|(index, _)| space.allowed(*index).is_empty())
         .map(|(index, stage)| Relaxation::Stage {
             stage: index,
             best: stage.choices.iter().filter_map(|choice| choice.accuracy).fold(0.0, f64::max),
@@ -57,7 +58,7 @@ fn hopeless_stages<V>(log: &Log<'_, V>) -> Vec<Relaxation> {
 }
 
 /// Why the table leaves no assignment: limits on bytes, or stages that have no level in common.
-fn constraints(problem: &Problem) -> Relaxation {
+pub(super) fn constraints(problem: &Problem) -> Relaxation {
     let groups = problem.constraints.same_level.clone();
     let constraints = Constraints { same_level: groups.clone(), ..Constraints::default() };
     let unlimited = Problem { constraints, ..problem.clone() };
@@ -72,14 +73,14 @@ fn constraints(problem: &Problem) -> Relaxation {
     }
 }
 
-fn accuracy(best: Evaluated, min_correct: u64) -> Relaxation {
+pub(super) fn accuracy(best: Evaluated, min_correct: u64) -> Relaxation {
     let Evaluated { picks, accuracy: best, .. } = best;
     let missing = min_correct.saturating_sub(best.correct);
     let points = 100.0 * missing as f64 / best.total as f64;
     Relaxation::Accuracy { best, min_correct, points, picks }
 }
 
-fn both(best: Evaluated, min_correct: u64, limit_us: f64) -> Relaxation {
+pub(super) fn both(best: Evaluated, min_correct: u64, limit_us: f64) -> Relaxation {
     let Evaluated { picks, accuracy: best, latency_us: needed_us, .. } = best;
     Relaxation::Both { best, min_correct, needed_us, limit_us, picks }
 }

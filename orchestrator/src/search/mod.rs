@@ -11,8 +11,9 @@
 //! request, all but certain. About latency it is assumed that a pipeline does not get faster when one of its stages gets
 //! slower.
 //!
-//! On the table alone, with losses of accuracy that add up, answers are exact without any evaluation (guarantee `T`):
-//! [`fastest_predicted`] and [`most_accurate_predicted`].
+//! On the table alone, with losses of accuracy that add up, answers are exact (guarantee `T`): [`predict`]. The losses are
+//! measured by one evaluation for each choice, all other stages at fp32, and what is proposed is evaluated as well
+//! ([`solve_table`]).
 
 mod advice;
 mod compose;
@@ -22,11 +23,12 @@ mod knapsack;
 mod monotone;
 mod outcome;
 mod pareto;
-mod predicted;
 mod problem;
+mod proposals;
 mod sequential;
 mod solve;
 mod space;
+mod table;
 
 pub use compose::{Composition, CompositionError, RateByLevel};
 pub use enumerate::Enumerate;
@@ -35,13 +37,14 @@ pub use outcome::{
     Certificate, Evaluated, Guarantee, Infeasible, Outcome, Progress, Relaxation, Verdict,
 };
 pub use pareto::pareto_front;
-pub use predicted::{Prediction, fastest_predicted, most_accurate_predicted};
 pub use problem::{
     Accuracy, Choice, Constraints, Floor, Method, Objective, Problem, ProblemError, StageChoices,
 };
+pub use proposals::{Proposal, Proposals, solve_table};
 pub use sequential::{Hopeless, Stopping};
 pub use solve::{Evaluate, SolveError, solve};
 pub(crate) use space::Space;
+pub use table::{Losses, Prediction, predict};
 
 #[cfg(test)]
 pub(crate) mod instance;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::problem::Accuracy;
+use super::problem::{Accuracy, Problem};
 
 /// Which assumption the answer rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub enum Guarantee {
     /// fails by that margin. Audited: no evaluation contradicts it.
     #[serde(rename = "M")]
     Monotone,
+    /// Right answers that choices lose alone add up: the best by the table. What it proposes was evaluated.
+    #[serde(rename = "T")]
+    Table,
     /// The evaluations ran out first: the best of those evaluated, with a bound on what is better.
     #[serde(rename = "incomplete")]
     Incomplete,
@@ -37,6 +40,18 @@ pub struct Evaluated {
 }
 
 impl Evaluated {
+    /// An assignment of `problem` with its answers for all samples.
+    pub fn whole(problem: &Problem, picks: Vec<usize>, answers: &[bool]) -> Self {
+        let correct = answers.iter().filter(|&&right| right).count() as u64;
+        Self {
+            latency_us: problem.latency_us(&picks),
+            accuracy: Accuracy { correct, total: answers.len() as u64 },
+            at_most: correct,
+            answers: String::new(),
+            picks,
+        }
+    }
+
     /// Whether it was evaluated on all of `total` samples.
     pub fn is_complete(&self, total: u64) -> bool {
         self.accuracy.total == total

@@ -173,9 +173,12 @@ pub enum ProblemError {
     /// Stages that must share a level, and are none.
     #[error("stages {0:?} must share a level, but there are only {1} stages")]
     UnknownStages(Vec<usize>, usize),
-    /// Something that only the search with evaluations can do.
-    #[error("{0} cannot be told from the table alone; search with evaluations")]
-    NotInTable(&'static str),
+    /// A table of which too many assignments would have to be looked at.
+    #[error(
+        "more than {0} partial assignments would have to be remembered to search this table; allow fewer levels, or loosen the \
+         limits on bytes"
+    )]
+    TooMany(usize),
     /// The composition does not fit.
     #[error(transparent)]
     Composition(#[from] CompositionError),

@@ -18,12 +18,12 @@ pub(crate) struct Space<'a> {
 }
 
 /// Whether a choice meets the threshold of its stage; one that was never measured alone does.
-fn meets(minimum: Option<f64>, choice: &Choice) -> bool {
+pub(super) fn meets(minimum: Option<f64>, choice: &Choice) -> bool {
     minimum.zip(choice.accuracy).is_none_or(|(minimum, accuracy)| accuracy >= minimum)
 }
 
 /// Bytes of the variant's file and of its memory.
-fn bytes(choice: &Choice) -> (u64, u64) {
+pub(super) fn bytes(choice: &Choice) -> (u64, u64) {
     (choice.model_bytes, choice.memory_bytes.unwrap_or_default())
 }
 

@@ -28,6 +28,39 @@ proptest! {
     }
 
     #[test]
+    fn the_table_has_the_answer_where_losses_add_up(instance in instance(), count in 1..4_usize) {
+        let mut instance = instance.with_monotone_accuracy();
+        for stage in &mut instance.problem.stages {
+            let highest = stage.choices.iter().enumerate().min_by_key(|(_, choice)| choice.level);
+            stage.baseline = highest.unwrap().0;
+        }
+        // Fewer than no right answers there are not: losses that are cut off do not add up.
+        let adds_up = instance.all().iter().all(|e| e.accuracy.correct > 0);
+        let mut oracle = instance::Oracle { instance: &instance, calls: Vec::new() };
+        let solved = solve_table(&instance.problem, &mut oracle, count).unwrap();
+        let calls = oracle.calls.len();
+        prop_assert_eq!(calls, solved.outcome.trace.len(), "nothing twice");
+        for proposal in solved.proposals.iter().filter(|_| adds_up) {
+            prop_assert_eq!(proposal.predicted, proposal.evaluated.accuracy.correct);
+        }
+        let feasible = instance.feasible();
+        match solved.outcome.verdict {
+            Verdict::Infeasible(infeasible) if adds_up => {
+                prop_assert!(feasible.is_empty(), "missed {:?}", feasible);
+                prop_assert!(!infeasible.relax.is_empty());
+            }
+            Verdict::Infeasible(_) => {}
+            Verdict::Found(found) => {
+                prop_assert!(feasible.iter().any(|e| e.picks == found.picks));
+                if adds_up && instance.problem.objective == Objective::MinLatency {
+                    let least = feasible.iter().map(|e| e.latency_us).min_by(f64::total_cmp);
+                    prop_assert_eq!(Some(found.latency_us), least);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_answer_is_as_good_as_brute_force(
         mut instance in instance(), tested in any::<bool>(), monotone in prop::option::of(1..4_u64)
     ) {
