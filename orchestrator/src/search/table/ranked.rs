@@ -15,8 +15,8 @@ use super::super::space::bytes;
 use super::parts::{Partial, allowed, outermost};
 use super::{Losses, Prediction, UNLIMITED, limit_ps, picoseconds};
 
-/// Partial assignments that may be followed, and ways to run one part: some hundred MiB.
-const MOST: usize = 2_000_000;
+/// Partial assignments that may be followed, and ways to run one part: 100 MiB of them for ten parts, 500 MiB for a hundred.
+const MOST: usize = 1_000_000;
 
 /// The best first, at most `count`.
 pub(super) fn ranked(
@@ -50,7 +50,7 @@ type Key = (u128, u64);
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Node {
     /// Of the first parts, which of their options.
-    options: Vec<usize>,
+    options: Vec<u32>,
     loss: u64,
     /// Least latency in picoseconds of these parts, whatever levels the others have.
     latency_ps: u64,
@@ -139,7 +139,7 @@ impl<'a> Search<'a> {
         let nothing_left = [(0, 0)];
         let next = self.parts.get(depth + 1);
         let rest = next.map_or(&nothing_left[..], |next| &next.rest);
-        for (index, option) in self.parts[depth].options.iter().enumerate() {
+        for (index, option) in (0..).zip(&self.parts[depth].options) {
             let mut options = node.options.clone();
             options.push(index);
             let mut longer = Node {
@@ -186,7 +186,7 @@ impl<'a> Search<'a> {
     /// (stage, choice) of the parts that are decided.
     fn decided(&self, node: &Node) -> impl Iterator<Item = (usize, usize)> {
         let parts = node.options.iter().zip(&self.parts);
-        parts.flat_map(|(&option, part)| part.options[option].picks.iter().copied())
+        parts.flat_map(|(&option, part)| part.options[option as usize].picks.iter().copied())
     }
 
     fn picks(&self, node: &Node) -> Vec<usize> {
