@@ -27,14 +27,14 @@ pub(super) fn ranked(
     let search = Search::new(problem, losses)?;
     let mut found = Vec::new();
     let mut open = BinaryHeap::new();
-    search.follow(Node::default(), &mut open);
+    search.follow(&Node::default(), &mut open);
     while let Some(Reverse((_, node))) = open.pop() {
         if found.len() == count {
             break;
         }
         match node.options.len() == search.parts.len() {
             true => found.push(Prediction::new(problem, losses, search.picks(&node))),
-            false => search.follow(node, &mut open),
+            false => search.follow(&node, &mut open),
         }
         if open.len() > MOST {
             return Err(ProblemError::TooMany(MOST));
@@ -134,7 +134,7 @@ impl<'a> Search<'a> {
     }
 
     /// Queues the ways to run the part after those of `node`.
-    fn follow(&self, node: Node, open: &mut BinaryHeap<Reverse<(Key, Node)>>) {
+    fn follow(&self, node: &Node, open: &mut BinaryHeap<Reverse<(Key, Node)>>) {
         let depth = node.options.len();
         let nothing_left = [(0, 0)];
         let next = self.parts.get(depth + 1);
