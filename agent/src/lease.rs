@@ -1,21 +1,44 @@
-//! One client at a time.
+//! One client at a time, and a queue of those who wait.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+
+/// Most clients that may wait for the board.
+const MAX_QUEUE: usize = 256;
 
 /// Why a lease was not given, or a request under one refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseError {
-    /// Somebody has the board.
-    #[error("the board is held by {holder} (lease {epoch})")]
-    Busy {
-        /// Who.
-        holder: String,
-        /// Under which lease.
-        epoch: u64,
+    /// Somebody has the board, or comes before.
+    #[error("the board is {0}")]
+    Busy(Occupancy),
+    /// The time to wait is over.
+    #[error("{} s in the queue were not enough: place {position} of it, and the board is {occupancy}", waited.as_secs())]
+    NotInTime {
+        /// How long the client has waited.
+        waited: Duration,
+        /// Its place at the end.
+        position: usize,
+        /// Whom it waited for.
+        occupancy: Occupancy,
+    },
+    /// Too many wait.
+    #[error("the queue for the board is full, and it is {0}")]
+    QueueFull(Occupancy),
+    /// The board gives no more leases.
+    #[error(
+        "the board is drained and gives no more leases: {reason}; `orchestrator device undrain` ends that"
+    )]
+    Draining {
+        /// Why.
+        reason: String,
     },
     /// The lease is over, or was never given.
     #[error("lease {epoch} is not in force; acquire the board again")]
@@ -29,6 +52,46 @@ pub enum LeaseError {
     /// The system gave no random numbers for a token.
     #[error("no random numbers for a token: {0}")]
     NoRandomness(String),
+    /// That the board is drained could not be written down.
+    #[error("failed to write {path}, so that a restart would undo it: {detail}")]
+    NotKept {
+        /// Where.
+        path: String,
+        /// Why.
+        detail: String,
+    },
+}
+
+/// Who has the board, and who may have it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Who has it; `None` when it is free.
+    pub holder: Option<String>,
+    /// Of the lease in force; 0 when there is none.
+    pub epoch: u64,
+    /// Since the lease was given.
+    pub held: Duration,
+    /// How many wait.
+    pub waiting: usize,
+    /// Why no more leases are given.
+    pub draining: Option<String>,
+}
+
+impl fmt::Display for Occupancy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.holder {
+            Some(holder) => {
+                let (epoch, held) = (self.epoch, self.held.as_secs());
+                write!(f, "held by {holder} (lease {epoch}) since {held} s")?;
+            }
+            None => f.write_str("free")?,
+        }
+        match self.waiting {
+            0 => Ok(()),
+            1 => f.write_str(", and 1 waits"),
+            more => write!(f, ", and {more} wait"),
+        }
+    }
 }
 
 /// Proof of holding the board.
@@ -40,8 +103,8 @@ pub struct Proof {
     pub token: String,
 }
 
-impl std::fmt::Debug for Proof {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proof").field("epoch", &self.epoch).finish_non_exhaustive()
     }
 }
@@ -50,6 +113,7 @@ impl std::fmt::Debug for Proof {
 struct Held {
     proof: Proof,
     holder: String,
+    since: Instant,
     /// Dropped at the end, which tells everybody who watches.
     over: watch::Sender<()>,
 }
@@ -58,11 +122,44 @@ struct Held {
 struct State {
     last_epoch: u64,
     held: Option<Held>,
+    last_ticket: u64,
+    /// Tickets of those who wait, first come first.
+    queue: VecDeque<u64>,
+    draining: Option<String>,
+}
+
+impl State {
+    fn occupancy(&self) -> Occupancy {
+        let held = self.held.as_ref();
+        Occupancy {
+            holder: held.map(|held| held.holder.clone()),
+            epoch: held.map_or(0, |held| held.proof.epoch),
+            held: held.map_or(Duration::ZERO, |held| held.since.elapsed()),
+            waiting: self.queue.len(),
+            draining: self.draining.clone(),
+        }
+    }
+
+    fn draining(&self) -> Result<(), LeaseError> {
+        match self.draining.clone() {
+            Some(reason) => Err(LeaseError::Draining { reason }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The board's lease.
 #[derive(Clone, Debug, Default)]
-pub struct Leases(Arc<Mutex<State>>);
+pub struct Leases(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told whenever somebody in the queue may have come forward.
+    changed: watch::Sender<()>,
+    /// Where it is written that the board is drained.
+    drain_file: Option<PathBuf>,
+}
 
 /// A lease in force; it ends when this is dropped.
 #[derive(Debug)]
@@ -83,23 +180,68 @@ impl LeaseWatch {
     }
 }
 
+/// A place in the queue; dropping it leaves the queue.
+#[derive(Debug)]
+pub struct Place {
+    leases: Leases,
+    holder: String,
+    ticket: u64,
+    changed: watch::Receiver<()>,
+}
+
+/// What a place in the queue is worth at the moment.
+#[derive(Debug)]
+pub enum Turn {
+    /// The board.
+    Mine(HeldLease),
+    /// So many have to go first, this one included.
+    Waits {
+        /// 1 is next.
+        position: usize,
+        /// Whom it waits for.
+        occupancy: Occupancy,
+    },
+}
+
 impl Leases {
-    /// Takes the board.
+    /// Leases that remember in this directory whether the board is drained.
+    pub fn kept_in(state_dir: &Path) -> Self {
+        let drain_file = state_dir.join("draining");
+        let draining = std::fs::read_to_string(&drain_file).ok().map(|reason| printable(&reason));
+        let state = Mutex::new(State { draining, ..State::default() });
+        Self(Arc::new(Shared { state, drain_file: Some(drain_file), ..Shared::default() }))
+    }
+
+    /// Takes the board if nobody has it or waits for it.
     ///
     /// # Errors
     /// [`LeaseError::Busy`] names the holder.
     pub fn acquire(&self, holder: &str) -> Result<HeldLease, LeaseError> {
-        let token = token()?;
-        let mut state = self.lock();
-        if let Some(held) = &state.held {
-            let (holder, epoch) = (held.holder.clone(), held.proof.epoch);
-            return Err(LeaseError::Busy { holder, epoch });
+        match self.line_up(holder)?.turn()? {
+            Turn::Mine(held) => Ok(held),
+            Turn::Waits { mut occupancy, .. } => {
+                // It does not wait itself.
+                occupancy.waiting = occupancy.waiting.saturating_sub(1);
+                Err(LeaseError::Busy(occupancy))
+            }
         }
-        state.last_epoch += 1;
-        let proof = Proof { epoch: state.last_epoch, token };
-        let over = watch::Sender::new(());
-        state.held = Some(Held { proof: proof.clone(), holder: printable(holder), over });
-        Ok(HeldLease { leases: self.clone(), proof })
+    }
+
+    /// Takes the last place in the queue.
+    ///
+    /// # Errors
+    /// When the queue is full, or the board drained.
+    pub fn line_up(&self, holder: &str) -> Result<Place, LeaseError> {
+        let mut state = self.lock();
+        state.draining()?;
+        if state.queue.len() >= MAX_QUEUE {
+            return Err(LeaseError::QueueFull(state.occupancy()));
+        }
+        state.last_ticket += 1;
+        let ticket = state.last_ticket;
+        state.queue.push_back(ticket);
+        let changed = self.0.changed.subscribe();
+        Ok(Place { leases: self.clone(), holder: printable(holder), ticket, changed })
     }
 
     /// Checks that a request's lease is in force.
@@ -113,21 +255,95 @@ impl Leases {
         Ok(LeaseWatch(held.over.subscribe()))
     }
 
+    /// Who has the board.
+    pub fn occupancy(&self) -> Occupancy {
+        self.lock().occupancy()
+    }
+
+    /// How many leases have been given.
+    pub fn given(&self) -> u64 {
+        self.lock().last_epoch
+    }
+
+    /// Gives no more leases, for that reason, or gives leases again. Who waits is refused; who has the board keeps it.
+    ///
+    /// # Errors
+    /// When it cannot be written down; then nothing changes.
+    pub fn drain(&self, reason: Option<&str>) -> Result<Occupancy, LeaseError> {
+        let mut state = self.lock();
+        let reason = reason.map(printable);
+        if let Some(path) = &self.0.drain_file {
+            let written = match &reason {
+                Some(reason) => std::fs::write(path, reason),
+                None => std::fs::remove_file(path),
+            };
+            if let Err(error) = written.or_else(|error| match error.kind() {
+                std::io::ErrorKind::NotFound if reason.is_none() => Ok(()),
+                _ => Err(error),
+            }) {
+                let path = path.display().to_string();
+                return Err(LeaseError::NotKept { path, detail: error.to_string() });
+            }
+        }
+        state.draining = reason;
+        self.0.changed.send_replace(());
+        Ok(state.occupancy())
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// The board, when it is free and nobody comes before.
+    ///
+    /// # Errors
+    /// When the board has been drained.
+    pub fn turn(&mut self) -> Result<Turn, LeaseError> {
+        let token = token()?;
+        let mut state = self.leases.lock();
+        // What is told from here on concerns a later state than the one that is looked at.
+        self.changed.mark_unchanged();
+        state.draining()?;
+        let before = state.queue.iter().position(|&ticket| ticket == self.ticket);
+        let before = before.unwrap_or(state.queue.len());
+        if before > 0 || state.held.is_some() {
+            return Ok(Turn::Waits { position: before + 1, occupancy: state.occupancy() });
+        }
+        state.queue.pop_front();
+        state.last_epoch += 1;
+        let proof = Proof { epoch: state.last_epoch, token };
+        let (holder, over) = (self.holder.clone(), watch::Sender::new(()));
+        state.held = Some(Held { proof: proof.clone(), holder, since: Instant::now(), over });
+        Ok(Turn::Mine(HeldLease { leases: self.leases.clone(), proof }))
+    }
+
+    /// Returns when [`Place::turn`] may have another answer than it had.
+    pub async fn moved(&mut self) {
+        // The sender lives as long as `leases`.
+        let _ = self.changed.changed().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.leases.lock().queue.retain(|&ticket| ticket != self.ticket);
+        self.leases.0.changed.send_replace(());
     }
 }
 
 impl Drop for HeldLease {
     fn drop(&mut self) {
         self.leases.lock().held.take_if(|held| held.proof == self.proof);
+        self.leases.0.changed.send_replace(());
     }
 }
 
-/// A holder's name as others may see it: short, on one line.
-fn printable(holder: &str) -> String {
-    let name: String = holder.chars().filter(|c| !c.is_control()).take(120).collect();
-    if name.trim().is_empty() { "somebody without a name".to_owned() } else { name }
+/// A name or a reason as others may see it: short, on one line.
+fn printable(text: &str) -> String {
+    let line: String = text.chars().filter(|c| !c.is_control()).take(120).collect();
+    if line.trim().is_empty() { "nobody says".to_owned() } else { line }
 }
 
 /// 128 random bits in hexadecimal.
@@ -140,51 +356,4 @@ fn token() -> Result<String, LeaseError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_holder_at_a_time_and_epochs_grow() {
-        let leases = Leases::default();
-        let first = leases.acquire("ana@host").unwrap();
-        assert_eq!(
-            leases.acquire("bo").unwrap_err(),
-            LeaseError::Busy { holder: "ana@host".to_owned(), epoch: 1 }
-        );
-        let old = first.proof.clone();
-        assert!(leases.check(&old).is_ok());
-        drop(first);
-        let second = leases.acquire("bo\n").unwrap();
-        assert_eq!(second.proof.epoch, 2);
-        assert_eq!(leases.check(&old).unwrap_err(), LeaseError::Stale { epoch: 1 });
-        let guessed = Proof { epoch: 2, token: old.token };
-        assert_eq!(leases.check(&guessed).unwrap_err(), LeaseError::Stale { epoch: 2 });
-        assert!(leases.check(&second.proof).is_ok());
-    }
-
-    #[test]
-    fn of_many_at_once_one_wins() {
-        let leases = Leases::default();
-        let got: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..16)
-                .map(|i| {
-                    scope.spawn({
-                        let leases = &leases;
-                        move || leases.acquire(&i.to_string())
-                    })
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        assert_eq!(got.iter().filter(|result| result.is_ok()).count(), 1);
-    }
-
-    #[tokio::test]
-    async fn the_end_wakes_those_who_watch() {
-        let leases = Leases::default();
-        let held = leases.acquire("ana").unwrap();
-        let watch = leases.check(&held.proof).unwrap();
-        drop(held);
-        tokio::time::timeout(std::time::Duration::from_secs(5), watch.ended()).await.unwrap();
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 //! * [`board`] reads who the board is and what it is doing, from `/proc` and `/sys` under a root that tests replace.
 //! * [`blobs`] keeps uploaded variants by their digest; [`lease`] gives the board to one client at a time.
 //! * [`worker`] runs models in a process of its own with limits, so that no model can end the agent.
+//! * [`metrics`] counts what it did, for Prometheus.
 //! * [`measure`] decides what to sample, when to stop, and which samples do not count.
 //! * [`mod@bench`] times layers and models on this machine, for people.
 //! * [`frames`] reads images and camera frames, on which [`pipeline`] reports what a bundle found and how long it took.
@@ -15,6 +16,7 @@ pub mod commands;
 pub mod frames;
 pub mod lease;
 pub mod measure;
+pub mod metrics;
 pub mod pipeline;
 pub mod service;
 pub mod worker;

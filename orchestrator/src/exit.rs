@@ -20,6 +20,12 @@ pub enum Exit {
     Inconclusive = 3,
     /// The device, the connection to it, or the store failed.
     Lab = 4,
+    /// Somebody else has the board.
+    Busy = 5,
+    /// The board is drained: it gives no leases.
+    Draining = 6,
+    /// The board is off its own history.
+    Quarantined = 7,
     /// Ctrl-C or SIGTERM. What has been measured is kept.
     Interrupted = 130,
 }
@@ -72,6 +78,11 @@ impl Failure {
         self
     }
 
+    /// The error of this kind that it is about.
+    pub fn cause<E: fmt::Display + fmt::Debug + Send + Sync + 'static>(&self) -> Option<&E> {
+        self.error.downcast_ref()
+    }
+
     /// The step to take, if the failure knows one.
     pub fn next_step(&self) -> Option<&str> {
         self.next.as_deref()
@@ -94,6 +105,10 @@ impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {
         match error {
             DeviceError::Address(_) => Self::usage(error),
+            DeviceError::Busy { .. } | DeviceError::NotInTime { .. } => {
+                Self::new(Exit::Busy, error)
+            }
+            DeviceError::Draining { .. } => Self::new(Exit::Draining, error),
             _ => Self::lab(error),
         }
     }

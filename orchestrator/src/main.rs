@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use quantrack_orchestrator::cli::Cli;
 use quantrack_orchestrator::context::Context;
+use quantrack_orchestrator::device::run_id;
 use quantrack_orchestrator::exit::{CommandResult, Exit, Failure};
 use quantrack_orchestrator::output::ProgressBars;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Err(error) => return report(&Failure::lab(error).context("failed to start threads")),
     };
     let context = Context { options: cli.options, progress };
+    tracing::debug!("this is run {}, as agents call it in their logs", run_id());
     let ended = runtime.block_on(async {
         // In a task of its own: what computes keeps this one busy.
         let interrupted = tokio::spawn(interrupted());

@@ -1,11 +1,16 @@
 //! Measuring variants on a board: stage by stage, the levels of a stage interleaved.
 
+use std::time::{Duration, Instant};
+
 use crate::device::{Address, Device, Lease, MeasureEvent, Measured, Progress};
 use crate::exit::Failure;
 use crate::output::{ProgressBars, StageBar};
 use crate::spec::{Measure, Pipeline};
-use crate::store::{Lock, MeasurementKey, NewMeasurement, Store};
+use crate::store::{Lock, MeasurementKey, NewMeasurement, Store, StoreError};
 use crate::variants::StageVariant;
+
+/// How often to ask again for this machine, which has no queue.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// What a profile did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,11 +85,23 @@ pub async fn profile(
 /// Takes the board. Remote ones are guarded by their lease; agents on this machine would disturb each other.
 ///
 /// # Errors
-/// When somebody else has it.
+/// When somebody else has it, and has it still after the time that the device is waited for.
 pub(crate) async fn take(device: &Device, store: &Store) -> Result<(Lease, Option<Lock>), Failure> {
     let local = device.address() == Address::Local.to_string();
-    let lock = local.then(|| store.lock("local-board", "measuring on this machine")).transpose()?;
+    let lock = if local { Some(lock(device, store).await?) } else { None };
     Ok((device.lease().await?, lock))
+}
+
+async fn lock(device: &Device, store: &Store) -> Result<Lock, StoreError> {
+    let begin = Instant::now();
+    loop {
+        match store.lock("local-board", "measuring on this machine") {
+            Err(StoreError::Held { .. }) if begin.elapsed() < device.patience() => {
+                tokio::time::sleep(RETRY).await;
+            }
+            ended => return ended,
+        }
+    }
 }
 
 /// A board that is ours, and where its samples go.

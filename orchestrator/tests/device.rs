@@ -81,7 +81,11 @@ impl Agent for Played {
     ) -> Result<Response<GetConditionsResponse>, Status> {
         let conditions =
             Some(Conditions { temperature_celsius: Some(48.5), ..Conditions::default() });
-        Ok(Response::new(GetConditionsResponse { conditions }))
+        Ok(Response::new(GetConditionsResponse { conditions, occupancy: None }))
+    }
+
+    async fn drain(&self, _: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
+        Err(Status::unimplemented("an agent of version 1 does not know this"))
     }
 
     type AcquireLeaseStream = Sent<AcquireLeaseResponse>;
@@ -100,7 +104,7 @@ impl Agent for Played {
         }
         let lease = Some(Lease { epoch: 7, token: "secret".to_owned() });
         let holding = Holding(Arc::clone(&self.leased));
-        let first = tokio_stream::once(Ok(AcquireLeaseResponse { lease }));
+        let first = tokio_stream::once(Ok(AcquireLeaseResponse { lease, place: None }));
         let rest = tokio_stream::pending().map(move |message| {
             let _ = &holding;
             message
@@ -381,8 +385,15 @@ async fn nonsense_is_refused() {
 async fn a_busy_board_names_its_holder() {
     let (_home, _store, ended) = profiled(Mood::Busy).await;
     let failure = ended.unwrap_err();
-    assert_eq!(failure.exit, Exit::Lab);
+    assert_eq!(failure.exit, Exit::Busy);
     assert!(failure.to_string().contains("ana@buildhost"), "{failure}");
+    // An older agent has no queue.
+    let (address, _playing) = board(Mood::Busy).await;
+    let device = connect(&address).await.unwrap().patient(Duration::from_secs(60));
+    let error = device.lease().await.unwrap_err().to_string();
+    assert!(error.contains("--wait needs a newer one"), "{error}");
+    let error = device.drain(None).await.unwrap_err();
+    assert!(matches!(error, DeviceError::Incompatible { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -16,9 +16,11 @@ pub mod v1 {
 /// The encoded `FileDescriptorSet`, for the reflection service.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// The newest version of the contract that this build speaks.
-pub const API_VERSION: u32 = 1;
+/// The newest version of the contract that this build speaks. 2: queues for leases, drain, occupancy, numbers of blocks.
+pub const API_VERSION: u32 = 2;
 /// The oldest version of the contract that this build speaks.
 pub const MIN_API_VERSION: u32 = 1;
+/// Metadata of every call: the number of the caller's run, for the logs of both sides.
+pub const RUN_HEADER: &str = "quantrack-run";
 /// The agent's port when none is given.
 pub const DEFAULT_PORT: u16 = 50051;

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::blobs::Blobs;
 use crate::board::Root;
+use crate::lease::Leases;
 use crate::service::{self, AgentService, Config};
 use crate::worker::Launcher;
 
@@ -40,6 +41,9 @@ pub(super) struct Args {
     /// Emulator to start workers with, for an agent that runs under user-mode emulation itself, as in /usr/bin/qemu-arm.
     #[arg(long, env = "QUANTRACK_WORKER_EMULATOR", value_name = "FILE")]
     worker_emulator: Option<PathBuf>,
+    /// Keep a file for node_exporter's textfile collector up to date; best in memory, as in /run/quantrack/agent.prom.
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
     /// End when standard input does, as it does when the parent dies, and leave no variants behind.
     #[arg(long)]
     exit_with_parent: bool,
@@ -77,7 +81,11 @@ async fn listen(args: &Args) -> anyhow::Result<ExitCode> {
         blobs,
         launcher,
         order_deadline: Duration::from_secs(args.block_deadline_s),
-    });
+    })
+    .with_leases(Leases::kept_in(&state_dir));
+    if let Some(path) = args.metrics.clone() {
+        tokio::spawn(agent.clone().write_metrics(path));
+    }
     let ended = end(args.exit_with_parent)?;
     {
         let mut out = std::io::stdout();

@@ -70,6 +70,8 @@ pub struct Sampling {
     samples: Vec<Vec<u64>>,
     next: usize,
     round: u32,
+    /// Voided ones included.
+    blocks: u32,
     voided_in_a_row: u32,
 }
 
@@ -81,11 +83,12 @@ impl Sampling {
             samples: vec![Vec::new(); variants],
             next: 0,
             round: 0,
+            blocks: 0,
             voided_in_a_row: 0,
         }
     }
 
-    /// Variant, round and number of samples of the next block; `None` when there is enough, or nothing can be had.
+    /// Variant, number and samples of the next block; `None` when there is enough, or nothing can be had.
     pub fn next(&self, elapsed: Duration) -> Option<(usize, u32, u32)> {
         // The first round is completed however long it takes: every variant has samples, if only few.
         let time_is_up = self.round > 0 && elapsed >= self.settings.max_duration;
@@ -98,11 +101,12 @@ impl Sampling {
         }
         let taken = count(self.samples.get(self.next)?);
         let left = self.settings.max_samples.saturating_sub(taken);
-        Some((self.next, self.round, self.settings.block_samples.min(left)))
+        Some((self.next, self.blocks, self.settings.block_samples.min(left)))
     }
 
     /// Takes the block that was asked for; a voided one is asked for again.
     pub fn record(&mut self, durations_ns: &[u64], voided: bool) {
+        self.blocks += 1;
         if voided {
             self.voided_in_a_row += 1;
             return;
@@ -167,11 +171,11 @@ mod tests {
     fn interleaves_and_stops_when_narrow() {
         let mut sampling = Sampling::new(settings(), 3);
         let mut order = Vec::new();
-        while let Some((variant, round, runs)) = sampling.next(Duration::ZERO) {
-            order.push((variant, round, runs));
+        while let Some((variant, block, runs)) = sampling.next(Duration::ZERO) {
+            order.push((variant, block, runs));
             sampling.record(&vec![1000; runs as usize], false);
         }
-        assert_eq!(order, [(0, 0, 10), (1, 0, 10), (2, 0, 10)]);
+        assert_eq!(order, [(0, 0, 10), (1, 1, 10), (2, 2, 10)]);
         assert!(sampling.converged());
     }
 
@@ -202,8 +206,8 @@ mod tests {
     fn a_voided_block_is_taken_again_but_not_for_ever() {
         let mut sampling = Sampling::new(settings(), 2);
         let mut tries = 0;
-        while let Some((variant, ..)) = sampling.next(Duration::ZERO) {
-            assert_eq!(variant, 0);
+        while let Some((variant, block, _)) = sampling.next(Duration::ZERO) {
+            assert_eq!((variant, block), (0, tries), "each has a number of its own");
             sampling.record(&[1; 10], true);
             tries += 1;
         }

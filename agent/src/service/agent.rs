@@ -1,25 +1,27 @@
 //! The service's methods; the long ones have a file each.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quantrack_engine::kernels::registry;
 use quantrack_proto::v1::agent_server::Agent;
 use quantrack_proto::{API_VERSION, MIN_API_VERSION, v1};
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{convert, measure, run, upload};
+use super::{convert, lease, measure, run, upload};
 use crate::blobs::{Blobs, Digest};
 use crate::board::{BoardFacts, Conditions, Root, detect_features};
 use crate::lease::Leases;
+use crate::metrics::{self, Metrics};
 use crate::worker::Launcher;
 
-/// How often a lease gives a sign of life.
-const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How long a request waits for the one before it to end its worker.
 const WORKER_WAIT: Duration = Duration::from_secs(5);
+/// How often to look whether there are new metrics.
+const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 /// Most digests in one question.
 const MAX_DIGESTS: usize = 4096;
 
@@ -41,6 +43,7 @@ pub struct Config {
 pub struct AgentService {
     pub(super) config: Arc<Config>,
     pub(super) leases: Leases,
+    pub(super) metrics: Metrics,
     /// Held by the request whose worker runs.
     slot: Arc<Mutex<()>>,
 }
@@ -48,7 +51,33 @@ pub struct AgentService {
 impl AgentService {
     /// A service without a lease in force.
     pub fn new(config: Config) -> Self {
-        Self { config: Arc::new(config), leases: Leases::default(), slot: Arc::default() }
+        Self {
+            config: Arc::new(config),
+            leases: Leases::default(),
+            metrics: Metrics::default(),
+            slot: Arc::default(),
+        }
+    }
+
+    /// Keeps a file with what was done up to date, except while a worker runs, which must not be disturbed.
+    pub async fn write_metrics(self, path: PathBuf) {
+        let mut written = String::new();
+        loop {
+            let text = self.metrics.text(&self.leases.occupancy(), self.leases.given());
+            if text != written && self.slot.try_lock().is_ok() {
+                match metrics::write(&path, &text) {
+                    Ok(()) => written = text,
+                    Err(error) => tracing::warn!("failed to write {}: {error}", path.display()),
+                }
+            }
+            tokio::time::sleep(METRICS_INTERVAL).await;
+        }
+    }
+
+    /// With leases that were drained before, perhaps.
+    #[must_use]
+    pub fn with_leases(self, leases: Leases) -> Self {
+        Self { leases, ..self }
     }
 
     /// The right to start a worker.
@@ -99,7 +128,8 @@ impl Agent for AgentService {
         _request: Request<v1::GetConditionsRequest>,
     ) -> Result<Response<v1::GetConditionsResponse>, Status> {
         let conditions = Some(convert::conditions(Conditions::read(&self.config.root)));
-        Ok(Response::new(v1::GetConditionsResponse { conditions }))
+        let occupancy = Some(convert::occupancy(self.leases.occupancy()));
+        Ok(Response::new(v1::GetConditionsResponse { conditions, occupancy }))
     }
 
     type AcquireLeaseStream = ReceiverStream<Result<v1::AcquireLeaseResponse, Status>>;
@@ -108,19 +138,21 @@ impl Agent for AgentService {
         &self,
         request: Request<v1::AcquireLeaseRequest>,
     ) -> Result<Response<Self::AcquireLeaseStream>, Status> {
-        let held = self.leases.acquire(&request.into_inner().holder)?;
-        let (sender, receiver) = mpsc::channel(1);
-        // The task owns the lease, and ends when the holder's stream does.
-        tokio::spawn(async move {
-            let sign = || v1::AcquireLeaseResponse { lease: Some(convert::lease(&held.proof)) };
-            while sender.send(Ok(sign())).await.is_ok() {
-                tokio::select! {
-                    () = tokio::time::sleep(HEARTBEAT) => {}
-                    () = sender.closed() => break,
-                }
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        let run = run_of(&request);
+        lease::start(self, &request.into_inner(), run).map(Response::new)
+    }
+
+    async fn drain(
+        &self,
+        request: Request<v1::DrainRequest>,
+    ) -> Result<Response<v1::DrainResponse>, Status> {
+        let occupancy = self.leases.drain(request.into_inner().reason.as_deref())?;
+        match &occupancy.draining {
+            Some(reason) => tracing::info!("drained: {reason}; the board is {occupancy}"),
+            None => tracing::info!("leases are given again"),
+        }
+        let occupancy = Some(convert::occupancy(occupancy));
+        Ok(Response::new(v1::DrainResponse { occupancy }))
     }
 
     async fn find_missing_blobs(
@@ -153,7 +185,10 @@ impl Agent for AgentService {
         &self,
         request: Request<v1::MeasureRequest>,
     ) -> Result<Response<Self::MeasureStream>, Status> {
-        measure::start(self, request.into_inner()).await.map(Response::new)
+        let run = run_of(&request);
+        let request = request.into_inner();
+        tracing::info!("run {run}: measuring {} variants", request.variant_sha256.len());
+        measure::start(self, request).await.map(Response::new)
     }
 
     type RunStream = ReceiverStream<Result<v1::RunResponse, Status>>;
@@ -164,4 +199,11 @@ impl Agent for AgentService {
     ) -> Result<Response<Self::RunStream>, Status> {
         run::start(self, request.into_inner()).await.map(Response::new)
     }
+}
+
+/// The number of the caller's run, for the log.
+fn run_of<T>(request: &Request<T>) -> String {
+    let value = request.metadata().get(quantrack_proto::RUN_HEADER);
+    let text = value.and_then(|value| value.to_str().ok()).unwrap_or("unknown");
+    text.chars().filter(char::is_ascii_alphanumeric).take(40).collect()
 }

@@ -6,7 +6,7 @@ use quantrack_proto::v1;
 use tonic::Status;
 
 use crate::board::{BoardFacts, Conditions};
-use crate::lease::{LeaseError, Proof};
+use crate::lease::{LeaseError, Occupancy, Proof};
 use crate::measure::Settings;
 use crate::worker::message;
 
@@ -49,6 +49,16 @@ pub(super) fn proof(lease: Option<v1::Lease>) -> Result<Proof, LeaseError> {
 
 pub(super) fn lease(proof: &Proof) -> v1::Lease {
     v1::Lease { epoch: proof.epoch, token: proof.token.clone() }
+}
+
+pub(super) fn occupancy(now: Occupancy) -> v1::Occupancy {
+    v1::Occupancy {
+        holder: now.holder,
+        epoch: now.epoch,
+        held_ms: u64::try_from(now.held.as_millis()).unwrap_or(u64::MAX),
+        waiting: u32::try_from(now.waiting).unwrap_or(u32::MAX),
+        draining: now.draining,
+    }
 }
 
 pub(super) fn settings(wire: Option<v1::MeasureSettings>) -> Result<Settings, Status> {

@@ -51,6 +51,7 @@ pub(super) async fn start(
             () = events.closed() => Ok(()),
             () = over.ended() => Err(stale(epoch)),
         };
+        service.metrics.ended(ended.is_err());
         if let Err(status) = ended {
             let _ = events.send(Err(status)).await;
         }
@@ -136,10 +137,11 @@ impl Session<'_> {
     async fn sample(&mut self, variants: &mut [v1::VariantSummary]) -> Result<bool, Status> {
         let mut sampling = Sampling::new(self.settings.clone(), variants.len());
         let begin = Instant::now();
-        while let Some((index, round, runs)) = sampling.next(begin.elapsed()) {
+        while let Some((index, number, runs)) = sampling.next(begin.elapsed()) {
             let variant = u32::try_from(index).unwrap_or(u32::MAX);
-            let (block, peak) = self.block(variant, round, runs).await?;
+            let (block, peak) = self.block(variant, number, runs).await?;
             sampling.record(&block.duration_ns, block.voided.is_some());
+            self.service.metrics.block(block.voided.is_some());
             variants[index].peak_memory_bytes = peak;
             send(self.events, Event::Block(block)).await?;
             progress(self.events, "sampling", Some(&sampling), self.settings).await?;
@@ -152,7 +154,7 @@ impl Session<'_> {
     async fn block(
         &mut self,
         variant: u32,
-        round: u32,
+        number: u32,
         runs: u32,
     ) -> Result<(v1::SampleBlock, Option<u64>), Status> {
         let deadline = self.service.config.order_deadline;
@@ -163,7 +165,7 @@ impl Session<'_> {
         let after = Conditions::read(root);
         let block = v1::SampleBlock {
             variant,
-            block: round,
+            block: number,
             duration_ns: samples.duration_ns,
             voided: void_reason(&before, &after),
             before: Some(convert::conditions(before)),

@@ -2,6 +2,7 @@
 
 mod agent;
 mod convert;
+mod lease;
 mod measure;
 mod run;
 mod server;

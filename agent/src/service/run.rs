@@ -49,6 +49,7 @@ pub(super) async fn start(
             () = outputs.closed() => Ok(()),
             () = over.ended() => Err(stale(proof.epoch)),
         };
+        service.metrics.ended(ended.is_err());
         if let Err(status) = ended {
             let _ = outputs.send(Err(status)).await;
         }

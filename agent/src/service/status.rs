@@ -9,9 +9,12 @@ use crate::worker::WorkerError;
 impl From<LeaseError> for Status {
     fn from(error: LeaseError) -> Self {
         let code = match error {
-            LeaseError::Busy { .. } => Code::ResourceExhausted,
-            LeaseError::Stale { .. } | LeaseError::Missing => Code::FailedPrecondition,
-            LeaseError::NoRandomness(_) => Code::Internal,
+            LeaseError::Busy(_) | LeaseError::QueueFull(_) => Code::ResourceExhausted,
+            LeaseError::NotInTime { .. } => Code::DeadlineExceeded,
+            LeaseError::Stale { .. } | LeaseError::Missing | LeaseError::Draining { .. } => {
+                Code::FailedPrecondition
+            }
+            LeaseError::NoRandomness(_) | LeaseError::NotKept { .. } => Code::Internal,
         };
         Self::new(code, error.to_string())
     }

@@ -47,10 +47,19 @@ pub(crate) struct Held {
 
 impl Board {
     pub(crate) async fn acquire(&self, holder: &str) -> Result<Held, Status> {
-        let request = v1::AcquireLeaseRequest { holder: holder.to_owned() };
-        let mut stream = self.client.clone().acquire_lease(request).await?.into_inner();
+        let mut stream = self.line_up(holder, 0).await?;
         let lease = stream.message().await?.unwrap().lease.unwrap();
         Ok(Held { lease, _stream: stream })
+    }
+
+    /// The stream of one who waits for the board.
+    pub(crate) async fn line_up(
+        &self,
+        holder: &str,
+        wait_ms: u32,
+    ) -> Result<Streaming<v1::AcquireLeaseResponse>, Status> {
+        let request = v1::AcquireLeaseRequest { holder: holder.to_owned(), wait_ms };
+        Ok(self.client.clone().acquire_lease(request).await?.into_inner())
     }
 
     /// Acquires the board as soon as its former holder has gone.

@@ -23,6 +23,8 @@ fn main() {
     }
     let tests = vec![
         test("one_holder_at_a_time", one_holder_at_a_time),
+        test("who_waits_is_told_and_comes_in_turn", who_waits_is_told_and_comes_in_turn),
+        test("a_drained_board_ends_what_it_does", a_drained_board_ends_what_it_does),
         test("old_and_made_up_leases_are_refused", old_and_made_up_leases_are_refused),
         test("bad_uploads_are_refused", bad_uploads_are_refused),
         test("measures_interleaved_with_conditions", measures_interleaved_with_conditions),
@@ -70,6 +72,73 @@ async fn futures_of(board: &client::Board, count: usize) -> Vec<Result<Held, ton
         all.push(board.acquire("racer late").await);
     }
     all
+}
+
+/// The message in which a waiting client learns what it waits for.
+async fn told(
+    stream: &mut tonic::Streaming<v1::AcquireLeaseResponse>,
+    wanted: impl Fn(&v1::AcquireLeaseResponse) -> bool,
+) -> v1::AcquireLeaseResponse {
+    loop {
+        let message = stream.message().await.unwrap().unwrap();
+        if wanted(&message) {
+            return message;
+        }
+    }
+}
+
+async fn who_waits_is_told_and_comes_in_turn() {
+    let board = start(&imitated("pi3b")).await;
+    let held = board.acquire("ana").await.unwrap();
+    let at = |position| {
+        move |message: &v1::AcquireLeaseResponse| {
+            message.place.as_ref().is_some_and(|place| place.position == position)
+        }
+    };
+    let mut bo = board.line_up("bo", 60_000).await.unwrap();
+    let place = told(&mut bo, at(1)).await.place.unwrap();
+    assert_eq!(place.occupancy.unwrap().holder.as_deref(), Some("ana"));
+    let mut cy = board.line_up("cy", 60_000).await.unwrap();
+    told(&mut cy, at(2)).await;
+    let request = v1::GetConditionsRequest {};
+    let now = board.client.clone().get_conditions(request).await.unwrap().into_inner();
+    assert_eq!(now.occupancy.unwrap().waiting, 2);
+    // Who has no time is told whom it waited for.
+    let mut late = board.line_up("late", 100).await.unwrap();
+    let ended = loop {
+        match late.message().await {
+            Ok(message) => assert_eq!(message.unwrap().place.unwrap().position, 3),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ended.code(), Code::DeadlineExceeded, "{ended}");
+    assert!(ended.message().contains("held by ana (lease 1)"), "{ended}");
+    drop(bo);
+    told(&mut cy, at(1)).await;
+    drop(held);
+    let lease = told(&mut cy, |message| message.lease.is_some()).await.lease.unwrap();
+    assert_eq!(lease.epoch, 2);
+}
+
+async fn a_drained_board_ends_what_it_does() {
+    let board = start(&imitated("pi3b")).await;
+    let held = board.acquire("ana").await.unwrap();
+    let drain = async |reason: Option<&str>| {
+        let request = v1::DrainRequest { reason: reason.map(str::to_owned) };
+        board.client.clone().drain(request).await.unwrap().into_inner().occupancy.unwrap()
+    };
+    let now = drain(Some("a new fan")).await;
+    assert_eq!((now.holder.as_deref(), now.draining.as_deref()), (Some("ana"), Some("a new fan")));
+    let variant = board.upload(&held, b"double").await;
+    assert!(board.events(&held, &[variant]).await.1.is_none(), "the lease in force goes on");
+    for wait_ms in [0, 1000] {
+        let refused = board.line_up("bo", wait_ms).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+        assert!(refused.message().contains("a new fan"), "{refused}");
+    }
+    drop(held);
+    assert_eq!(drain(None).await.draining, None);
+    board.acquire_soon().await;
 }
 
 async fn old_and_made_up_leases_are_refused() {
@@ -130,7 +199,7 @@ async fn measures_interleaved_with_conditions() {
     });
     let blocks: Vec<&v1::SampleBlock> = blocks.collect();
     let order: Vec<(u32, u32)> = blocks.iter().map(|block| (block.variant, block.block)).collect();
-    assert_eq!(order, [(0, 0), (1, 0), (0, 1), (1, 1)]);
+    assert_eq!(order, [(0, 0), (1, 1), (0, 2), (1, 3)]);
     for block in blocks {
         assert_eq!((block.duration_ns.len(), block.voided.as_ref()), (6, None));
         assert_eq!(block.before.as_ref().unwrap().arm_clock_hz, Some(1_200_000_000));
@@ -152,10 +221,11 @@ async fn throttling_voids_every_block() {
     let (events, error) = board.events(&held, &[variant]).await;
     assert!(error.is_none(), "{error:?}");
     let voided = events.iter().filter_map(|event| match event {
-        Event::Block(block) => Some(block.voided.as_deref()),
+        Event::Block(block) => Some((block.block, block.voided.as_deref())),
         _ => None,
     });
-    let voided: Vec<Option<&str>> = voided.collect();
+    let (numbers, voided): (Vec<u32>, Vec<Option<&str>>) = voided.unzip();
+    assert!(numbers.iter().copied().eq(0..numbers.len() as u32), "{numbers:?}");
     assert!(!voided.is_empty() && voided.len() <= 20, "{}", voided.len());
     assert!(voided.iter().all(|reason| *reason == Some("throttled, under-voltage")));
     let Some(Event::Summary(summary)) = events.last() else { panic!("no summary") };

@@ -1,17 +1,20 @@
 //! A board whose agent answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use quantrack_proto::v1::agent_client::AgentClient;
 use quantrack_proto::v1::upload_blob_request::Part;
 use quantrack_proto::{API_VERSION, MIN_API_VERSION, v1};
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use super::convert;
 use super::error::DeviceError;
 use super::lease::Lease;
 use super::local::LocalAgent;
-use crate::measurement::{BoardFacts, Conditions};
+use super::run_id::RunHeader;
+use crate::measurement::{BoardFacts, Conditions, Occupancy};
 use crate::store::DeviceRecord;
 
 /// Size of the pieces of an upload; the contract allows no more than 1 MiB.
@@ -20,12 +23,16 @@ const CHUNK_BYTES: usize = 512 << 10;
 /// A connected board.
 #[derive(Debug)]
 pub struct Device {
-    pub(super) client: AgentClient<Channel>,
+    pub(super) client: AgentClient<InterceptedService<Channel, RunHeader>>,
     address: String,
     facts: BoardFacts,
     agent_version: String,
     engine_build: String,
     kernels: Vec<String>,
+    /// The version of the interface that both speak.
+    api_version: u32,
+    /// How long to wait for a lease.
+    patience: Duration,
     /// Ends with us, when we have started it.
     _local: Option<LocalAgent>,
 }
@@ -37,7 +44,7 @@ impl Device {
         address: String,
         local: Option<LocalAgent>,
     ) -> Result<Self, DeviceError> {
-        let mut client = AgentClient::new(channel);
+        let mut client = AgentClient::with_interceptor(channel, RunHeader);
         let request = v1::GetCapabilitiesRequest {
             min_api_version: MIN_API_VERSION,
             max_api_version: API_VERSION,
@@ -69,8 +76,26 @@ impl Device {
             agent_version: answer.agent_version,
             engine_build: answer.engine_build,
             kernels: answer.kernels,
+            api_version: answer.max_api_version.min(API_VERSION),
+            patience: Duration::ZERO,
             _local: local,
         })
+    }
+
+    /// This board, for whose lease is waited that long.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// How long to wait for a lease.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// The version of the interface that both sides speak.
+    pub(super) fn api_version(&self) -> u32 {
+        self.api_version
     }
 
     /// Where it is, as the user addressed it.
@@ -115,6 +140,16 @@ impl Device {
         let answer = self.client.clone().get_conditions(v1::GetConditionsRequest {}).await;
         let answer = answer.map_err(self.fault("reading its conditions"))?.into_inner();
         Ok(convert::conditions(answer.conditions.unwrap_or_default()))
+    }
+
+    /// Who has the board; an older agent does not tell.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub async fn occupancy(&self) -> Result<Option<Occupancy>, DeviceError> {
+        let answer = self.client.clone().get_conditions(v1::GetConditionsRequest {}).await;
+        let answer = answer.map_err(self.fault("asking who has it"))?.into_inner();
+        Ok(answer.occupancy.map(convert::occupancy))
     }
 
     /// Uploads those blobs, named by their digests, that the agent lacks; `load` gives their bytes. Returns how many

@@ -4,7 +4,7 @@ use ndarray::{ArrayD, IxDyn};
 use quantrack_proto::v1;
 
 use super::run::NamedTensor;
-use crate::measurement::{BoardFacts, Conditions, LayerRow, Resources};
+use crate::measurement::{BoardFacts, Conditions, LayerRow, Occupancy, Resources};
 use crate::spec::Measure;
 
 pub(super) fn board(board: v1::Board) -> BoardFacts {
@@ -36,6 +36,16 @@ pub(super) fn conditions(now: v1::Conditions) -> Conditions {
         boot_id: now.boot_id,
         governor: now.governor,
         uptime_ms: now.uptime_ms,
+    }
+}
+
+pub(super) fn occupancy(now: v1::Occupancy) -> Occupancy {
+    Occupancy {
+        holder: now.holder,
+        epoch: now.epoch,
+        held_s: now.held_ms / 1000,
+        waiting: now.waiting,
+        draining: now.draining,
     }
 }
 

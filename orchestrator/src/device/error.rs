@@ -45,12 +45,29 @@ pub enum DeviceError {
     },
     /// Somebody else has the board.
     #[error(
-        "the board at {address} is busy: {detail}; wait until it is free, or ask its holder to stop"
+        "the board at {address} is busy: {detail}; wait in its queue with --wait 30m, or ask its \
+         holder to stop"
     )]
     Busy {
         /// Where.
         address: String,
         /// What the agent said; it names the holder.
+        detail: String,
+    },
+    /// Somebody else had the board for as long as we waited.
+    #[error("the board at {address} did not become free: {detail}; wait longer with --wait")]
+    NotInTime {
+        /// Where.
+        address: String,
+        /// What the agent said; it names the holder and our place.
+        detail: String,
+    },
+    /// The board gives no leases.
+    #[error("the agent at {address} refuses: {detail}")]
+    Draining {
+        /// Where.
+        address: String,
+        /// What the agent said; it names the reason.
         detail: String,
     },
     /// Orchestrator and agent speak different versions.

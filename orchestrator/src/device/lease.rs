@@ -1,11 +1,22 @@
 //! The right to use a board.
 
+use std::time::Duration;
+
 use quantrack_proto::v1;
 use tokio::task::JoinHandle;
-use tonic::Code;
+use tonic::{Code, Status, Streaming};
 
 use super::client::Device;
+use super::convert;
 use super::error::DeviceError;
+use super::run_id::run_id;
+use crate::measurement::Occupancy;
+
+const TAKING: &str = "taking the board";
+/// How long an agent may take to answer, beyond the time in its queue.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// The version of the interface since which agents have a queue.
+const QUEUE_SINCE: u32 = 2;
 
 /// A held board. Dropping it frees the board, and so does the end of this process, however it comes.
 #[derive(Debug)]
@@ -16,6 +27,11 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// Which lease of its agent this is.
+    pub(super) fn epoch(&self) -> u64 {
+        self.wire.epoch
+    }
+
     /// Proof of holding the board, for requests.
     pub(super) fn wire(&self) -> v1::Lease {
         self.wire.clone()
@@ -29,31 +45,84 @@ impl Drop for Lease {
 }
 
 impl Device {
-    /// Takes the board.
+    /// Takes the board, after waiting in its queue for as long as [`Device::patient`] said.
     ///
     /// # Errors
-    /// [`DeviceError::Busy`], naming the holder, when somebody else has it.
+    /// [`DeviceError::Busy`] and [`DeviceError::NotInTime`] name the holder when somebody else has the board,
+    /// [`DeviceError::Draining`] the reason why nobody gets it.
     pub async fn lease(&self) -> Result<Lease, DeviceError> {
-        let doing = "taking the board";
-        let request = v1::AcquireLeaseRequest { holder: holder() };
-        let answer = self.client.clone().acquire_lease(request).await.map_err(|status| {
-            if status.code() == Code::ResourceExhausted {
-                let detail = status.message().to_owned();
-                return DeviceError::Busy { address: self.address().to_owned(), detail };
-            }
-            self.fault(doing)(status)
-        })?;
-        let mut signs = answer.into_inner();
-        let first = signs.message().await.map_err(self.fault(doing))?;
-        let Some(wire) = first.and_then(|first| first.lease) else {
-            return Err(self.protocol(doing, "it gives no lease".to_owned()));
+        let wait = self.patience();
+        let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        let request = v1::AcquireLeaseRequest { holder: holder(), wait_ms };
+        let limit = wait + ANSWER_TIMEOUT;
+        let taking = async {
+            let answer = self.client.clone().acquire_lease(request).await;
+            let mut signs = answer.map_err(|status| self.refusal(&status))?.into_inner();
+            let wire = self.in_line(&mut signs).await?;
+            Ok::<_, DeviceError>((wire, signs))
         };
+        let (wire, mut signs) = tokio::time::timeout(limit, taking).await.map_err(|_| {
+            let detail = format!("no answer within {} s", limit.as_secs());
+            DeviceError::Vanished { address: self.address().to_owned(), doing: TAKING, detail }
+        })??;
         let address = self.address().to_owned();
         let keeper = tokio::spawn(async move {
             while let Ok(Some(_)) = signs.message().await {}
             tracing::warn!("the lease of the board at {address} has ended");
         });
         Ok(Lease { wire, keeper })
+    }
+
+    /// Reads the signs of a queue until they bring the lease, and tells whom it waits for when that changes.
+    async fn in_line(
+        &self,
+        signs: &mut Streaming<v1::AcquireLeaseResponse>,
+    ) -> Result<v1::Lease, DeviceError> {
+        let mut told = None;
+        loop {
+            let sign = signs.message().await.map_err(|status| self.refusal(&status))?;
+            let sign = sign.unwrap_or_default();
+            if let Some(lease) = sign.lease {
+                return Ok(lease);
+            }
+            let Some(place) = sign.place else {
+                return Err(self.protocol(TAKING, "it gives no lease".to_owned()));
+            };
+            let now = convert::occupancy(place.occupancy.unwrap_or_default());
+            let news = Some((place.position, now.epoch));
+            if told != news {
+                let (address, position) = (self.address(), place.position);
+                tracing::info!("waiting for the board at {address}: place {position}, {now}");
+                told = news;
+            }
+        }
+    }
+
+    /// Lets the board finish what it does and give no more leases, for that reason; `None` ends that.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub async fn drain(&self, reason: Option<String>) -> Result<Occupancy, DeviceError> {
+        let answer = self.client.clone().drain(v1::DrainRequest { reason }).await;
+        let answer = answer.map_err(self.fault("draining"))?.into_inner();
+        Ok(convert::occupancy(answer.occupancy.unwrap_or_default()))
+    }
+
+    /// Why there is no lease.
+    fn refusal(&self, status: &Status) -> DeviceError {
+        let (address, mut detail) = (self.address().to_owned(), status.message().to_owned());
+        let broken = std::error::Error::source(status).is_some();
+        match status.code() {
+            Code::ResourceExhausted => {
+                if !self.patience().is_zero() && self.api_version() < QUEUE_SINCE {
+                    detail.push_str(" (its agent knows no queue: --wait needs a newer one)");
+                }
+                DeviceError::Busy { address, detail }
+            }
+            Code::DeadlineExceeded if !broken => DeviceError::NotInTime { address, detail },
+            Code::FailedPrecondition => DeviceError::Draining { address, detail },
+            _ => self.fault(TAKING)(status.clone()),
+        }
     }
 }
 
@@ -62,5 +131,6 @@ fn holder() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let user = user.unwrap_or_else(|_| "somebody".to_owned());
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    format!("{user}@{} (process {})", host.as_deref().unwrap_or("unknown"), std::process::id())
+    let host = host.as_deref().unwrap_or("unknown");
+    format!("{user}@{host} (process {}, run {})", std::process::id(), run_id())
 }

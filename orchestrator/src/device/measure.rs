@@ -12,6 +12,8 @@ use crate::measurement::{Block, LayerRow, Resources};
 use crate::spec::Measure;
 
 const DOING: &str = "measuring";
+/// The version of the interface since which every block has a number of its own.
+const NUMBERS_SINCE: u32 = 2;
 
 /// What a measurement tells while it runs.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub struct Measured {
 #[derive(Debug)]
 pub struct MeasureStream<'a> {
     device: &'a Device,
+    /// The lease that it runs under.
+    epoch: u64,
     sha256: Vec<String>,
     events: Streaming<v1::MeasureResponse>,
     /// Blocks so far.
@@ -77,7 +81,8 @@ impl Device {
             settings: Some(convert::settings(settings)),
         };
         let answer = self.client.clone().measure(request).await.map_err(self.fault(DOING))?;
-        Ok(MeasureStream { device: self, sha256, events: answer.into_inner(), blocks: 0 })
+        let (epoch, events) = (lease.epoch(), answer.into_inner());
+        Ok(MeasureStream { device: self, epoch, sha256, events, blocks: 0 })
     }
 }
 
@@ -105,9 +110,7 @@ impl MeasureStream<'_> {
                 relative_ci: now.relative_ci,
             }),
             Event::Block(block) => {
-                // Agents repeat the number of a voided block for the one that is taken in its place.
-                let round = self.blocks;
-                self.blocks += 1;
+                let round = self.number(block.block)?;
                 MeasureEvent::Block(Box::new(Block {
                     sha256: self.variant(block.variant)?,
                     round,
@@ -122,6 +125,11 @@ impl MeasureStream<'_> {
                 times.layers.into_iter().map(convert::layer).collect(),
             ),
             Event::Summary(summary) => {
+                let epoch = summary.lease.map_or(self.epoch, |lease| lease.epoch);
+                if epoch != self.epoch {
+                    let detail = format!("it sends results of lease {epoch}, not {}", self.epoch);
+                    return Err(self.device.protocol(DOING, detail));
+                }
                 let variants = summary.variants.into_iter().map(|variant| {
                     Ok((self.variant(variant.variant)?, convert::resources(variant)))
                 });
@@ -132,6 +140,18 @@ impl MeasureStream<'_> {
                 })
             }
         })
+    }
+
+    /// The number of the next block, which the agent says is `told`.
+    fn number(&mut self, told: u32) -> Result<u32, DeviceError> {
+        let next = self.blocks;
+        self.blocks += 1;
+        // Older agents give the number of a voided block again to the one that is taken in its place.
+        if told != next && self.device.api_version() >= NUMBERS_SINCE {
+            let detail = format!("it sends block {told} where {next} comes");
+            return Err(self.device.protocol(DOING, detail));
+        }
+        Ok(next)
     }
 
     /// The digest that an index of the answer means.

@@ -9,6 +9,7 @@ mod lease;
 mod local;
 mod measure;
 mod run;
+mod run_id;
 
 pub use address::{Address, AddressError};
 pub use client::Device;
@@ -17,3 +18,4 @@ pub use error::DeviceError;
 pub use lease::Lease;
 pub use measure::{MeasureEvent, MeasureStream, Measured, Progress};
 pub use run::{Inference, NamedTensor, RunStream};
+pub use run_id::run_id;

@@ -2,8 +2,10 @@
 
 mod conditions;
 mod facts;
+mod occupancy;
 mod samples;
 
 pub use conditions::{Conditions, ConditionsSummary};
 pub use facts::BoardFacts;
+pub use occupancy::Occupancy;
 pub use samples::{Block, LayerRow, Resources};

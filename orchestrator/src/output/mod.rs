@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub use progress::{LogWriter, ProgressBars, StageBar};
 pub use table::text_table;
-pub use units::{bytes, count, duration_us, hertz, minutes};
+pub use units::{bytes, count, duration_us, hertz, minutes, time};
 
 /// Version of the JSON that commands print. Fields may be added within a version, but not removed or changed.
 pub const SCHEMA_VERSION: u32 = 1;

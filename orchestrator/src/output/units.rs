@@ -1,5 +1,10 @@
 //! Numbers with their units, for people.
 
+use std::time::Duration;
+
+/// The longest time that a command line may ask for.
+const MAX_SECONDS: u64 = 24 * 3600;
+
 /// A latency in microseconds as milliseconds or microseconds with three or four digits.
 pub fn duration_us(us: f64) -> String {
     if us >= 100_000.0 {
@@ -49,6 +54,25 @@ pub fn minutes(time: &str) -> String {
     }
 }
 
+/// A time such as "90", "90s", "30m" or "2h" on a command line.
+///
+/// # Errors
+/// Says what it may be.
+pub fn time(text: &str) -> Result<Duration, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds: u64 = match &text[number.len()..] {
+        "" | "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        _ => 0,
+    };
+    let count: u64 = number.parse().unwrap_or(u64::MAX);
+    match count.checked_mul(seconds).filter(|_| seconds > 0) {
+        Some(all @ 0..=MAX_SECONDS) => Ok(Duration::from_secs(all)),
+        _ => Err("it must be a time such as 90s, 30m or 2h, up to 24h".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +87,15 @@ mod tests {
         assert_eq!(count(1_000), "1.00 k");
         assert_eq!(minutes("2026-01-02T03:04:05.678Z"), "2026-01-02 03:04 UTC");
         assert_eq!(hertz(1_200_000_000), "1.20 GHz");
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("45s", 45), ("30m", 1800), ("2h", 7200)] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["", "m", "-1", "1.5h", "2d", "25h", "99999999999999999999"] {
+            assert!(time(text).is_err(), "{text}");
+        }
     }
 }
