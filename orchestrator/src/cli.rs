@@ -1,23 +1,25 @@
 //! The command line: options that all commands share, and the list of commands.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    baseline, certificate, check, compare, confirm, demo, device, evaluate, explain, export, gate,
-    history, model, profile, report, search, table, tune, verify,
+    baseline, certificate, check, compare, confirm, demo, device, evaluate, explain,
+    export, gate, history, model, profile, report, search, table, tune, verify,
 };
 use crate::context::Context;
 use crate::device::Address;
 use crate::exit::CommandResult;
-use crate::output::Format;
+use crate::output::{self, Format};
 
 /// Measures every model of a pipeline at every quantization level on the real board, and finds the best assignment
 /// of levels.
 ///
 /// Exit codes: 0 ok; 1 target missed, or something got worse; 2 wrong usage or input; 3 inconclusive; 4 device,
-/// connection or store failed; 130 interrupted. Results go to standard output, all else to standard error.
+/// connection or store failed; 5 somebody else has the board; 6 the board is drained; 7 the board is quarantined; 130
+/// interrupted. Results go to standard output, all else to standard error.
 #[derive(Debug, Parser)]
 #[command(name = "orchestrator", version, max_term_width = 100)]
 pub struct Cli {
@@ -46,6 +48,13 @@ pub struct Options {
     /// take several.
     #[arg(long, global = true, value_name = "HOST[:PORT]|local")]
     pub device: Vec<Address>,
+    /// The boards of the rack that have this label, instead of --device: nightly commands take all of them, others one that
+    /// is free.
+    #[arg(long, global = true, value_name = "LABEL", conflicts_with = "device")]
+    pub pool: Option<String>,
+    /// How long to wait in the queue of a board that somebody else has, as in 90s, 30m or 2h.
+    #[arg(long, global = true, default_value = "0s", value_name = "TIME", value_parser = output::time)]
+    pub wait: Duration,
     /// The agent program that `local` starts [default: `agent` beside this program].
     #[arg(long, global = true, env = "QUANTRACK_AGENT", value_name = "FILE")]
     pub agent_bin: Option<PathBuf>,

@@ -8,6 +8,7 @@ use crate::cli::Options;
 use crate::device::{Address, Connector, Device};
 use crate::exit::Failure;
 use crate::output::{self, ProgressBars};
+use crate::rack;
 use crate::spec::{self, Pipeline};
 use crate::store::Store;
 
@@ -69,6 +70,10 @@ impl Context {
     /// # Errors
     /// When they name several.
     pub fn address(&self) -> Result<Address, Failure> {
+        if self.options.pool.is_some() {
+            let error = anyhow::anyhow!("this command takes one --device, and no --pool");
+            return Err(Failure::usage(error));
+        }
         match self.options.device.as_slice() {
             [] => Ok(Address::Local),
             [one] => Ok(one.clone()),
@@ -84,12 +89,28 @@ impl Context {
         }
     }
 
-    /// Connects to the board that the options choose.
+    /// The boards that the options choose, those of the pool among them.
+    ///
+    /// # Errors
+    /// When no board is in the pool, or the store fails.
+    pub async fn boards(&self, store: &Store) -> Result<Vec<Address>, Failure> {
+        match &self.options.pool {
+            Some(label) => rack::members(store, label).await,
+            None => Ok(self.addresses()),
+        }
+    }
+
+    /// Connects to the board that the options choose; of a pool, to one that is free.
     ///
     /// # Errors
     /// See [`crate::device::DeviceError`].
     pub async fn connect(&self) -> Result<Device, Failure> {
-        self.connect_to(&self.address()?).await
+        let Some(label) = &self.options.pool else {
+            return self.connect_to(&self.address()?).await;
+        };
+        let (store, wait) = (self.store().await?, self.options.wait);
+        let device = rack::pick(&store, label, !wait.is_zero(), &self.connector()).await?;
+        Ok(device.patient(wait))
     }
 
     /// Connects to a board.
@@ -97,8 +118,12 @@ impl Context {
     /// # Errors
     /// See [`crate::device::DeviceError`].
     pub async fn connect_to(&self, address: &Address) -> Result<Device, Failure> {
-        let connector = Connector { agent_program: self.options.agent_bin.clone() };
-        Ok(connector.connect(address).await?)
+        Ok(self.connector().connect(address).await?.patient(self.options.wait))
+    }
+
+    /// What connects to boards as the options say.
+    pub fn connector(&self) -> Connector {
+        Connector { agent_program: self.options.agent_bin.clone() }
     }
 
     /// Prints the result of `command`; see [`output::print`].

@@ -18,6 +18,7 @@ pub mod metric;
 pub mod nightly;
 pub mod output;
 pub mod profile;
+pub mod rack;
 pub mod report;
 pub mod search;
 pub mod spec;

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use serde::Serialize;
 
 use super::nightly::{Found, at_once, connect, resolver, suite};
+use super::nightly_accuracy;
 use crate::context::Context;
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::measurement::ConditionsSummary;
@@ -46,9 +47,12 @@ pub struct SetArgs {
 }
 
 /// What the commands print.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Shown {
     baselines: Vec<Baseline>,
+    /// Assignments whose accuracy was kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    accuracy: Vec<String>,
     /// What was measured and not kept, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refused: Vec<String>,
@@ -70,7 +74,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
         Command::Set(args) => set(args, context).await,
         Command::List => {
             let baselines = context.store().await?.baselines(None).await?;
-            let shown = Shown { baselines, refused: Vec::new() };
+            let shown = Shown { baselines, ..Shown::default() };
             context.print("baseline list", &shown, human)?;
             Ok(Exit::Ok)
         }
@@ -81,7 +85,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
                 let error = anyhow!("there is no baseline {name:?}");
                 return Err(Failure::usage(error).next("`orchestrator baseline list` names them"));
             }
-            let shown = Shown { baselines, refused: Vec::new() };
+            let shown = Shown { baselines, ..Shown::default() };
             context.print("baseline show", &shown, in_full)?;
             Ok(Exit::Ok)
         }
@@ -98,7 +102,8 @@ async fn set(args: SetArgs, context: &Context) -> CommandResult {
     }
     subjects.extend(resolver.suite(&suite).await?);
     let plan = Arc::new(Plan { name: args.name.clone(), suite, subjects });
-    let found = connect(context).await?;
+    nightly_accuracy::set(&args.name, &plan.suite, &resolver, context).await?;
+    let found = if plan.suite.measures() { connect(context, &store).await? } else { Vec::new() };
     let work = found
         .into_iter()
         .map(|found| on_board(found, Arc::clone(&plan), store.clone(), context.clone()));
@@ -107,7 +112,8 @@ async fn set(args: SetArgs, context: &Context) -> CommandResult {
         refused.extend(ended?);
     }
     let baselines = store.baselines(Some(&args.name)).await?;
-    let shown = Shown { baselines, refused };
+    let accuracy = plan.suite.accuracy.iter().map(|one| one.name.clone()).collect();
+    let shown = Shown { baselines, accuracy, refused };
     context.print("baseline set", &shown, human)?;
     Ok(if shown.refused.is_empty() { Exit::Ok } else { Exit::Inconclusive })
 }
@@ -144,6 +150,10 @@ async fn on_board(
         keep(&night, &plan.name, subject, body, taken).await?;
     }
     night.end();
+    if refused.is_empty() {
+        // What it is now is what it will be compared with.
+        store.quarantine(&facts.hostname, None).await?;
+    }
     Ok(refused)
 }
 
@@ -168,7 +178,7 @@ async fn keep(
 }
 
 fn human(shown: &Shown) -> String {
-    if shown.baselines.is_empty() && shown.refused.is_empty() {
+    if shown.baselines.is_empty() && shown.refused.is_empty() && shown.accuracy.is_empty() {
         return "there is no baseline yet; `orchestrator baseline set NAME` makes one".to_owned();
     }
     let header =
@@ -188,6 +198,9 @@ fn human(shown: &Shown) -> String {
         ]
     });
     let mut text = text_table(&header, rows);
+    for kept in &shown.accuracy {
+        text.push_str(&format!("\nkept: the accuracy of {kept}"));
+    }
     for refused in &shown.refused {
         text.push_str(&format!("\nnot kept: {refused}"));
     }

@@ -8,6 +8,7 @@ use clap::builder::PossibleValuesParser;
 use super::nightly::{
     Found, ReportArgs, at_once, connect, deliver, empty, fault, resolver, share, suite,
 };
+use super::nightly_accuracy;
 use crate::context::Context;
 use crate::device::Device;
 use crate::exit::{CommandResult, Failure};
@@ -16,10 +17,12 @@ use crate::nightly::check::{
 };
 use crate::nightly::night::Night;
 use crate::nightly::record::Baseline;
-use crate::nightly::report::{BoardReport, ModelReport};
+use crate::nightly::report::{BoardReport, Fault, ModelReport};
 use crate::nightly::setup::Setup;
 use crate::nightly::subject::Subject;
 use crate::nightly::suite::Suite;
+use crate::nightly::verdict::Verdict;
+use crate::rack::BoardState;
 use crate::store::Store;
 
 /// Options of `check`.
@@ -75,8 +78,10 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let min_effect = asked.min_effect;
     let plan = Arc::new(Plan { suite, asked, golden, subjects });
     let baselines: Vec<Baseline> = store.baselines(Some(&args.baseline)).await?;
+    let accuracy = nightly_accuracy::check(&args.baseline, &plan.suite, &resolver, context).await?;
     let mut work = Vec::new();
-    for found in connect(context).await? {
+    let boards = if plan.suite.measures() { connect(context, &store).await? } else { Vec::new() };
+    for found in boards {
         let mut pairs = Vec::new();
         if let Ok(device) = &found.device {
             for subject in plan.golden.iter().chain(&plan.subjects) {
@@ -89,7 +94,7 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     }
     let boards = at_once(work.into_iter()).await?;
     let boards = boards.into_iter().collect::<Result<Vec<BoardReport>, Failure>>()?;
-    deliver("check", args.baseline, min_effect, boards, &args.report, context)
+    deliver("check", args.baseline, min_effect, (boards, accuracy), &args.report, context)
 }
 
 /// One board's part. What goes wrong there is told in its report.
@@ -108,6 +113,13 @@ async fn on_board(
         }
     };
     let mut report = empty(&found.address, Some(&device));
+    if plan.golden.is_none() {
+        let mut quarantined = store.quarantined().await?;
+        if let Some(cause) = quarantined.remove(&device.facts().hostname) {
+            report.fault = Some(Fault { state: BoardState::Quarantined, cause });
+            return Ok(report);
+        }
+    }
     if let Err(failure) = measure(&device, pairs, &plan, &store, &context, &mut report).await {
         report.fault = Some(fault(failure)?);
     }
@@ -142,8 +154,12 @@ async fn measure(
         let rest = comparisons.split_off(first);
         report.golden = compare(&night, &comparisons, &plan.asked).await?.pop();
         report.fault = report.golden.as_ref().and_then(quarantine);
-        if report.fault.is_some() {
-            return Ok(());
+        let board = &device.facts().hostname;
+        match (&report.fault, report.golden.as_ref().map(|golden| golden.verdict)) {
+            (Some(fault), _) => return Ok(store.quarantine(board, Some(&fault.cause)).await?),
+            (None, Some(Verdict::Ok)) => store.quarantine(board, None).await?,
+            // A golden model that nothing can be said of leaves the board as it was.
+            (None, _) => {}
         }
         report.models = compare(&night, &rest, &plan.asked).await?;
         night.end();

@@ -32,7 +32,7 @@ pub struct Args {
     report: ReportArgs,
 }
 
-fn runs(text: &str) -> Result<usize, String> {
+pub(super) fn runs(text: &str) -> Result<usize, String> {
     let runs = text.parse().map_err(|_| "not a number".to_owned())?;
     let (least, most) = RUN_COUNTS.into_inner();
     match RUN_COUNTS.contains(&runs) {
@@ -67,13 +67,14 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let asked = Asked { min_effect: args.min_effect, runs: args.runs, across: BTreeSet::new() };
     let comparison = Comparison::with_variant(b, a.record.sha256);
     let plan = Arc::new(Plan { suite, asked, comparison });
-    let found = connect(context).await?;
+    let found = connect(context, &store).await?;
     let work = found
         .into_iter()
         .map(|found| on_board(found, Arc::clone(&plan), store.clone(), context.clone()));
     let boards = at_once(work).await?;
     let boards = boards.into_iter().collect::<Result<Vec<BoardReport>, Failure>>()?;
-    deliver("compare", args.a, args.min_effect, boards, &args.report, context)
+    let found = (boards, Vec::new());
+    deliver("compare", args.a, args.min_effect, found, &args.report, context)
 }
 
 /// One board's part. What goes wrong there is told in its report.

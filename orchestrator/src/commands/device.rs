@@ -1,19 +1,37 @@
-//! `device show`: what a board is, and what it is doing now.
+//! `device`: the boards of the rack; what a board is, and what it is doing now.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::rack;
 use crate::context::Context;
-use crate::exit::{CommandResult, Exit};
-use crate::measurement::{BoardFacts, Conditions};
+use crate::exit::CommandResult;
+use crate::measurement::{BoardFacts, Conditions, Occupancy};
 use crate::output;
+use crate::rack::{BoardState, judge};
 
 /// The subcommands of `device`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Ask the board given with --device what it is and what it is doing.
-    Show,
+    /// The boards of the rack, and the state of each.
+    List(rack::ListArgs),
+    /// Ask a board what it is, what it is doing and who has it. Exit codes: 0 it is free; 4 it is offline; 5 busy;
+    /// 6 drained; 7 quarantined.
+    Show(rack::NameArgs),
+    /// Add boards to the rack, or tell that they have moved.
+    Add(rack::AddArgs),
+    /// Give a board labels, which make pools, or take them.
+    Label(rack::LabelArgs),
+    /// Let a board finish what it does and give no more leases.
+    Drain(rack::DrainArgs),
+    /// Let a board give leases again.
+    Undrain(rack::NameArgs),
+    /// Take a board out of the rack.
+    Remove {
+        /// The board, by the name that it has given itself.
+        name: String,
+    },
 }
 
 /// What `device show` prints.
@@ -26,6 +44,10 @@ struct Shown {
     engine_build: String,
     kernels: Vec<String>,
     conditions: Conditions,
+    state: BoardState,
+    /// Why it is not ok.
+    detail: Option<String>,
+    occupancy: Option<Occupancy>,
 }
 
 /// Runs a subcommand.
@@ -33,8 +55,22 @@ struct Shown {
 /// # Errors
 /// When the board cannot be reached.
 pub async fn run(command: Command, context: &Context) -> CommandResult {
-    let Command::Show = command;
-    let device = context.connect().await?;
+    match command {
+        Command::List(args) => rack::list(args, context).await,
+        Command::Show(args) => show(args, context).await,
+        Command::Add(args) => rack::add(args, context).await,
+        Command::Label(args) => rack::relabel(args, context).await,
+        Command::Drain(args) => rack::drain(args.name, Some(args.reason), context).await,
+        Command::Undrain(args) => rack::drain(args.name, None, context).await,
+        Command::Remove { name } => rack::remove(&name, context).await,
+    }
+}
+
+async fn show(args: rack::NameArgs, context: &Context) -> CommandResult {
+    let device = rack::connect(args.name.as_deref(), context).await?;
+    let mut quarantined = context.store().await?.quarantined().await?;
+    let (conditions, occupancy) = (device.conditions().await?, device.occupancy().await?);
+    let (state, detail) = judge(occupancy.as_ref(), quarantined.remove(&device.facts().hostname));
     let shown = Shown {
         address: device.address().to_owned(),
         fingerprint: device.facts().fingerprint(),
@@ -42,10 +78,13 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
         agent_version: device.agent_version().to_owned(),
         engine_build: device.engine_build().to_owned(),
         kernels: device.kernels().to_vec(),
-        conditions: device.conditions().await?,
+        conditions,
+        state,
+        detail,
+        occupancy,
     };
     context.print("device show", &shown, human)?;
-    Ok(Exit::Ok)
+    Ok(shown.state.exit())
 }
 
 fn human(shown: &Shown) -> String {
@@ -79,6 +118,13 @@ fn human(shown: &Shown) -> String {
         ("temperature", now.temperature_celsius.map_or_else(unknown, |t| format!("{t:.1} °C"))),
         ("load", now.load_1m.map_or_else(unknown, |load| format!("{load:.2} (1 min)"))),
         ("governor", now.governor.clone().unwrap_or_else(unknown)),
+        (
+            "state",
+            match &shown.detail {
+                Some(detail) => format!("{}: {detail}", shown.state),
+                None => shown.state.to_string(),
+            },
+        ),
         ("up", format!("{} min", now.uptime_ms / 60_000)),
     ];
     lines.iter().fold(String::new(), |mut text, (name, value)| {

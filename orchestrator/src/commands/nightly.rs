@@ -1,19 +1,25 @@
 //! What the nightly commands share: their boards, and where their reports go.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::anyhow;
 use tokio::task::JoinSet;
 
 use crate::context::Context;
-use crate::device::{Address, Device};
+use crate::device::{Address, Device, run_id};
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::nightly::accuracy::AccuracyReport;
 use crate::nightly::effect::CONFIDENCE;
 use crate::nightly::render;
 use crate::nightly::report::{BoardReport, Fault, Report};
 use crate::nightly::subject::Resolver;
 use crate::nightly::suite::{Suite, is_effect};
+use crate::rack::BoardState;
 use crate::spec;
 use crate::store::Store;
 
@@ -26,6 +32,9 @@ pub(super) struct ReportArgs {
     /// Append the report as Markdown, for a pull request or $GITHUB_STEP_SUMMARY.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Write the report as metrics of Prometheus, for node_exporter's textfile collector.
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
     /// Annotate the run on GitHub, on standard error.
     #[arg(long)]
     github: bool,
@@ -51,7 +60,7 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// When two of them have the same name: their histories would be mixed up.
-pub(super) async fn connect(context: &Context) -> Result<Vec<Found>, Failure> {
+pub(super) async fn connect(context: &Context, store: &Store) -> Result<Vec<Found>, Failure> {
     let one = |address: Address| {
         let context = context.clone();
         async move {
@@ -59,12 +68,15 @@ pub(super) async fn connect(context: &Context) -> Result<Vec<Found>, Failure> {
             Found { address, device }
         }
     };
-    let found = at_once(context.addresses().into_iter().map(one)).await?;
-    let mut names = BTreeSet::new();
-    for device in found.iter().filter_map(|found| found.device.as_ref().ok()) {
-        let name = &device.facts().hostname;
-        if !names.insert(name) {
-            let error = anyhow!("two of the boards call themselves {name:?}");
+    let found = at_once(context.boards(store).await?.into_iter().map(one)).await?;
+    let mut names: BTreeMap<&str, &Address> = BTreeMap::new();
+    for board in &found {
+        let Ok(device) = &board.device else { continue };
+        let (name, address) = (&device.facts().hostname, &board.address);
+        if let Some(other) = names.insert(name, address) {
+            let error = anyhow!(
+                "two of the boards call themselves {name:?}: those at {other} and {address}"
+            );
             return Err(Failure::usage(error)
                 .next("give one another name (hostnamectl set-hostname): histories go by names"));
         }
@@ -112,7 +124,9 @@ pub(super) fn empty(address: &Address, device: Option<&Device>) -> BoardReport {
 /// The user's.
 pub(super) fn fault(failure: Failure) -> Result<Fault, Failure> {
     match failure.exit {
-        Exit::Lab => Ok(Fault { quarantined: false, cause: failure.to_string() }),
+        Exit::Lab | Exit::Busy | Exit::Draining => {
+            Ok(Fault { state: BoardState::of_failure(&failure), cause: failure.to_string() })
+        }
         _ => Err(failure),
     }
 }
@@ -129,7 +143,9 @@ pub(super) fn resolver<'a>(
 ) -> Result<Resolver<'a>, Failure> {
     let beside = path.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
     let beside = beside.unwrap_or(Path::new(".")).to_owned();
-    let stages = suite.assignment || suite.models.iter().any(|model| model.stage.is_some());
+    let stages = suite.assignment
+        || !suite.accuracy.is_empty()
+        || suite.models.iter().any(|model| model.stage.is_some());
     let mut pipeline = None;
     if stages {
         pipeline = Some(match &suite.pipeline {
@@ -153,12 +169,20 @@ pub(super) fn deliver(
     command: &str,
     baseline: String,
     min_effect: f64,
-    boards: Vec<BoardReport>,
+    (boards, accuracy): (Vec<BoardReport>, Vec<AccuracyReport>),
     args: &ReportArgs,
     context: &Context,
 ) -> CommandResult {
-    let verdict = Report::overall(&boards);
-    let report = Report { baseline, min_effect, confidence: CONFIDENCE, verdict, boards };
+    let verdict = Report::overall(&boards, &accuracy);
+    let report = Report {
+        run_id: run_id().to_owned(),
+        baseline,
+        min_effect,
+        confidence: CONFIDENCE,
+        verdict,
+        boards,
+        accuracy,
+    };
     let fault = |path: &Path| {
         let text = format!("failed to write the report to {}", path.display());
         move |error: std::io::Error| Failure::lab(error).context(text)
@@ -170,6 +194,10 @@ pub(super) fn deliver(
     if let Some(path) = &args.markdown {
         append(path, &render::markdown(&report)).map_err(fault(path))?;
     }
+    if let Some(path) = &args.metrics {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        replace(path, &render::metrics(&report, at)).map_err(fault(path))?;
+    }
     if args.github {
         annotate(&render::annotations(&report));
     }
@@ -177,8 +205,18 @@ pub(super) fn deliver(
     Ok(report.exit())
 }
 
+/// Writes a file that its reader never sees half written.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    file.write_all(text.as_bytes())?;
+    // The collector has an account of its own.
+    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    file.persist(path)?;
+    Ok(())
+}
+
 fn append(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
     file.write_all(text.as_bytes())
 }

@@ -72,6 +72,26 @@ impl Comparison {
     }
 }
 
+/// By how much the candidate is better than the reference, as in [`Comparison`], with its interval at `confidence`.
+pub fn gain(
+    criterion: &Criterion,
+    reference: &[SampleResult],
+    candidate: &[SampleResult],
+    confidence: f64,
+) -> (f64, (f64, f64)) {
+    if criterion.is_count() {
+        let paired = Paired::of(reference, candidate);
+        return (paired.difference(), paired.interval(confidence));
+    }
+    let unit = criterion.unit();
+    let (reference, candidate) = Estimator::pair(&criterion.measure, reference, candidate);
+    let images = candidate.images();
+    let gain = |draw: &[usize]| unit.quality(candidate.at(draw)) - unit.quality(reference.at(draw));
+    let all: Vec<usize> = (0..images).collect();
+    let bounds = quantiles(&bootstrap(images, gain), (1.0 - confidence) / 2.0);
+    (gain(&all), widened(bounds, images, unit))
+}
+
 /// The interval, or, where resampling saw no spread at all, one as wide as the share of images that may be otherwise though none
 /// was seen: Wilson's for none of so many. Without images everything is possible.
 fn widened((low, high): (f64, f64), images: usize, unit: Unit) -> (f64, f64) {

@@ -27,7 +27,7 @@ pub use cache::{PrefixCache, PrefixKey};
 pub use calibration::CalibrationImages;
 pub use chain::Chain;
 pub use collapse::{CollapseTest, CollapseTester, test_images};
-pub use comparison::Comparison;
+pub use comparison::{Comparison, gain};
 pub use decision::{Paired, Verdict, decide, decide_share, normal_quantile};
 pub use error::EvaluateError;
 pub use evaluator::{Evaluator, looks};

@@ -17,6 +17,7 @@ use super::verdict::{
 };
 use crate::exit::Failure;
 use crate::measurement::ConditionsSummary;
+use crate::rack::BoardState;
 
 /// What a check is asked for.
 #[derive(Clone, Debug)]
@@ -323,7 +324,7 @@ pub fn quarantine(golden: &ModelReport) -> Option<Fault> {
         golden.model,
         change.abs()
     );
-    Some(Fault { quarantined: true, cause })
+    Some(Fault { state: BoardState::Quarantined, cause })
 }
 
 /// The baseline of a model on a board, among those of the name that was asked for.

@@ -2,8 +2,9 @@
 //!
 //! `effect`, `floor` and `verdict` are the statistics, `history` finds when a level changed: pure functions, proven by
 //! simulation (`tests/nightly_statistics.rs`, `docs/reliability.md`). `suite` and `subject` say what is measured, `setup`
-//! and `conditions` what makes it comparable, `night` measures, `check` puts it together, `report` is the outcome.
+//! and `conditions` what makes it comparable, `night` measures, `check` puts it together, `accuracy` does for accuracy what all of these do for latency, `report` is the outcome.
 
+pub mod accuracy;
 pub mod check;
 pub mod conditions;
 pub mod effect;

@@ -2,16 +2,20 @@
 
 use serde::Serialize;
 
+use super::accuracy::AccuracyReport;
 use super::effect::Effect;
 use super::setup::Difference;
 use super::verdict::Verdict;
 use crate::exit::Exit;
 use crate::measurement::{Block, Conditions, ConditionsSummary};
+use crate::rack::BoardState;
 use crate::store::VariantRecord;
 
 /// A check or a comparison.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// The number of the run, as agents call it in their logs.
+    pub run_id: String,
     /// What was compared with: the name of a baseline, or of a model.
     pub baseline: String,
     /// The slow-down that was to be found, as a share.
@@ -22,6 +26,9 @@ pub struct Report {
     pub verdict: Verdict,
     /// Board by board, in the order asked for.
     pub boards: Vec<BoardReport>,
+    /// Accuracy, assignment by assignment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accuracy: Vec<AccuracyReport>,
 }
 
 /// One board.
@@ -48,8 +55,8 @@ pub struct BoardReport {
 /// Why a board did not do its work.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fault {
-    /// Whether it is off its own history, by its golden model: then the others' verdict stands without it.
-    pub quarantined: bool,
+    /// The state that it was found in. Without one that is quarantined or draining, the others' verdict stands.
+    pub state: BoardState,
     /// The cause.
     pub cause: String,
 }
@@ -114,6 +121,18 @@ pub struct BlockSamples {
     pub after: Conditions,
 }
 
+impl Fault {
+    /// Whether somebody knows already that the board does no work.
+    fn excused(&self) -> bool {
+        matches!(self.state, BoardState::Quarantined | BoardState::Draining)
+    }
+
+    /// The state and the cause, as in "quarantined, the board is off its own history".
+    pub fn sentence(&self) -> String {
+        format!("{}, {}", self.state, self.cause)
+    }
+}
+
 impl RunSamples {
     /// Those of a measurement.
     pub fn new(measurement: i64, median_us: Option<f64>, blocks: &[Block]) -> Self {
@@ -129,13 +148,15 @@ impl RunSamples {
 
 impl Report {
     /// The verdict over all boards. A regression that one board confirmed is one, whatever befell the others. Then a
-    /// board that did not do its work counts, unless it is quarantined and others have answered.
-    pub fn overall(boards: &[BoardReport]) -> Verdict {
-        let verdicts: Vec<Verdict> =
+    /// board that did not do its work counts, unless it is quarantined or draining and others have answered.
+    pub fn overall(boards: &[BoardReport], accuracy: &[AccuracyReport]) -> Verdict {
+        let measured: Vec<Verdict> =
             boards.iter().flat_map(|board| &board.models).map(|model| model.verdict).collect();
+        let verdicts: Vec<Verdict> =
+            measured.iter().copied().chain(accuracy.iter().map(|one| one.verdict)).collect();
         let any = |verdict: Verdict| verdicts.contains(&verdict);
         let fault = |board: &BoardReport| {
-            board.fault.as_ref().is_some_and(|fault| !fault.quarantined || verdicts.is_empty())
+            board.fault.as_ref().is_some_and(|fault| !fault.excused() || measured.is_empty())
         };
         if any(Verdict::Regression) {
             Verdict::Regression

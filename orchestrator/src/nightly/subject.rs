@@ -7,7 +7,7 @@ use quantrack_engine::model::Dimensions;
 use quantrack_engine::quantize::{Recipe, default_recipe, quantize, quantizer_build};
 use quantrack_engine::{Level, Variant};
 
-use super::suite::{Model, Suite};
+use super::suite::{Accuracy, Model, Suite};
 use crate::assignment::SearchRecord;
 use crate::evaluate::CalibrationImages;
 use crate::exit::Failure;
@@ -146,6 +146,34 @@ impl Resolver<'_> {
         let mut images = CalibrationImages::open(pipeline, &self.data)?;
         let mut building = Building::new(pipeline, &self.data, &mut images, self.store)?;
         Ok(building.variant(index, candidate, || {}).await?.record)
+    }
+
+    /// Digests of the variants of an assignment, stage by stage.
+    ///
+    /// # Errors
+    /// Names the stage that cannot be had, and why.
+    pub async fn levels(&self, asked: &Accuracy) -> Result<Vec<String>, Failure> {
+        let Some(levels) = &asked.levels else {
+            let subjects = self.assignment().await?;
+            return Ok(subjects.into_iter().map(|subject| subject.record.sha256).collect());
+        };
+        let stages = &self.pipeline()?.stages;
+        if let Some(unknown) = levels.keys().find(|name| stages.iter().all(|s| s.name != **name)) {
+            let all: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
+            let error = anyhow!("the pipeline has no stage {unknown:?}, but {}", all.join(", "));
+            return Err(Failure::usage(error).context(format!("failed to get {}", asked.name)));
+        }
+        let mut variants = Vec::new();
+        for stage in stages {
+            let model = Model {
+                name: stage.name.clone(),
+                stage: Some(stage.name.clone()),
+                level: levels.get(&stage.name).cloned(),
+                ..Model::default()
+            };
+            variants.push(self.model(&model).await?.record.sha256);
+        }
+        Ok(variants)
     }
 
     /// The stages of the pipeline as the newest search has assigned them.

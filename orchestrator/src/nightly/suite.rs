@@ -1,5 +1,6 @@
 //! What a nightly check measures: the suite file.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,22 @@ pub struct Suite {
     /// The models.
     #[serde(default, rename = "model")]
     pub models: Vec<Model>,
+    /// The assignments of the pipeline whose accuracy is checked.
+    #[serde(default)]
+    pub accuracy: Vec<Accuracy>,
+}
+
+/// An assignment of a suite whose accuracy is checked, end to end, on the pipeline's evaluation images.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Accuracy {
+    /// What it is called in reports; its baselines go by it.
+    pub name: String,
+    /// Levels by stage; stages that are not named run at fp32. Absent: as the newest search has assigned them.
+    pub levels: Option<BTreeMap<String, String>>,
+    /// The loss that is to be found, in points.
+    #[serde(default = "max_drop_points")]
+    pub max_drop_points: f64,
 }
 
 /// A model of a suite: a file, or a stage of the pipeline.
@@ -72,6 +89,10 @@ fn min_effect() -> f64 {
     MIN_EFFECT
 }
 
+fn max_drop_points() -> f64 {
+    1.0
+}
+
 fn runs() -> usize {
     RUNS
 }
@@ -97,6 +118,7 @@ impl Default for Suite {
             measure: measure(),
             golden: None,
             models: Vec::new(),
+            accuracy: Vec::new(),
         }
     }
 }
@@ -124,6 +146,11 @@ impl Suite {
         Ok(suite)
     }
 
+    /// Whether there is something to measure on boards.
+    pub fn measures(&self) -> bool {
+        self.assignment || !self.models.is_empty()
+    }
+
     fn check(&self) -> Result<(), anyhow::Error> {
         if !is_effect(self.min_effect) {
             return Err(anyhow!(
@@ -144,8 +171,22 @@ impl Suite {
                  blocks"
             ));
         }
-        if self.models.is_empty() && !self.assignment {
-            return Err(anyhow!("there is nothing to measure; add [[model]] tables"));
+        if !self.measures() && self.accuracy.is_empty() {
+            return Err(anyhow!(
+                "there is nothing to measure; add [[model]] or [[accuracy]] tables"
+            ));
+        }
+        for (index, accuracy) in self.accuracy.iter().enumerate() {
+            let Accuracy { name, max_drop_points, .. } = accuracy;
+            if name.trim().is_empty() || self.accuracy[..index].iter().any(|a| a.name == *name) {
+                return Err(anyhow!("every [[accuracy]] needs a name of its own, not {name:?}"));
+            }
+            if !(*max_drop_points > 0.0 && *max_drop_points < 100.0) {
+                return Err(anyhow!(
+                    "max-drop-points of {name:?} is {max_drop_points}, it must be above 0 and below \
+                     100"
+                ));
+            }
         }
         let all = || self.golden.iter().chain(&self.models);
         for (index, model) in all().enumerate() {
@@ -187,6 +228,8 @@ mod tests {
             ("", "nothing to measure"),
             (&format!("min-effect = 0.0\n{model}"), "min-effect is 0"),
             (&format!("runs = 4\n{model}"), "runs is 4, it must be from 5"),
+            ("[[accuracy]]\nname = \" \"\n", "a name of its own"),
+            ("[[accuracy]]\nname = \"a\"\nmax-drop-points = 0.0\n", "above 0"),
             (&format!("{model}{model}"), "two models are called \"a\""),
             ("[[model]]\nname = \"a\"\n", "either a file or a stage"),
             (&format!("[measure]\nblock = 30\n{model}"), "at least 3"),

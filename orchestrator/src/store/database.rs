@@ -13,8 +13,11 @@ use sqlx::sqlite::{
 use super::StoreError;
 
 /// What brings the schema from version `index` to `index + 1`. Never edited once released, only appended to.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_nightly.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_nightly.sql"),
+    include_str!("migrations/0003_rack.sql"),
+];
 
 /// The version of the schema that this program writes.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;

@@ -11,6 +11,7 @@ mod error;
 mod lock;
 mod measurements;
 mod nightly;
+mod rack;
 mod table;
 mod variants;
 
@@ -22,6 +23,7 @@ pub use error::StoreError;
 pub use lock::Lock;
 pub use measurements::{MeasurementKey, NewMeasurement};
 pub use nightly::{StoredBaseline, StoredSession};
+pub use rack::{QuarantineEvent, StoredBoard};
 pub use table::{TableFilter, TableRow};
 pub use variants::VariantRecord;
 

@@ -86,6 +86,48 @@ impl Store {
             .collect()
     }
 
+    /// Sets the accuracy of an assignment of a suite, in place of that of the same name.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn save_accuracy(
+        &self,
+        name: &str,
+        assignment: &str,
+        body: &impl Serialize,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT OR REPLACE INTO accuracy_baseline (name, assignment, body) VALUES (?, ?, ?)",
+        )
+        .bind(name)
+        .bind(assignment)
+        .bind(to_json("accuracy", body)?)
+        .execute(&self.pool)
+        .await
+        .map_err(self.fault())?;
+        Ok(())
+    }
+
+    /// The accuracy of an assignment of a suite, when the baseline of that name has it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn accuracy<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        assignment: &str,
+    ) -> Result<Option<T>, StoreError> {
+        let body: Option<String> = sqlx::query_scalar(
+            "SELECT body FROM accuracy_baseline WHERE name = ? AND assignment = ?",
+        )
+        .bind(name)
+        .bind(assignment)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(self.fault())?;
+        body.map(|text| from_json("accuracy", &text)).transpose()
+    }
+
     /// Stores what a night measured. `measured_at` of it is not looked at.
     ///
     /// # Errors

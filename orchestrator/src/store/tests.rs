@@ -260,7 +260,8 @@ async fn a_database_cut_anywhere_is_told_as_damaged() {
 async fn a_store_without_nightly_tables_gets_them_and_keeps_its_rows() {
     let home = TempDir::new().unwrap();
     let store = prepared(&home).await;
-    let old = "DROP TABLE session; DROP TABLE baseline; PRAGMA user_version = 1";
+    let old = "DROP TABLE session; DROP TABLE baseline; DROP TABLE board; DROP TABLE quarantine;
+        DROP TABLE accuracy_baseline; PRAGMA user_version = 1";
     sqlx::raw_sql(old).execute(&store.pool).await.unwrap();
     store.pool.close().await;
     let store = Store::open(home.path()).await.unwrap();

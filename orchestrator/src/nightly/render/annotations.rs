@@ -1,7 +1,7 @@
 //! For GitHub: workflow commands, which become annotations of the run
 //! (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
 
-use super::sentence;
+use super::{accuracy_sentence, sentence};
 use crate::nightly::report::Report;
 use crate::nightly::verdict::Verdict;
 
@@ -9,20 +9,28 @@ use crate::nightly::verdict::Verdict;
 pub fn annotations(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     for (board, model) in report.rows() {
-        let level = match model.verdict {
-            Verdict::Ok => continue,
-            Verdict::Regression => "error",
-            Verdict::Improved => "notice",
-            Verdict::Inconclusive | Verdict::LabFault => "warning",
-        };
-        lines.push(line(level, &model.verdict.to_string(), &sentence(board, model)));
+        lines.extend(annotation(model.verdict, &sentence(board, model)));
+    }
+    for one in &report.accuracy {
+        lines.extend(annotation(one.verdict, &accuracy_sentence(one)));
     }
     for board in &report.boards {
         if let Some(fault) = &board.fault {
-            lines.push(line("error", "lab fault", &format!("{}: {}", board.board, fault.cause)));
+            let (title, message) = (fault.state.to_string(), &fault.cause);
+            lines.push(line("error", &title, &format!("{}: {message}", board.board)));
         }
     }
     lines
+}
+
+fn annotation(verdict: Verdict, sentence: &str) -> Option<String> {
+    let level = match verdict {
+        Verdict::Ok => return None,
+        Verdict::Regression => "error",
+        Verdict::Improved => "notice",
+        Verdict::Inconclusive | Verdict::LabFault => "warning",
+    };
+    Some(line(level, &verdict.to_string(), sentence))
 }
 
 fn line(level: &str, title: &str, message: &str) -> String {

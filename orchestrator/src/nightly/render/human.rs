@@ -1,6 +1,7 @@
 //! For a terminal.
 
-use super::{change, interval, percent, sentence};
+use super::{accuracy_sentence, change, interval, percent, points, points_between, sentence};
+use crate::nightly::accuracy::AccuracyReport;
 use crate::nightly::report::Report;
 use crate::nightly::verdict::Verdict;
 use crate::output::{duration_us, text_table};
@@ -46,14 +47,19 @@ pub fn human(report: &Report) -> String {
     if !rows.is_empty() {
         parts.push(text_table(&header, rows));
     }
+    if !report.accuracy.is_empty() {
+        parts.push(accuracy(&report.accuracy));
+    }
     let unclear = report.rows().filter(|(_, model)| model.why().is_some());
     let mut lines: Vec<String> = unclear.map(|(board, model)| sentence(board, model)).collect();
+    let unclear = report.accuracy.iter().filter(|one| one.reason.is_some());
+    lines.extend(unclear.map(accuracy_sentence));
+    for one in report.accuracy.iter().filter(|one| one.verdict == Verdict::Regression) {
+        lines.push(format!("accuracy of {}: worse in {}", one.name, one.lost.join(", ")));
+    }
     for board in &report.boards {
         let fault = board.fault.as_ref();
-        lines.extend(fault.map(|fault| {
-            let kind = if fault.quarantined { "quarantined" } else { "lab fault" };
-            format!("{}: {kind}, {}", board.board, fault.cause)
-        }));
+        lines.extend(fault.map(|fault| format!("{}: {}", board.board, fault.sentence())));
     }
     if !lines.is_empty() {
         parts.push(lines.join("\n"));
@@ -62,13 +68,43 @@ pub fn human(report: &Report) -> String {
     parts.join("\n\n")
 }
 
+fn accuracy(all: &[AccuracyReport]) -> String {
+    let header = [
+        "assignment",
+        "metric",
+        ">images",
+        ">baseline",
+        ">now",
+        ">points",
+        ">99 % interval",
+        "verdict",
+    ];
+    let rows = all.iter().map(|one| {
+        let dash = || "-".to_owned();
+        vec![
+            one.name.clone(),
+            one.metric.clone(),
+            one.images.to_string(),
+            one.unit.text(one.baseline),
+            one.unit.text(one.now),
+            one.change.map_or_else(dash, |change| points(one.unit, change)),
+            one.interval.map_or_else(dash, |interval| points_between(one.unit, interval)),
+            one.verdict.to_string(),
+        ]
+    });
+    text_table(&header, rows)
+}
+
 /// What all of it comes to.
 fn closing(report: &Report) -> String {
     let (baseline, asked) = (&report.baseline, percent(report.min_effect));
     match report.verdict {
-        Verdict::Ok => format!("ok: nothing is {asked} slower than {baseline}"),
+        Verdict::Ok => {
+            let worse = if report.accuracy.is_empty() { "" } else { ", and no accuracy is lost" };
+            format!("ok: nothing is {asked} slower than {baseline}{worse}")
+        }
         Verdict::Improved => {
-            format!("ok: something is faster than {baseline}, and nothing is {asked} slower")
+            format!("ok: something is better than {baseline}, and nothing is {asked} slower")
         }
         Verdict::Regression => {
             let slower = report.rows().filter(|(_, model)| model.verdict == Verdict::Regression);
@@ -76,10 +112,19 @@ fn closing(report: &Report) -> String {
                 .map(|(board, model)| format!("{} on {}", model.model, board.board))
                 .collect();
             let verb = if names.len() == 1 { "is" } else { "are" };
-            format!(
-                "regression: {} {verb} slower than {baseline}, and a rerun confirms it",
-                names.join(", ")
-            )
+            let worse = report.accuracy.iter().filter(|one| one.verdict == Verdict::Regression);
+            let worse: Vec<&str> = worse.map(|one| one.name.as_str()).collect();
+            let mut found = Vec::new();
+            if !names.is_empty() {
+                let names = names.join(", ");
+                found.push(format!(
+                    "{names} {verb} slower than {baseline}, and a rerun confirms it"
+                ));
+            }
+            if !worse.is_empty() {
+                found.push(format!("{} loses accuracy against {baseline}", worse.join(", ")));
+            }
+            format!("regression: {}", found.join("; "))
         }
         Verdict::Inconclusive => "inconclusive: the evidence does not allow a verdict".to_owned(),
         Verdict::LabFault => "lab fault: not every board did its work".to_owned(),

@@ -6,7 +6,8 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use super::{change, interval};
+use super::{accuracy_sentence, change, interval};
+use crate::nightly::accuracy::AccuracyReport;
 use crate::nightly::report::{BoardReport, ModelReport, Report};
 use crate::nightly::verdict::Verdict;
 
@@ -21,7 +22,10 @@ pub fn junit(report: &Report) -> io::Result<String> {
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     xml.create_element("testsuites")
         .with_attribute(("name", "quantrack check"))
-        .write_inner_content(|xml| report.boards.iter().try_for_each(|board| suite(xml, board)))?;
+        .write_inner_content(|xml| {
+            report.boards.iter().try_for_each(|board| suite(xml, board))?;
+            if report.accuracy.is_empty() { Ok(()) } else { accuracy(xml, &report.accuracy) }
+        })?;
     let mut text = String::from_utf8(xml.into_inner()).map_err(io::Error::other)?;
     text.push('\n');
     Ok(text)
@@ -40,8 +44,8 @@ fn suite(xml: &mut Xml, board: &BoardReport) -> io::Result<()> {
         .write_inner_content(|xml| {
             board.models.iter().try_for_each(|model| case(xml, board, model))?;
             let Some(fault) = &board.fault else { return Ok(()) };
-            let (name, cause) = ("board", clean(&fault.cause));
-            element(xml, board, name, |xml| message(xml, "error", &cause))
+            let (name, cause) = ("board", clean(&fault.sentence()));
+            element(xml, &board.board, name, |xml| message(xml, "error", &cause))
         })?;
     Ok(())
 }
@@ -51,28 +55,55 @@ fn case(xml: &mut Xml, board: &BoardReport, model: &ModelReport) -> io::Result<(
         format!("{} ({})", change(effect.change), interval(effect))
     });
     let why = clean(&model.why().unwrap_or_default());
-    element(xml, board, &clean(&model.model), |xml| match model.verdict {
-        Verdict::Regression => {
-            message(xml, "failure", &format!("slower than the baseline: {figures}"))
-        }
-        Verdict::Inconclusive => message(xml, "skipped", &format!("inconclusive: {why}")),
+    let said = match model.verdict {
+        Verdict::Regression => format!("slower than the baseline: {figures}"),
+        Verdict::Inconclusive => format!("inconclusive: {why}"),
         Verdict::Ok | Verdict::Improved | Verdict::LabFault => {
-            let said = format!("{} {figures}", model.verdict);
-            xml.create_element("system-out").write_text_content(BytesText::new(&said))?;
-            Ok(())
+            format!("{} {figures}", model.verdict)
         }
-    })
+    };
+    element(xml, &board.board, &clean(&model.model), |xml| outcome(xml, model.verdict, &said))
 }
 
-/// A case of the board's suite.
+fn accuracy(xml: &mut Xml, all: &[AccuracyReport]) -> io::Result<()> {
+    let count =
+        |verdict: Verdict| all.iter().filter(|one| one.verdict == verdict).count().to_string();
+    xml.create_element("testsuite")
+        .with_attribute(("name", "accuracy"))
+        .with_attribute(("tests", all.len().to_string().as_str()))
+        .with_attribute(("failures", count(Verdict::Regression).as_str()))
+        .with_attribute(("skipped", count(Verdict::Inconclusive).as_str()))
+        .with_attribute(("errors", "0"))
+        .write_inner_content(|xml| {
+            all.iter().try_for_each(|one| {
+                let said = clean(&accuracy_sentence(one));
+                element(xml, "accuracy", &clean(&one.name), |xml| outcome(xml, one.verdict, &said))
+            })
+        })?;
+    Ok(())
+}
+
+/// What a verdict is to a CI server.
+fn outcome(xml: &mut Xml, verdict: Verdict, said: &str) -> io::Result<()> {
+    match verdict {
+        Verdict::Regression => message(xml, "failure", said),
+        Verdict::Inconclusive => message(xml, "skipped", said),
+        Verdict::Ok | Verdict::Improved | Verdict::LabFault => {
+            xml.create_element("system-out").write_text_content(BytesText::new(said))?;
+            Ok(())
+        }
+    }
+}
+
+/// A case of the suite of that name.
 fn element(
     xml: &mut Xml,
-    board: &BoardReport,
+    suite: &str,
     name: &str,
     content: impl FnOnce(&mut Xml) -> io::Result<()>,
 ) -> io::Result<()> {
     xml.create_element("testcase")
-        .with_attribute(("classname", clean(&board.board).as_str()))
+        .with_attribute(("classname", clean(suite).as_str()))
         .with_attribute(("name", name))
         .write_inner_content(content)?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{change, interval, percent, sentence};
+use super::{accuracy_sentence, change, interval, percent, points, points_between, sentence};
 use crate::nightly::report::Report;
 use crate::nightly::verdict::Verdict;
 use crate::output::duration_us;
@@ -23,7 +23,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         Verdict::LabFault => "🔌",
     };
     let baseline = escaped(&report.baseline);
-    writeln!(out, "### {mark} Latency on the boards: {}\n", report.verdict)?;
+    writeln!(out, "### {mark} Nightly check: {}\n", report.verdict)?;
     let asked = percent(report.min_effect);
     writeln!(out, "Compared with `{baseline}`; a slow-down of {asked} was to be found.\n")?;
     let mut told = false;
@@ -31,14 +31,21 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         writeln!(out, "- {}", escaped(&sentence(board, model)))?;
         told = true;
     }
+    for one in report.accuracy.iter().filter(|one| one.verdict != Verdict::Ok) {
+        writeln!(out, "- {}", escaped(&accuracy_sentence(one)))?;
+        told = true;
+    }
     for board in &report.boards {
         if let Some(fault) = &board.fault {
-            writeln!(out, "- {}: {}", escaped(&board.board), escaped(&fault.cause))?;
+            writeln!(out, "- {}: {}", escaped(&board.board), escaped(&fault.sentence()))?;
             told = true;
         }
     }
     if told {
         writeln!(out)?;
+    }
+    if !report.accuracy.is_empty() {
+        accuracy(report, out)?;
     }
     if report.rows().next().is_none() {
         return Ok(());
@@ -66,6 +73,30 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         )?;
     }
     writeln!(out, "\n</details>")
+}
+
+fn accuracy(report: &Report, out: &mut String) -> std::fmt::Result {
+    writeln!(
+        out,
+        "| assignment | metric | images | baseline | now | points | 99 % interval | verdict |"
+    )?;
+    writeln!(out, "|---|---|--:|--:|--:|--:|--:|---|")?;
+    for one in &report.accuracy {
+        let dash = || "-".to_owned();
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            escaped(&one.name),
+            escaped(&one.metric),
+            one.images,
+            one.unit.text(one.baseline),
+            one.unit.text(one.now),
+            one.change.map_or_else(dash, |change| points(one.unit, change)),
+            one.interval.map_or_else(dash, |interval| points_between(one.unit, interval)),
+            one.verdict
+        )?;
+    }
+    writeln!(out)
 }
 
 /// Text that neither ends a cell nor becomes markup.

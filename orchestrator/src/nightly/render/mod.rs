@@ -4,14 +4,18 @@ mod annotations;
 mod human;
 mod junit;
 mod markdown;
+mod metrics;
 
 pub use annotations::annotations;
 pub use human::human;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use metrics::metrics;
 
+use super::accuracy::AccuracyReport;
 use super::effect::Effect;
 use super::report::{BoardReport, ModelReport};
+use crate::metric::Unit;
 
 /// A share as a signed percentage, as in "+5.1 %".
 fn change(share: f64) -> String {
@@ -35,6 +39,32 @@ fn sentence(board: &BoardReport, model: &ModelReport) -> String {
         text.push_str(&format!(", {} ({})", change(effect.change), interval(effect)));
     }
     if let Some(why) = model.why() {
+        text.push_str(&format!(", {why}"));
+    }
+    text
+}
+
+/// A difference in points, as in "-1.5"; decibels and whatever a program counts in are themselves.
+fn points(unit: Unit, difference: f64) -> String {
+    match unit {
+        Unit::Share | Unit::Error => format!("{:+.1}", 100.0 * difference),
+        Unit::Decibels | Unit::Number => format!("{difference:+.2}"),
+    }
+}
+
+/// As in "-4.5 .. -1.9".
+fn points_between(unit: Unit, (low, high): (f64, f64)) -> String {
+    format!("{} .. {}", points(unit, low), points(unit, high))
+}
+
+/// What there is to say of an assignment's accuracy in one sentence.
+fn accuracy_sentence(one: &AccuracyReport) -> String {
+    let mut text = format!("accuracy of {}: {}", one.name, one.verdict);
+    if let (Some(change), Some(interval), None) = (one.change, one.interval, &one.reason) {
+        let interval = points_between(one.unit, interval);
+        text.push_str(&format!(", {} points ({interval})", points(one.unit, change)));
+    }
+    if let Some(why) = &one.reason {
         text.push_str(&format!(", {why}"));
     }
     text

@@ -7,6 +7,7 @@ use crate::measurement::ConditionsSummary;
 use crate::nightly::report::{Fault, Report};
 use crate::nightly::setup::Difference;
 use crate::nightly::verdict::Verdict;
+use crate::rack::BoardState;
 use crate::store::VariantRecord;
 
 fn model(name: &str, verdict: Verdict, change: f64, reason: Option<&str>) -> ModelReport {
@@ -51,11 +52,13 @@ fn board(name: &str, models: Vec<ModelReport>) -> BoardReport {
 
 fn report(boards: Vec<BoardReport>) -> Report {
     Report {
+        run_id: "0123abcd".to_owned(),
         baseline: "main".to_owned(),
         min_effect: 0.03,
         confidence: 0.99,
-        verdict: Report::overall(&boards),
+        verdict: Report::overall(&boards, &[]),
         boards,
+        accuracy: Vec::new(),
     }
 }
 
@@ -74,7 +77,7 @@ fn eventful() -> Report {
     ];
     let mut gone = board("pi3-c", Vec::new());
     gone.fault =
-        Some(Fault { quarantined: false, cause: "no route\nto host \u{1b}[1m".to_owned() });
+        Some(Fault { state: BoardState::Offline, cause: "no route\nto host \u{1b}[1m".to_owned() });
     report(vec![board("pi3-a", first), board("pi3-b", vec![other_setup]), gone])
 }
 
@@ -84,7 +87,7 @@ fn people_see_a_table_and_the_reasons() {
     assert!(text.contains("12.3 ms") && text.contains("+5.2 %"), "{text}");
     assert!(text.contains("hand on pi3-a: inconclusive, slower by 2.0 %"), "{text}");
     assert!(text.contains("of another setup: kernel 6.6.51, now 6.12.25"), "{text}");
-    assert!(text.contains("pi3-c: lab fault, no route"), "{text}");
+    assert!(text.contains("pi3-c: offline, no route"), "{text}");
     assert!(text.ends_with("palm on pi3-a is slower than main, and a rerun confirms it"), "{text}");
     let quiet = human(&report(vec![board("a", vec![model("palm", Verdict::Ok, 0.0, None)])]));
     assert!(quiet.ends_with("ok: nothing is 3.0 % slower than main"), "{quiet}");
@@ -111,7 +114,10 @@ fn junit_is_well_formed_and_skips_what_is_inconclusive() {
         "{text}"
     );
     assert!(text.contains("palm &lt;&amp;&gt;"), "{text}");
-    assert!(text.contains("<error message=\"no route") && !text.contains('\u{1b}'), "{text}");
+    assert!(
+        text.contains("<error message=\"offline, no route") && !text.contains('\u{1b}'),
+        "{text}"
+    );
 }
 
 #[test]
@@ -122,7 +128,7 @@ fn markdown_escapes_what_would_be_markup() {
         "{text}"
     );
     assert!(text.contains(r"palm \<&\>"), "{text}");
-    assert!(text.contains("- pi3-c: no route to host"), "{text}");
+    assert!(text.contains("- pi3-c: offline, no route to host"), "{text}");
 }
 
 #[test]
@@ -137,19 +143,86 @@ fn github_gets_a_line_per_thing_to_look_at() {
 #[test]
 fn the_worst_counts_but_a_quarantined_board_leaves_the_others_alone() {
     let ok = || board("a", vec![model("palm", Verdict::Ok, 0.0, None)]);
-    let faulty = |quarantined| {
+    let faulty = |state| {
         let mut board = board("b", Vec::new());
-        board.fault = Some(Fault { quarantined, cause: "why".to_owned() });
+        board.fault = Some(Fault { state, cause: "why".to_owned() });
         board
     };
     let code = |boards| report(boards).exit() as u8;
     assert_eq!(code(vec![ok()]), 0);
-    assert_eq!(code(vec![ok(), faulty(true)]), 0);
-    assert_eq!(code(vec![faulty(true)]), 4);
-    assert_eq!(code(vec![ok(), faulty(false)]), 4);
+    assert_eq!(code(vec![ok(), faulty(BoardState::Quarantined)]), 0);
+    assert_eq!(code(vec![faulty(BoardState::Quarantined)]), 4);
+    assert_eq!(code(vec![ok(), faulty(BoardState::Offline)]), 4);
     let slow = board("c", vec![model("palm", Verdict::Regression, 0.1, None)]);
-    assert_eq!(code(vec![slow, faulty(false)]), 1);
+    assert_eq!(code(vec![slow, faulty(BoardState::Offline)]), 1);
     let unclear = board("d", vec![model("palm", Verdict::Inconclusive, 0.0, Some("x"))]);
     assert_eq!(code(vec![ok(), unclear]), 3);
     assert_eq!(code(vec![board("e", vec![model("palm", Verdict::Improved, -0.1, None)])]), 0);
+}
+
+#[test]
+fn accuracy_is_told_wherever_latency_is() {
+    let one = |name: &str, verdict, change: f64, reason: Option<&str>| AccuracyReport {
+        name: name.to_owned(),
+        verdict,
+        reason: reason.map(str::to_owned),
+        max_drop_points: 1.0,
+        metric: "top1".to_owned(),
+        unit: Unit::Share,
+        images: 400,
+        baseline: 0.95,
+        now: 0.95 + change,
+        change: Some(change),
+        interval: Some((change - 0.01, change + 0.01)),
+        lost: vec!["7.png".to_owned()],
+        baseline_variants: Vec::new(),
+        variants: Vec::new(),
+    };
+    let accuracy = vec![
+        one("all int8", Verdict::Regression, -0.032, None),
+        one("all int4", Verdict::Inconclusive, -0.005, Some("too few images")),
+    ];
+    let boards = vec![board("pi3-a", vec![model("palm", Verdict::Ok, 0.0, None)])];
+    let verdict = Report::overall(&boards, &accuracy);
+    assert_eq!(verdict, Verdict::Regression);
+    let report = Report { accuracy, verdict, ..report(boards) };
+    assert_eq!(report.exit() as u8, 1);
+    let text = human(&report);
+    assert!(text.contains("-3.2") && text.contains("worse in 7.png"), "{text}");
+    assert!(text.ends_with("regression: all int8 loses accuracy against main"), "{text}");
+    let xml = junit(&report).unwrap();
+    let failure =
+        "<failure message=\"accuracy of all int8: regression, -3.2 points (-4.2 .. -2.2)\"/>";
+    assert!(xml.contains(failure), "{xml}");
+    assert!(
+        xml.contains("<skipped message=\"accuracy of all int4: inconclusive, too few"),
+        "{xml}"
+    );
+    let page = markdown(&report);
+    assert!(page.contains("| all int8 | top1 | 400 | 95.0 % | 91.8 % | -3.2 |"), "{page}");
+    let lines = annotations(&report);
+    assert!(lines[0].starts_with("::error title=regression::accuracy of all int8"), "{lines:?}");
+    assert_eq!(lines.len(), 2);
+    let text = metrics(&report, 1_700_000_000);
+    assert!(
+        text.contains("quantrack_accuracy_regression{assignment=\"all int8\",baseline=\"main\"} 1")
+    );
+}
+
+#[test]
+fn metrics_are_what_the_collector_reads() {
+    let text = metrics(&eventful(), 1_700_000_000);
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(name.starts_with("quantrack_") && value.parse::<f64>().is_ok(), "{line}");
+    }
+    for words in [
+        "quantrack_check_verdict{baseline=\"main\",verdict=\"regression\"} 1",
+        "quantrack_check_verdict{baseline=\"main\",verdict=\"ok\"} 0",
+        "quantrack_board_state{board=\"pi3-c\",state=\"offline\"} 1",
+        "quantrack_latency_seconds{board=\"pi3-a\",",
+    ] {
+        assert!(text.contains(words), "no {words} in {text}");
+    }
+    assert_eq!(text.matches("# TYPE quantrack_latency_seconds gauge").count(), 1);
 }
