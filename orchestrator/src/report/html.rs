@@ -16,27 +16,35 @@ use super::trace::search_trace;
 
 /// The whole page.
 pub fn html(report: &Report) -> String {
+    page(
+        &format!("quantrack: {} on {}", report.pipeline, report.device.model),
+        markup! {
+            h1 { (report.pipeline) " on " (report.device.model) }
+            p.soft { (report.made_at) " · " (report.versions) }
+            (verdict(report))
+            (trade_off_section(report))
+            (proof_section(report))
+            (latency_section(report))
+            (sensitivity_section(report))
+            (collapsed_section(&report.collapsed))
+            (device_section(&report.device, &report.conditions))
+            (reproduce_section(report))
+        },
+    )
+}
+
+/// A page of that title and content.
+pub(super) fn page(title: &str, content: Markup) -> String {
     let page = markup! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "quantrack: " (report.pipeline) " on " (report.device.model) }
+                title { (title) }
                 style { (PreEscaped(CSS)) }
             }
-            body { main {
-                h1 { (report.pipeline) " on " (report.device.model) }
-                p.soft { (report.made_at) " · " (report.versions) }
-                (verdict(report))
-                (trade_off_section(report))
-                (proof_section(report))
-                (latency_section(report))
-                (sensitivity_section(report))
-                (collapsed_section(&report.collapsed))
-                (device_section(&report.device, &report.conditions))
-                (reproduce_section(report))
-            } }
+            body { main { (content) } }
         }
     };
     page.into_string()

@@ -8,6 +8,7 @@ mod collect;
 mod data;
 mod format;
 mod heat;
+mod history;
 mod html;
 mod markdown;
 mod plot;
@@ -21,6 +22,7 @@ pub use data::{
     Report, SearchStep, SensitivityRow, StageChoice, TracePoint, Verdict, Verification,
     VerifiedStage,
 };
+pub use history::{Change, History, Night, Outcome, Quarantine, Series, history_html};
 pub use html::html;
 pub use markdown::markdown;
 

@@ -27,7 +27,7 @@ svg .chosen{fill:var(--star);stroke:var(--bg);stroke-width:1}svg line.threshold{
 stroke-dasharray:5 4}svg text.threshold{fill:var(--bad)}svg .interval{fill:none;stroke:var(--soft);opacity:.7}\
 svg .bound{fill:none;stroke:var(--brand);stroke-width:2}svg .incumbent{fill:none;stroke:var(--star);stroke-width:2}\
 svg .passes{fill:var(--good)}svg .fails{fill:none;stroke:var(--bad);stroke-width:1.5}svg .layer{fill:var(--brand);opacity:.6}\
-svg .dies{fill:var(--bad)}code.long{overflow-wrap:anywhere}\
+svg .dies{fill:var(--bad)}svg .quarantine{fill:var(--warn);opacity:.18}code.long{overflow-wrap:anywhere}\
 .legend{display:flex;flex-wrap:wrap;gap:6px 18px;font-size:.88rem;color:var(--soft);justify-content:center}\
 .legend i{font-style:normal;font-size:1.1em}pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px;overflow-x:auto;font-size:.86rem}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:10px 0}dt{color:var(--soft)}dd{margin:0}\
