@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    baseline, certificate, check, compare, confirm, demo, device, evaluate, explain,
+    baseline, bisect, certificate, check, compare, confirm, demo, device, evaluate, explain,
     export, gate, history, model, profile, report, search, table, tune, verify,
 };
 use crate::context::Context;
@@ -102,6 +102,9 @@ pub enum Command {
     Check(check::Args),
     /// Measure two models in turns on the same boards, and tell whether the second is slower. Exit codes as of `check`.
     Compare(compare::Args),
+    /// Find the first of several versions that is slower than the first one, on one board. Resumes where it was stopped.
+    /// Exit codes: 0 none is slower; 1 it was found; 3 inconclusive, with the candidates.
+    Bisect(bisect::Args),
     /// What nightly checks compare with.
     #[command(subcommand)]
     Baseline(baseline::Command),
@@ -139,6 +142,7 @@ impl Command {
             Self::Verify(args) => verify::run(args, context).await,
             Self::Check(args) => check::run(args, context).await,
             Self::Compare(args) => compare::run(args, context).await,
+            Self::Bisect(args) => bisect::run(args, context).await,
             Self::Baseline(command) => baseline::run(command, context).await,
             Self::History(args) => history::run(args, context).await,
             Self::Device(command) => device::run(command, context).await,

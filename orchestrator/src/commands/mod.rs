@@ -1,6 +1,7 @@
 //! The commands: one module each, with `Args` and `run`.
 
 pub mod baseline;
+pub mod bisect;
 pub mod certificate;
 pub mod check;
 pub mod compare;

@@ -5,6 +5,7 @@
 //! and `conditions` what makes it comparable, `night` measures, `check` puts it together, `accuracy` does for accuracy what all of these do for latency, `report` is the outcome.
 
 pub mod accuracy;
+pub mod bisect;
 pub mod check;
 pub mod conditions;
 pub mod effect;

@@ -15,6 +15,8 @@ pub enum ArtifactKind {
     Search,
     /// `verify`.
     Verification,
+    /// A comparison of `bisect`, by what was compared instead of a pipeline.
+    Bisection,
 }
 
 impl ArtifactKind {
@@ -23,6 +25,7 @@ impl ArtifactKind {
             Self::Gate => "gate",
             Self::Search => "search",
             Self::Verification => "verification",
+            Self::Bisection => "bisection",
         }
     }
 }
