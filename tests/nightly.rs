@@ -292,7 +292,9 @@ fn a_board_without_a_baseline_is_a_mistake_and_measured_boards_are_told_apart() 
     let twin = lab.agent();
     let output = lab.run(&[&agent.address, &twin.address], &["baseline", "set", "main"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    assert!(said(&output).contains("call themselves \"pi3\""), "{}", said(&output));
+    let text = said(&output);
+    assert!(text.contains("call themselves \"pi3\""), "{text}");
+    assert!(text.contains(&agent.address) && text.contains(&twin.address), "{text}");
 }
 
 #[test]
@@ -311,7 +313,7 @@ fn a_slow_board_is_quarantined_and_does_not_pass_for_a_regression() {
     let slow = lab.agent_on("board", &["--worker-emulator", emulator.to_str().unwrap()]);
     let (code, report) = lab.check(&[&slow.address], &[]);
     let board = &report["boards"][0];
-    assert_eq!((code, &board["fault"]["quarantined"]), (4, &true.into()), "{report}");
+    assert_eq!((code, &board["fault"]["state"]), (4, &"quarantined".into()), "{report}");
     assert!(board["fault"]["cause"].as_str().unwrap().contains("golden is slower"), "{report}");
     assert_eq!(board["models"].as_array().unwrap().len(), 0);
 
@@ -322,4 +324,188 @@ fn a_slow_board_is_quarantined_and_does_not_pass_for_a_regression() {
     lab.set(&well);
     let (code, report) = lab.check(&[&slow.address, &well.address], &[]);
     assert_eq!((code, &report["verdict"]), (0, &"ok".into()), "{report}");
+
+    // It stays so until its golden model is as it was, and shows in the history.
+    let show = |agent: &Agent| lab.run(&[&agent.address], &["device", "show"]);
+    assert_eq!(show(&slow).status.code(), Some(7), "{}", said(&show(&slow)));
+    assert_eq!(show(&well).status.code(), Some(0), "{}", said(&show(&well)));
+    drop(slow);
+    let mended = lab.agent();
+    assert_eq!(lab.check(&[&mended.address], &[]).0, 0);
+    assert_eq!(show(&mended).status.code(), Some(0));
+    let page = lab.path("history.html");
+    let output = lab.run(&[], &["history", "--html", page.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", said(&output));
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("golden on pi3") && page.contains("Quarantined from"), "{page}");
+}
+
+impl Lab {
+    /// Runs an orchestrator on no board in particular, and reads its JSON.
+    fn json(&self, arguments: &[&str]) -> (i32, Value) {
+        let output = self.run(&[], &[arguments, &["--format", "json"]].concat());
+        let shown = serde_json::from_slice(&output.stdout);
+        (output.status.code().unwrap(), shown.unwrap_or_else(|_| panic!("{}", said(&output))))
+    }
+
+    /// Another board of that name.
+    fn other_board(&self, folder: &str, name: &str) {
+        copy(&self.path("board"), &self.path(folder));
+        std::fs::write(self.path(folder).join("proc/sys/kernel/hostname"), name).unwrap();
+        std::fs::write(self.path(folder).join("proc/sys/kernel/random/boot_id"), name).unwrap();
+    }
+
+    /// Starts a check that takes long, and waits until it has the board.
+    fn long_check(&self, agent: &Agent) -> Child {
+        let suite = SUITE.replace("runs = 5\nb", "runs = 900\nb");
+        std::fs::write(self.path("long.toml"), suite).unwrap();
+        let arguments = ["check", "--baseline", "main", "--suite", "long.toml"];
+        let mut command = self.command(&[&agent.address], &arguments);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("pi3: started")));
+        std::thread::spawn(move || lines.count());
+        child
+    }
+}
+
+#[test]
+fn boards_of_the_rack_are_told_apart_by_name_label_and_state() {
+    let lab = Lab::new(SUITE);
+    let first = lab.agent();
+    lab.other_board("second", "pi3-b\n");
+    let second = lab.agent_on("second", &[]);
+    let added = |agent: &Agent, label: &str| {
+        lab.json(&["device", "add", &agent.address, "--label", label]).0
+    };
+    assert_eq!((added(&first, "pi3"), added(&second, "pi3")), (0, 0));
+    // A board that comes up elsewhere has moved; another one of its name is refused.
+    drop(second);
+    let second = lab.agent_on("second", &[]);
+    assert_eq!(added(&second, "spare"), 0);
+    lab.other_board("twin", "pi3\n");
+    let twin = lab.agent_on("twin", &[]);
+    let output = lab.run(&[], &["device", "add", &twin.address]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains(&first.address) && text.contains(&twin.address), "{text}");
+
+    // One baseline and one check for the pool. What a noisy machine lets it say of the model is no matter here.
+    let measured = |code: Option<i32>| matches!(code, Some(0 | 3));
+    let set = lab.run(&[], &["baseline", "set", "main", "--pool", "pi3"]);
+    assert!(set.status.success(), "{}", said(&set));
+    let metrics = lab.path("quantrack.prom");
+    let check = ["check", "--baseline", "main", "--pool", "pi3", "--metrics"];
+    let (code, report) = lab.json(&[&check[..], &[metrics.to_str().unwrap()]].concat());
+    let names: Vec<&Value> =
+        report["boards"].as_array().unwrap().iter().map(|board| &board["board"]).collect();
+    assert!(measured(Some(code)), "{report}");
+    assert_eq!(names, ["pi3", "pi3-b"], "{report}");
+    let metrics = std::fs::read_to_string(metrics).unwrap();
+    assert!(metrics.contains("quantrack_board_state{board=\"pi3-b\",state=\"ok\"} 1"), "{metrics}");
+    let nobody = lab.run(&[], &["check", "--baseline", "main", "--pool", "pi4"]);
+    assert_eq!(nobody.status.code(), Some(2), "{}", said(&nobody));
+
+    // Busy, drained, offline: each looks different.
+    let state = |name: &str| {
+        let (_, listed) = lab.json(&["device", "list"]);
+        let mut boards = listed["boards"].as_array().unwrap().iter();
+        let board = boards.find(|board| board["name"] == name).unwrap().clone();
+        let code = lab.run(&[], &["device", "show", name]).status.code().unwrap();
+        (board["state"].as_str().unwrap().to_owned(), code)
+    };
+    assert_eq!(state("pi3"), ("ok".to_owned(), 0));
+    let mut busy = lab.long_check(&first);
+    assert_eq!(state("pi3"), ("busy".to_owned(), 5));
+    let (code, report) = lab.check(&[&first.address], &[]);
+    let fault = &report["boards"][0]["fault"];
+    assert_eq!((code, &fault["state"]), (4, &"busy".into()), "{report}");
+    assert!(fault["cause"].as_str().unwrap().contains("--wait"), "{report}");
+    let (code, report) = lab.check(&[&first.address], &["--wait", "1s"]);
+    assert_eq!(code, 4, "{report}");
+    let cause = report["boards"][0]["fault"]["cause"].as_str().unwrap();
+    assert!(cause.contains("place 1") && cause.contains("held by"), "{cause}");
+    // A holder that is killed gives way to the one that waits.
+    let waiting = lab.command(&[&first.address], &["check", "--baseline", "main", "--wait", "60s"]);
+    let waiting = std::thread::spawn(move || {
+        let mut waiting = waiting;
+        waiting.output().unwrap()
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    busy.kill().unwrap();
+    busy.wait().unwrap();
+    let output = waiting.join().unwrap();
+    assert!(measured(output.status.code()), "{}", said(&output));
+    assert!(said(&output).contains("place 1, held by"), "{}", said(&output));
+
+    let drained = lab.run(&[], &["device", "drain", "pi3-b", "--reason", "a new fan"]);
+    assert!(drained.status.success(), "{}", said(&drained));
+    assert_eq!(state("pi3-b"), ("draining".to_owned(), 6));
+    // The pool goes on without it.
+    let (code, report) = lab.json(&["check", "--baseline", "main", "--pool", "pi3"]);
+    assert!(measured(Some(code)), "{report}");
+    assert_eq!(report["boards"][1]["fault"]["state"], "draining", "{report}");
+    assert!(lab.run(&[], &["device", "undrain", "pi3-b"]).status.success());
+    assert_eq!(state("pi3-b"), ("ok".to_owned(), 0));
+    drop(second);
+    assert_eq!(state("pi3-b"), ("offline".to_owned(), 4));
+    let label = lab.run(&[], &["device", "label", "pi3-b", "--remove", "pi3"]);
+    assert!(said(&label).contains("pi3-b: spare"), "{}", said(&label));
+    assert!(lab.run(&[], &["device", "remove", "pi3-b"]).status.success());
+    let (_, listed) = lab.json(&["device", "list"]);
+    assert_eq!(listed["boards"].as_array().unwrap().len(), 1, "{listed}");
+}
+
+#[test]
+fn bisect_names_the_first_version_that_is_slower_and_resumes() {
+    let lab = Lab::new(SUITE);
+    lab.model("same.tflite", SMALL);
+    lab.model("large.tflite", LARGE);
+    let agent = lab.agent();
+    let versions = ["net.tflite", "same.tflite", "large.tflite@fp16", "large.tflite"];
+    let bisect = |versions: &[&str]| {
+        let arguments = [&["bisect"], versions, &["--min-effect", "9", "--runs", "5"]].concat();
+        let output = lab.run(&[&agent.address], &[&arguments[..], &["--format", "json"]].concat());
+        let shown = serde_json::from_slice::<Value>(&output.stdout);
+        (output.status.code(), shown.unwrap_or_else(|_| panic!("{}", said(&output))))
+    };
+    let (code, shown) = bisect(&versions);
+    assert_eq!((code, &shown["first_slower"]), (Some(1), &"large.tflite@fp16".into()), "{shown}");
+    // Nothing is measured twice.
+    let nights = || {
+        let (_, shown) = lab.json(&["history"]);
+        let series = shown["series"].as_array().unwrap().iter();
+        series.map(|series| series["nights"].as_array().unwrap().len()).sum::<usize>()
+    };
+    let measured = nights();
+    let (code, again) = bisect(&versions);
+    assert_eq!((code, &again["first_slower"]), (Some(1), &shown["first_slower"]), "{again}");
+    assert_eq!(nights(), measured);
+    assert_eq!(bisect(&versions[..2]).0, Some(0));
+}
+
+#[test]
+fn lost_accuracy_is_a_regression_and_names_the_images() {
+    let suite = |level: &str| {
+        format!(
+            "[[accuracy]]\nname = \"demo\"\nlevels = {{ finder = \"fp32\", gesture = \"{level}\" }}\n"
+        )
+    };
+    let lab = Lab::new(&suite("fp32"));
+    let demo = Demo::new();
+    let (pipeline, data) = (demo.pipeline(), Demo::data());
+    let more = ["--pipeline", pipeline.to_str().unwrap(), "--data", data.to_str().unwrap()];
+    let check = || lab.check(&[], &more);
+    let missing = lab.run(&[], &[&["check", "--baseline", "main"], &more[..]].concat());
+    assert_eq!(missing.status.code(), Some(2), "{}", said(&missing));
+    let set = lab.run(&[], &[&["baseline", "set", "main"], &more[..]].concat());
+    assert!(set.status.success(), "{}", said(&set));
+    let (code, report) = check();
+    assert_eq!((code, &report["accuracy"][0]["verdict"]), (0, &"ok".into()), "{report}");
+    std::fs::write(lab.path("nightly.toml"), suite("bin1")).unwrap();
+    let (code, report) = check();
+    let one = &report["accuracy"][0];
+    assert_eq!((code, &one["verdict"]), (1, &"regression".into()), "{report}");
+    assert!(one["interval"][1].as_f64().unwrap() < 0.0, "{one}");
+    assert!(!one["lost"].as_array().unwrap().is_empty(), "{one}");
 }

@@ -118,7 +118,7 @@ pub fn history_html(history: &History) -> String {
             h1 { "History of nightly checks" }
             @if let Some(last) = &history.last { p.soft { "Up to " (last) } }
             p.legend {
-                span { i.pareto { "●" } " ok" }
+                span { i { "●" } " ok" }
                 span { i.bad { "●" } " regression" }
                 span { i.good { "●" } " improved" }
                 span { i { "○" } " inconclusive" }
