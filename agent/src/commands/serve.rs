@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::blobs::Blobs;
 use crate::board::Root;
+use crate::governor::Governor;
 use crate::service::{self, AgentService, Config};
 use crate::worker::Launcher;
 
@@ -40,6 +41,12 @@ pub(super) struct Args {
     /// Emulator to start workers with, for an agent that runs under user-mode emulation itself, as in /usr/bin/qemu-arm.
     #[arg(long, env = "QUANTRACK_WORKER_EMULATOR", value_name = "FILE")]
     worker_emulator: Option<PathBuf>,
+    /// Socket of the helper that sets the frequency governor (`agent governor`).
+    #[arg(long, default_value = "/run/quantrack-governor/socket", value_name = "FILE")]
+    governor_socket: PathBuf,
+    /// This machine does other work as well: foreign load is told, but voids no samples.
+    #[arg(long)]
+    shared_machine: bool,
     /// End when standard input does, as it does when the parent dies, and leave no variants behind.
     #[arg(long)]
     exit_with_parent: bool,
@@ -77,6 +84,8 @@ async fn listen(args: &Args) -> anyhow::Result<ExitCode> {
         blobs,
         launcher,
         order_deadline: Duration::from_secs(args.block_deadline_s),
+        governor: Governor::new(args.governor_socket.clone()),
+        shared_machine: args.shared_machine,
     });
     let ended = end(args.exit_with_parent)?;
     {
@@ -96,8 +105,8 @@ async fn listen(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ready when the agent should end.
-fn end(exit_with_parent: bool) -> anyhow::Result<impl Future<Output = ()>> {
+/// Ready when this program should end.
+pub(super) fn end(exit_with_parent: bool) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
