@@ -199,6 +199,7 @@ async fn play(
                 duration_ns: vec![1_000 * u64::from(variant + 1); 30],
                 before: Some(crate::Conditions::default()),
                 after: None,
+                foreign_load: None,
                 voided: (mood == Mood::Throttled).then(|| "throttled".to_owned()),
             });
             let _ = send.send(event(sent)).await;
