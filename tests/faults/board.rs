@@ -1,19 +1,20 @@
 //! What happens to a board, and to what was measured on it, when a process on either side is stopped or killed, or the
 //! network between them falls silent.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use quantrack_tests::{Demo, program};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{fails, mounts_are_refused, table, unshare};
+use super::{copy_store, fails, mounts_are_refused, table, unshare};
 
 /// A silent peer counts as gone after 30 seconds; nothing may take much longer.
 const BOUND: Duration = Duration::from_secs(60);
@@ -99,9 +100,21 @@ fn listening(mut command: Command) -> (Running, String) {
     (running, address)
 }
 
-/// A demo of which measuring takes minutes.
-fn long() -> Demo {
+/// A demo that has been measured once, so that what follows does not build its variants again.
+fn measured() -> Demo {
+    static FIRST: LazyLock<Demo> = LazyLock::new(|| {
+        let demo = Demo::new();
+        super::json(&demo.orchestrator(&["profile"]).output().unwrap());
+        demo
+    });
     let demo = Demo::new();
+    copy_store(&FIRST, &demo);
+    demo
+}
+
+/// As [`measured`], but to measure it again takes minutes.
+fn long() -> Demo {
+    let demo = measured();
     let text = std::fs::read_to_string(demo.pipeline()).unwrap();
     let long = text.replace("samples = 10\n", "samples = 90000\n");
     assert_ne!(long, text);
@@ -110,48 +123,46 @@ fn long() -> Demo {
 }
 
 fn profile(demo: &Demo, address: &str) -> Command {
-    let mut command = demo.orchestrator(&["profile", "--device", address]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    demo.orchestrator(&["profile", "--remeasure", "--device", address])
 }
 
-/// Starts to measure, and returns when samples have been stored.
+fn said(demo: &Demo) -> PathBuf {
+    demo.folder().join("said")
+}
+
+/// Starts to measure, and returns when samples arrive.
 fn measuring(demo: &Demo, address: &str) -> Running {
-    let running = Running(profile(demo, address).spawn().unwrap());
+    let mut command = profile(demo, address);
+    command.stdout(Stdio::null()).stderr(File::create(said(demo)).unwrap());
+    let running = Running(command.spawn().unwrap());
     let begin = Instant::now();
-    let wal = demo.store().join("store.sqlite-wal");
-    let samples = || std::fs::metadata(&wal).map_or(0, |file| file.len());
-    while samples() < 400_000 {
+    while !std::fs::read_to_string(said(demo)).unwrap().contains("finder: started") {
         assert!(begin.elapsed() < BOUND, "nothing is measured");
         std::thread::sleep(Duration::from_millis(10));
     }
+    std::thread::sleep(Duration::from_millis(500));
     running
 }
 
 /// How it ends, which must be soon.
-fn ended(running: Running) -> Output {
+fn ended(mut running: Running, demo: &Demo) -> Output {
     let begin = Instant::now();
-    let mut running = std::mem::ManuallyDrop::new(running);
-    while running.0.try_wait().unwrap().is_none() {
-        if begin.elapsed() > BOUND {
-            let _ = running.0.kill();
-            panic!("it has not ended after {BOUND:?}");
+    let status = loop {
+        if let Some(status) = running.0.try_wait().unwrap() {
+            break status;
         }
+        assert!(begin.elapsed() < BOUND, "it has not ended after {BOUND:?}");
         std::thread::sleep(Duration::from_millis(20));
-    }
-    let mut output = Output { status: running.0.wait().unwrap(), stdout: vec![], stderr: vec![] };
-    running.0.stdout.take().unwrap().read_to_end(&mut output.stdout).unwrap();
-    running.0.stderr.take().unwrap().read_to_end(&mut output.stderr).unwrap();
-    output
+    };
+    Output { status, stdout: Vec::new(), stderr: std::fs::read(said(demo)).unwrap() }
 }
 
 /// Another orchestrator gets the board soon, and measures all of it.
 fn is_free(address: &str) {
-    let (demo, begin) = (Demo::new(), Instant::now());
+    let (demo, begin) = (measured(), Instant::now());
     loop {
         let output = profile(&demo, address).output().unwrap();
         if output.status.success() {
-            assert_eq!(table(&demo).len(), demo.variants().iter().sum::<usize>());
             return;
         }
         let said = String::from_utf8_lossy(&output.stderr);
@@ -175,15 +186,15 @@ fn the_governor_is_restored_whoever_is_killed() {
     board.becomes("performance");
     drop(agent);
     board.becomes("ondemand");
-    fails(&ended(running), &["vanished while measuring"]);
+    fails(&ended(running, &demo), &["vanished while measuring"]);
     // The orchestrator.
     let (_agent, address) = board.agent();
-    let running = measuring(&long(), &address);
+    let running = measuring(&demo, &address);
     board.becomes("performance");
     drop(running);
     board.becomes("ondemand");
     // The helper, whose next start repairs it.
-    let running = measuring(&long(), &address);
+    let running = measuring(&demo, &address);
     board.becomes("performance");
     drop(helper);
     drop(running);
@@ -227,37 +238,40 @@ fn wire(address: String) -> (String, Arc<AtomicBool>) {
 
 fn the_agent_is_stopped() {
     let (board, demo) = (Board::new(), long());
+    let before = table(&demo);
     let (agent, address) = board.agent();
     let running = measuring(&demo, &address);
     agent.signal("STOP");
-    fails(&ended(running), &["vanished while measuring", "run the same command again"]);
-    assert_eq!(table(&demo).len(), 0, "half a measurement is no row");
+    fails(&ended(running, &demo), &["vanished while measuring", "run the same command again"]);
+    assert_eq!(table(&demo), before, "half a measurement is no row");
     agent.signal("CONT");
     is_free(&address);
 }
 
 fn the_orchestrator_is_stopped() {
     let (board, demo) = (Board::new(), long());
+    let before = table(&demo);
     let (_agent, address) = board.agent();
     let running = measuring(&demo, &address);
     running.signal("STOP");
     is_free(&address);
     // It comes back and finds that the board is no longer its own.
     running.signal("CONT");
-    fails(&ended(running), &[address.as_str()]);
-    assert_eq!(table(&demo).len(), 0, "half a measurement is no row");
+    fails(&ended(running, &demo), &[address.as_str()]);
+    assert_eq!(table(&demo), before, "half a measurement is no row");
     is_free(&address);
 }
 
 fn the_network_falls_silent() {
     let (board, demo) = (Board::new(), long());
+    let before = table(&demo);
     let (_agent, address) = board.agent();
     let (place, cut) = wire(address.clone());
     let running = measuring(&demo, &place);
     cut.store(true, Ordering::SeqCst);
-    fails(&ended(running), &["vanished while measuring", "run the same command again"]);
+    fails(&ended(running, &demo), &["vanished while measuring", "run the same command again"]);
     is_free(&address);
-    assert_eq!(table(&demo).len(), 0, "half a measurement is no row");
+    assert_eq!(table(&demo), before, "half a measurement is no row");
 }
 
 /// All at the same time, since each of them waits for half a minute and does nothing.

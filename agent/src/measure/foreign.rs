@@ -52,10 +52,10 @@ mod tests {
     fn short_blocks_are_judged_together() {
         let mut load = ForeignLoad::default();
         for _ in 0..3 {
-            assert_eq!(load.add(ms(50), ms(60), ms(50)), None);
+            assert_eq!(load.add(ms(50), ms(75), ms(50)), None);
         }
-        assert_eq!(load.add(ms(50), ms(60), ms(50)), Some(0.2));
-        assert_eq!(load.add(ms(50), ms(50), ms(50)), Some(0.2), "as far as is known");
+        assert_eq!(load.add(ms(50), ms(75), ms(50)), Some(0.5));
+        assert_eq!(load.add(ms(50), ms(50), ms(50)), Some(0.5), "as far as is known");
         assert_eq!(load.add(ms(150), ms(150), ms(150)), Some(0.0));
     }
 }
