@@ -41,7 +41,11 @@ enum Command {
     Governor(governor::Args),
     /// Run models for the agent; started by the agent itself.
     #[command(hide = true)]
-    Worker,
+    Worker {
+        /// Under user-mode emulation, which starting this program again would leave.
+        #[arg(long)]
+        emulated: bool,
+    },
 }
 
 /// How results are printed.
@@ -72,7 +76,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Governor(args) => governor::run(&args),
-        Command::Worker => worker(),
+        Command::Worker { emulated } => worker(emulated),
     };
     result.unwrap_or_else(|error| {
         tracing::error!("{error:#}");
@@ -89,8 +93,10 @@ fn pool(threads: usize) -> anyhow::Result<Box<dyn Pool>> {
     Ok(Box::new(RayonPool::new(pool.context("failed to start the threads")?)))
 }
 
-fn worker() -> anyhow::Result<ExitCode> {
-    limits::fix_addresses();
+fn worker(emulated: bool) -> anyhow::Result<ExitCode> {
+    if !emulated {
+        limits::fix_addresses();
+    }
     child::serve(&EngineLoader, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -27,7 +27,7 @@ pub fn fix_addresses() {
         return;
     }
     if personality::set(persona | fixed).is_ok() {
-        // Returns only when it fails, as under user-mode emulation.
+        // Returns only when it fails.
         let _ =
             Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).env(AGAIN, "1").exec();
     }

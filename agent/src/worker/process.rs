@@ -97,7 +97,10 @@ impl Launcher {
     /// When the path of this program cannot be found out.
     pub fn emulated(emulator: PathBuf) -> std::io::Result<Self> {
         let program = std::env::current_exe()?;
-        Ok(Self { program: emulator, arguments: vec![program.into(), "worker".into()] })
+        Ok(Self {
+            program: emulator,
+            arguments: vec![program.into(), "worker".into(), "--emulated".into()],
+        })
     }
 }
 
