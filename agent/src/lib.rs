@@ -2,6 +2,7 @@
 //!
 //! * [`board`] reads who the board is and what it is doing, from `/proc` and `/sys` under a root that tests replace.
 //! * [`blobs`] keeps uploaded variants by their digest; [`lease`] gives the board to one client at a time.
+//! * [`governor`] has the clock held at its highest while something is measured.
 //! * [`worker`] runs models in a process of its own with limits, so that no model can end the agent.
 //! * [`metrics`] counts what it did, for Prometheus.
 //! * [`measure`] decides what to sample, when to stop, and which samples do not count.
@@ -14,6 +15,7 @@ pub mod blobs;
 pub mod board;
 pub mod commands;
 pub mod frames;
+pub mod governor;
 pub mod lease;
 pub mod measure;
 pub mod metrics;

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::device::Address;
 use crate::exit::CommandResult;
 use crate::output::{self, Format};
+use crate::spec::Measure;
 
 /// Measures every model of a pipeline at every quantization level on the real board, and finds the best assignment
 /// of levels.
@@ -61,12 +62,36 @@ pub struct Options {
     /// Threads of the engine on the board [default: as the pipeline says].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: Option<u32>,
+    /// Let the board cool to so many degrees Celsius before each block of samples [default: as the pipeline or suite says].
+    #[arg(long, global = true, value_name = "CELSIUS", value_parser = celsius, allow_negative_numbers = true)]
+    pub cool_to: Option<f64>,
+    /// Seconds that the cooling of a measurement may take; then it ends as inconclusive [default: 300].
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    pub cool_timeout: Option<u32>,
     /// How results are printed.
     #[arg(long, global = true, value_enum, default_value_t)]
     pub format: Format,
     /// Tell more; twice for all there is.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+impl Options {
+    /// Overrules how a pipeline or a suite measures.
+    pub fn overrule(&self, measure: &mut Measure) {
+        measure.threads = self.threads.unwrap_or(measure.threads);
+        measure.cool_to = self.cool_to.or(measure.cool_to);
+        measure.cool_seconds = self.cool_timeout.unwrap_or(measure.cool_seconds);
+    }
+}
+
+/// A temperature on the command line.
+fn celsius(text: &str) -> Result<f64, String> {
+    let celsius: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    match (-40.0..=125.0).contains(&celsius) {
+        true => Ok(celsius),
+        false => Err("it must be from -40 to 125 °C".to_owned()),
+    }
 }
 
 /// The commands.

@@ -34,15 +34,13 @@ impl Context {
         Ok(Store::open(&path).await?)
     }
 
-    /// The pipeline that the options choose, with their number of threads.
+    /// The pipeline that the options choose, measured as they say.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn pipeline(&self) -> Result<Pipeline, Failure> {
         let mut pipeline = spec::load(&self.options.pipeline)?;
-        if let Some(threads) = self.options.threads {
-            pipeline.measure.threads = threads;
-        }
+        self.options.overrule(&mut pipeline.measure);
         Ok(pipeline)
     }
 

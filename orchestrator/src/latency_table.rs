@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::measurement::ConditionsSummary;
 use crate::output::{bytes, duration_us, text_table};
-use crate::stats::MIN_SAMPLES_P95;
+use crate::stats::{MIN_SAMPLES_P95, MIN_SAMPLES_P99};
 use crate::store::TableRow;
 
 /// A row of the latency table in the JSON of `table show` and `profile`.
@@ -40,12 +40,19 @@ pub struct Row {
     /// Why `p95_us` is null.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p95_missing: Option<String>,
+    /// 99th percentile in microseconds; null when there are too few samples for a bound on it.
+    pub p99_us: Option<f64>,
+    /// Why `p99_us` is null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_missing: Option<String>,
     /// 95 % interval of the median in microseconds.
     pub ci95_us: Option<(f64, f64)>,
     /// Samples that count.
     pub samples: u64,
     /// Samples that do not.
     pub voided: u64,
+    /// Samples that count and are far above the others.
+    pub outliers: u64,
     /// What the board was doing.
     pub conditions: ConditionsSummary,
     /// Size of the variant's file.
@@ -75,6 +82,7 @@ impl Row {
     /// The row for the reader; `addresses` are those of the boards by fingerprint.
     pub fn new(row: &TableRow, addresses: &HashMap<String, String>) -> Self {
         let summary = &row.summary;
+        let too_few = |least| format!("needs {least} samples, there are {}", summary.samples);
         let mut grouped: BTreeMap<(Level, &str), usize> = BTreeMap::new();
         for exemption in &row.exemptions {
             *grouped.entry((exemption.level, &exemption.reason)).or_default() += 1;
@@ -97,13 +105,13 @@ impl Row {
             median_us: summary.median_us,
             p90_us: summary.p90_us,
             p95_us: summary.p95_us,
-            p95_missing: summary
-                .p95_us
-                .is_none()
-                .then(|| format!("needs {MIN_SAMPLES_P95} samples, there are {}", summary.samples)),
+            p95_missing: summary.p95_us.is_none().then(|| too_few(MIN_SAMPLES_P95)),
+            p99_us: summary.p99_us,
+            p99_missing: summary.p99_us.is_none().then(|| too_few(MIN_SAMPLES_P99)),
             ci95_us: summary.ci95_us,
             samples: summary.samples,
             voided: summary.voided,
+            outliers: summary.outliers,
             conditions: row.conditions.clone(),
             bytes: row.bytes,
             memory_bytes: row.resources.variant_bytes(),

@@ -1,5 +1,6 @@
 //! Measuring variants on a board: stage by stage, the levels of a stage interleaved.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::device::{Address, Device, Lease, MeasureEvent, Measured, Progress};
@@ -23,6 +24,10 @@ pub struct Profiled {
     pub without: Vec<String>,
     /// Stages whose intervals are wider than was asked.
     pub wide: Vec<String>,
+    /// Stages of which sampling had to end too early, and why. They have no new rows.
+    pub cut_short: Vec<String>,
+    /// Precautions that the board did not allow, and why.
+    pub missing: BTreeSet<String>,
 }
 
 /// Measures those of `variants` that the table lacks for this board, number of threads and engine build, or all of
@@ -74,9 +79,12 @@ pub async fn profile(
             found.map(|variant| variant.to_string())
         };
         profiled.without.extend(ended.without.iter().filter_map(named));
-        if !ended.converged {
+        if let Some(why) = &ended.cut_short {
+            profiled.cut_short.push(format!("{stage}: {why}"));
+        } else if !ended.converged {
             profiled.wide.push(stage.to_owned());
         }
+        profiled.missing.extend(ended.missing);
         bar.done(&format!("measured {} variants", of_stage.len()));
     }
     Ok(profiled)
@@ -117,6 +125,8 @@ pub(crate) struct Board<'a> {
 struct Ended {
     without: Vec<String>,
     converged: bool,
+    cut_short: Option<String>,
+    missing: Vec<String>,
 }
 
 impl Board<'_> {
@@ -126,12 +136,16 @@ impl Board<'_> {
         bar: &StageBar,
     ) -> Result<Ended, Failure> {
         let sha256: Vec<String> = variants.iter().map(|v| v.record.sha256.clone()).collect();
-        let (id, done) = self.sample(sha256, bar).await?;
-        let without = self
-            .store
-            .finish_measurement(id, self.key, &done.variants, &done.cores, done.converged)
-            .await?;
-        Ok(Ended { without, converged: done.converged })
+        let (id, done) = self.sample(sha256.clone(), bar).await?;
+        let Measured { variants, converged, cores, cut_short, missing } = done;
+        let without = if cut_short.is_some() {
+            // Too few samples for rows that are to be trusted: the next run measures again.
+            self.store.end_measurement(id, &cores, converged).await?;
+            sha256
+        } else {
+            self.store.finish_measurement(id, self.key, &variants, &cores, converged).await?
+        };
+        Ok(Ended { without, converged, cut_short, missing })
     }
 
     /// Measures variants, interleaved, in one process on the board. Their samples are stored as they arrive; the number of

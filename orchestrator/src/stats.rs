@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// Fewest samples with which the 95th percentile has an upper bound at 95 % confidence: `0.95^59 < 0.05`.
 pub const MIN_SAMPLES_P95: usize = 59;
+/// Fewest samples with which the 99th has one: `0.99^299 < 0.05`.
+pub const MIN_SAMPLES_P99: usize = 299;
 
 /// What the samples of a variant say.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +22,12 @@ pub struct LatencySummary {
     pub p90_us: f64,
     /// 95th percentile in microseconds; absent below [`MIN_SAMPLES_P95`] samples.
     pub p95_us: Option<f64>,
+    /// 99th percentile in microseconds; absent below [`MIN_SAMPLES_P99`] samples.
+    #[serde(default)]
+    pub p99_us: Option<f64>,
+    /// Samples far above the others, by more than three times the distance of the quartiles: they are kept, and count.
+    #[serde(default)]
+    pub outliers: u64,
     /// Fastest and slowest sample in microseconds.
     pub range_us: (f64, f64),
 }
@@ -37,8 +45,18 @@ pub fn summarize(mut duration_ns: Vec<u64>, voided: u64) -> Option<LatencySummar
         ci95_us: median_ranks(count).map(|(low, high)| (us(low), us(high))),
         p90_us: us(nearest_rank(count, 90)),
         p95_us: (count >= MIN_SAMPLES_P95).then(|| us(nearest_rank(count, 95))),
+        p99_us: (count >= MIN_SAMPLES_P99).then(|| us(nearest_rank(count, 99))),
+        outliers: outliers(&duration_ns),
         range_us: (us(0), us(last)),
     })
+}
+
+/// How many of sorted samples lie beyond the outer fence (J. W. Tukey, "Exploratory Data Analysis", 2D).
+fn outliers(sorted: &[u64]) -> u64 {
+    let quartile = |percent| sorted[nearest_rank(sorted.len(), percent)];
+    let (lower, upper) = (quartile(25), quartile(75));
+    let fence = upper.saturating_add(3 * (upper - lower));
+    sorted.iter().rev().take_while(|&&sample| sample > fence).count() as u64
 }
 
 /// The median of sorted numbers, of an even number of them the middle of the two in the middle; `None` of nothing.
@@ -100,5 +118,18 @@ mod tests {
         assert_eq!(summarize(vec![7_000; 58], 0).unwrap().p95_us, None);
         assert_eq!(summarize(vec![7_000; 59], 0).unwrap().p95_us, Some(7.0));
         assert_eq!(summarize(Vec::new(), 4), None);
+    }
+
+    #[test]
+    fn p99_needs_299_samples_and_outliers_are_counted_and_kept() {
+        assert_eq!(summarize(vec![7_000; 298], 0).unwrap().p99_us, None);
+        assert_eq!(summarize(vec![7_000; 299], 0).unwrap().p99_us, Some(7.0));
+        // Quartiles 1025 and 1075: the fence is at 1225.
+        let mut samples: Vec<u64> = (1..=100).map(|i| (1000 + i) * 1000).collect();
+        assert_eq!(summarize(samples.clone(), 0).unwrap().outliers, 0);
+        samples.extend([1_225_000, 9_000_000, 80_000_000]);
+        let summary = summarize(samples, 0).unwrap();
+        assert_eq!((summary.outliers, summary.samples), (2, 103));
+        assert_eq!(summary.range_us.1, 80_000.0);
     }
 }

@@ -203,6 +203,7 @@ async fn play(
                 duration_ns: vec![1_000 * u64::from(variant + 1); 30],
                 before: Some(crate::Conditions::default()),
                 after: None,
+                foreign_load: None,
                 voided: (mood == Mood::Throttled).then(|| "throttled".to_owned()),
             });
             let _ = send.send(event(sent)).await;
@@ -418,6 +419,57 @@ async fn a_dropped_lease_frees_the_board() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     device.lease().await.unwrap();
+}
+
+/// After a power cut: all agents of a rack come up at once, and everybody who was connected comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_hundred_agents_that_reconnect_at_once_are_all_had_again() {
+    const BOARDS: usize = 300;
+    let (blobs, limit) = (Arc::default(), Duration::from_secs(60));
+    let mut ports: Vec<u16> = vec![0; BOARDS];
+    for _power_cut in 0..2 {
+        let rack =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let rack = Playing(Some(rack.unwrap()));
+        let mut bound = Vec::new();
+        for &port in &ports {
+            let blobs = Arc::clone(&blobs);
+            bound.push(rack.0.as_ref().unwrap().spawn(async move {
+                // The agent before it may be about to go.
+                let listener = loop {
+                    match tokio::net::TcpListener::bind(("127.0.0.1", port)).await {
+                        Ok(listener) => break listener,
+                        Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                    }
+                };
+                let port = listener.local_addr().unwrap().port();
+                let played = Played { mood: Mood::Good, blobs, leased: Arc::default() };
+                let serving = Server::builder()
+                    .add_service(AgentServer::new(played))
+                    .serve_with_incoming(TcpListenerStream::new(listener));
+                tokio::spawn(serving);
+                port
+            }));
+        }
+        for (port, bound) in ports.iter_mut().zip(bound) {
+            *port = bound.await.unwrap();
+        }
+        let all = ports.iter().map(|port| {
+            let address = format!("127.0.0.1:{port}");
+            tokio::spawn(async move {
+                let device = connect(&address).await.unwrap();
+                let lease = device.lease().await.unwrap();
+                assert!(matches!(device.lease().await, Err(DeviceError::Busy { .. })));
+                (device, lease)
+            })
+        });
+        let all: Vec<_> = all.collect();
+        let mut held = Vec::new();
+        for one in all {
+            held.push(tokio::time::timeout(limit, one).await.unwrap().unwrap());
+        }
+        assert_eq!(held.len(), BOARDS);
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::cpu::parse_cpuinfo;
 use super::facts::meminfo;
+use super::power::{self, Power};
 use super::root::{Root, read_text};
 use super::throttle::{self, Throttled, vcgencmd};
 
@@ -26,6 +27,8 @@ pub struct Conditions {
     pub governor: Option<String>,
     /// Monotonic time since boot.
     pub uptime_ms: u64,
+    /// What the board draws.
+    pub power: Power,
 }
 
 /// A clock rate and who said so.
@@ -54,6 +57,7 @@ impl Conditions {
             boot_id: root.read("/proc/sys/kernel/random/boot_id"),
             governor: root.read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
             uptime_ms: uptime_s.map_or(0, |seconds| (seconds * 1000.0) as u64),
+            power: power::read(root),
         }
     }
 }
@@ -72,7 +76,7 @@ fn arm_clock(root: &Root) -> Option<ArmClock> {
 }
 
 /// The hottest thermal zone. Zones tell thousandths of a degree.
-fn temperature(root: &Root) -> Option<f64> {
+pub fn temperature(root: &Root) -> Option<f64> {
     let zones = root.entries("/sys/class/thermal");
     let is_zone = |path: &&std::path::PathBuf| {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("thermal_zone"))

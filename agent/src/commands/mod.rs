@@ -2,6 +2,7 @@
 
 mod bench;
 mod capabilities;
+mod governor;
 mod kernels;
 mod run;
 mod self_test;
@@ -14,7 +15,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use quantrack_engine::{Pool, RayonPool, Serial};
 
-use crate::worker::{EngineLoader, child};
+use crate::worker::{EngineLoader, child, limits};
 
 /// The quantrack agent: measures models on this board for an orchestrator.
 #[derive(Debug, Parser)]
@@ -36,9 +37,15 @@ enum Command {
     Bench(bench::Args),
     /// Run a bundle's pipeline on images or a camera's frames.
     Run(run::Args),
+    /// Set the frequency governor for the agent, which may not do so itself, while it measures.
+    Governor(governor::Args),
     /// Run models for the agent; started by the agent itself.
     #[command(hide = true)]
-    Worker,
+    Worker {
+        /// Under user-mode emulation, which starting this program again would leave.
+        #[arg(long)]
+        emulated: bool,
+    },
 }
 
 /// How results are printed.
@@ -68,7 +75,8 @@ pub fn main() -> ExitCode {
         Command::Capabilities(args) => capabilities::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Run(args) => run::run(&args),
-        Command::Worker => worker(),
+        Command::Governor(args) => governor::run(&args),
+        Command::Worker { emulated } => worker(emulated),
     };
     result.unwrap_or_else(|error| {
         tracing::error!("{error:#}");
@@ -85,7 +93,10 @@ fn pool(threads: usize) -> anyhow::Result<Box<dyn Pool>> {
     Ok(Box::new(RayonPool::new(pool.context("failed to start the threads")?)))
 }
 
-fn worker() -> anyhow::Result<ExitCode> {
+fn worker(emulated: bool) -> anyhow::Result<ExitCode> {
+    if !emulated {
+        limits::fix_addresses();
+    }
     child::serve(&EngineLoader, &mut std::io::stdin().lock(), &mut std::io::stdout().lock())?;
     Ok(ExitCode::SUCCESS)
 }

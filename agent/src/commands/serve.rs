@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::blobs::Blobs;
 use crate::board::Root;
+use crate::governor::Governor;
 use crate::lease::Leases;
 use crate::service::{self, AgentService, Config};
 use crate::worker::Launcher;
@@ -44,6 +45,12 @@ pub(super) struct Args {
     /// Keep a file for node_exporter's textfile collector up to date; best in memory, as in /run/quantrack/agent.prom.
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
+    /// Socket of the helper that sets the frequency governor (`agent governor`).
+    #[arg(long, default_value = "/run/quantrack-governor/socket", value_name = "FILE")]
+    governor_socket: PathBuf,
+    /// This machine does other work as well: foreign load is told, but voids no samples.
+    #[arg(long)]
+    shared_machine: bool,
     /// End when standard input does, as it does when the parent dies, and leave no variants behind.
     #[arg(long)]
     exit_with_parent: bool,
@@ -81,6 +88,8 @@ async fn listen(args: &Args) -> anyhow::Result<ExitCode> {
         blobs,
         launcher,
         order_deadline: Duration::from_secs(args.block_deadline_s),
+        governor: Governor::new(args.governor_socket.clone()),
+        shared_machine: args.shared_machine,
     })
     .with_leases(Leases::kept_in(&state_dir));
     if let Some(path) = args.metrics.clone() {
@@ -104,8 +113,8 @@ async fn listen(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ready when the agent should end.
-fn end(exit_with_parent: bool) -> anyhow::Result<impl Future<Output = ()>> {
+/// Ready when this program should end.
+pub(super) fn end(exit_with_parent: bool) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

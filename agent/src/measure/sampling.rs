@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cooling::CoolTo;
 use super::interval::median_interval;
 
 /// Bounds that no request can lift.
@@ -34,6 +35,8 @@ pub struct Settings {
     pub layers: bool,
     /// Seed of the random inputs.
     pub seed: u64,
+    /// Whether the board is to cool before each block.
+    pub cool_to: Option<CoolTo>,
 }
 
 impl Settings {
@@ -55,6 +58,9 @@ impl Settings {
         if !(self.target_relative_ci >= 0.0 && self.target_relative_ci.is_finite()) {
             let share = self.target_relative_ci;
             return Err(format!("target_relative_ci is {share}, it must be a share of at least 0"));
+        }
+        if self.cool_to.is_some_and(|cool| !(-40.0..=125.0).contains(&cool.celsius)) {
+            return Err("cool_to_celsius must be from -40 to 125".to_owned());
         }
         if self.max_duration.is_zero() {
             return Err("max_duration_ms is 0, it must be at least 1".to_owned());
@@ -164,6 +170,7 @@ mod tests {
             memory_limit_bytes: 0,
             layers: false,
             seed: 0,
+            cool_to: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Whether a block's samples count.
 
+use super::foreign::MAX_LOAD;
 use crate::board::Conditions;
 
 /// Clocks further apart than this share are two clocks.
@@ -29,6 +30,12 @@ pub fn void_reason(before: &Conditions, after: &Conditions) -> Option<String> {
     changed.then(|| format!("the ARM clock changed from {} to {} MHz", mhz(from), mhz(to)))
 }
 
+/// Why samples taken beside so much foreign load, as a number of cores, do not count.
+pub fn foreign_reason(load: Option<f64>) -> Option<String> {
+    let load = load.filter(|load| *load > MAX_LOAD)?;
+    Some(format!("foreign load: others kept {load:.1} cores busy"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +60,14 @@ mod tests {
         let (long_ago, during) = (with_bits(0x1_0000), with_bits(0x5_0000));
         assert_eq!(void_reason(&long_ago, &long_ago), None);
         assert_eq!(void_reason(&long_ago, &during).as_deref(), Some("throttled"));
+    }
+
+    #[test]
+    fn a_busy_neighbour_voids_and_a_quiet_or_unknown_one_does_not() {
+        assert_eq!(foreign_reason(Some(0.1)), None);
+        assert_eq!(foreign_reason(None), None);
+        let reason = foreign_reason(Some(0.96)).unwrap();
+        assert_eq!(reason, "foreign load: others kept 1.0 cores busy");
     }
 
     #[test]

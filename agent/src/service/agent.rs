@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{convert, lease, measure, run, upload};
 use crate::blobs::{Blobs, Digest};
 use crate::board::{BoardFacts, Conditions, Root, detect_features};
+use crate::governor::{Governor, Performance};
 use crate::lease::Leases;
 use crate::metrics::{self, Metrics};
 use crate::worker::Launcher;
@@ -36,6 +37,10 @@ pub struct Config {
     pub launcher: Launcher,
     /// Longest time that one order to a worker may take.
     pub order_deadline: Duration,
+    /// Who sets the frequency governor.
+    pub governor: Governor,
+    /// Whether foreign load is to be expected, and voids nothing.
+    pub shared_machine: bool,
 }
 
 /// The service.
@@ -85,6 +90,11 @@ impl AgentService {
         let wait = tokio::time::timeout(WORKER_WAIT, Arc::clone(&self.slot).lock_owned());
         let busy = "another measurement or run is under way; wait for its end or cancel it";
         wait.await.map_err(|_| Status::resource_exhausted(busy))
+    }
+
+    /// Holds the governor at performance where somebody may set it.
+    pub(super) async fn performance(&self) -> Result<Performance, String> {
+        self.config.governor.performance(&Conditions::read(&self.config.root)).await
     }
 
     /// A request's limit of memory, or what the board can spare.

@@ -7,7 +7,7 @@ use tonic::Status;
 
 use crate::board::{BoardFacts, Conditions};
 use crate::lease::{LeaseError, Occupancy, Proof};
-use crate::measure::Settings;
+use crate::measure::{CoolTo, Settings};
 use crate::worker::message;
 
 pub(super) fn board(facts: BoardFacts) -> v1::Board {
@@ -39,6 +39,8 @@ pub(super) fn conditions(now: Conditions) -> v1::Conditions {
         boot_id: now.boot_id,
         governor: now.governor,
         uptime_ms: now.uptime_ms,
+        power_uw: now.power.microwatts,
+        energy_uj: now.power.microjoules,
     }
 }
 
@@ -75,6 +77,10 @@ pub(super) fn settings(wire: Option<v1::MeasureSettings>) -> Result<Settings, St
         memory_limit_bytes: wire.memory_limit_bytes,
         layers: wire.layers,
         seed: wire.seed,
+        cool_to: wire.cool_to_celsius.map(|celsius| CoolTo {
+            celsius,
+            timeout: Duration::from_millis(wire.cool_timeout_ms.into()),
+        }),
     };
     settings.check().map_err(Status::invalid_argument)?;
     Ok(settings)

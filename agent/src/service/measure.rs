@@ -12,9 +12,9 @@ use super::agent::AgentService;
 use super::convert;
 use super::upload::stale;
 use crate::blobs::{Digest, Pin};
-use crate::board::Conditions;
+use crate::board::{Conditions, cpu_time, quiet_cores, temperature};
 use crate::lease::Proof;
-use crate::measure::{Sampling, Settings, void_reason};
+use crate::measure::{Cooling, ForeignLoad, Sampling, Settings, foreign_reason, void_reason};
 use crate::worker::message::{Load, Sample, Setup};
 use crate::worker::{Worker, WorkerError};
 
@@ -22,6 +22,8 @@ use crate::worker::{Worker, WorkerError};
 const MAX_VARIANTS: usize = 256;
 /// Runs of each variant with its layers timed.
 const LAYER_RUNS: u32 = 10;
+/// How often the temperature of a board that cools is looked at.
+const COOLING_POLL: Duration = Duration::from_millis(200);
 
 type Events = mpsc::Sender<Result<v1::MeasureResponse, Status>>;
 
@@ -67,6 +69,8 @@ async fn measure(
     proof: Proof,
     events: &Events,
 ) -> Result<(), Status> {
+    // Given back when the measurement ends, however it ends.
+    let performance = service.performance().await;
     let mut worker = Worker::start(&service.config.launcher, setup(service, settings)).await?;
     let deadline = service.config.order_deadline;
     progress(events, "loading", None, settings).await?;
@@ -75,8 +79,15 @@ async fn measure(
     for variant in 0..count(pins) {
         worker.sample(Sample { variant, runs: settings.warmup_runs }, deadline).await?;
     }
-    let converged = {
-        let mut session = Session { service, settings, worker: &mut worker, events };
+    let (converged, cut_short) = {
+        let mut session = Session {
+            service,
+            settings,
+            worker: &mut worker,
+            events,
+            foreign: ForeignLoad::default(),
+            cooled: Duration::ZERO,
+        };
         session.sample(&mut variants).await?
     };
     if settings.layers {
@@ -87,14 +98,19 @@ async fn measure(
         }
     }
     let cores = worker.cores().to_vec();
+    let refused = performance.as_ref().err().cloned();
+    let missing = worker.missing().iter().cloned().chain(refused).collect();
     worker.kill().await;
     let lease = Some(convert::lease(&proof));
-    send(events, Event::Summary(v1::MeasureSummary { variants, converged, lease, cores })).await
+    let summary = v1::MeasureSummary { variants, converged, lease, cores, cut_short, missing };
+    send(events, Event::Summary(summary)).await
 }
 
 fn setup(service: &AgentService, settings: &Settings) -> Setup {
-    let first = || (0..settings.threads).collect();
-    let cores = if settings.cores.is_empty() { first() } else { settings.cores.clone() };
+    let cores = match settings.cores.as_slice() {
+        [] => quiet_cores(&service.config.root, settings.threads),
+        chosen => chosen.to_vec(),
+    };
     let memory_limit_bytes = service.memory_limit_bytes(settings.memory_limit_bytes);
     Setup { threads: settings.threads, cores, memory_limit_bytes, seed: settings.seed }
 }
@@ -130,23 +146,60 @@ struct Session<'a> {
     settings: &'a Settings,
     worker: &'a mut Worker,
     events: &'a Events,
+    foreign: ForeignLoad,
+    /// Time spent waiting for the board to cool.
+    cooled: Duration,
 }
 
 impl Session<'_> {
-    /// Samples until there is enough; says whether all intervals are narrow.
-    async fn sample(&mut self, variants: &mut [v1::VariantSummary]) -> Result<bool, Status> {
+    /// Samples until there is enough; says whether all intervals are narrow, and why it ended before that.
+    async fn sample(
+        &mut self,
+        variants: &mut [v1::VariantSummary],
+    ) -> Result<(bool, Option<String>), Status> {
         let mut sampling = Sampling::new(self.settings.clone(), variants.len());
         let begin = Instant::now();
-        while let Some((index, number, runs)) = sampling.next(begin.elapsed()) {
+        let mut voided = None;
+        while let Some((index, number, runs)) =
+            sampling.next(begin.elapsed().saturating_sub(self.cooled))
+        {
+            if let Some(why) = self.cool(&sampling).await? {
+                return Ok((sampling.converged(), Some(why)));
+            }
             let variant = u32::try_from(index).unwrap_or(u32::MAX);
             let (block, peak) = self.block(variant, number, runs).await?;
             sampling.record(&block.duration_ns, block.voided.is_some());
             self.service.metrics.block(block.voided.is_some());
             variants[index].peak_memory_bytes = peak;
+            voided = block.voided.clone().or(voided);
             send(self.events, Event::Block(block)).await?;
             progress(self.events, "sampling", Some(&sampling), self.settings).await?;
         }
-        Ok(sampling.converged())
+        let hopeless = sampling.hopeless().then(|| {
+            let last = voided.unwrap_or_default();
+            format!("too many blocks in a row were voided, the last one because of {last}")
+        });
+        Ok((sampling.converged(), hopeless))
+    }
+
+    /// Waits until the board is as cool as asked; says why it never will be.
+    async fn cool(&mut self, sampling: &Sampling) -> Result<Option<String>, Status> {
+        let Some(cool_to) = self.settings.cool_to else { return Ok(None) };
+        let (begin, before) = (Instant::now(), self.cooled);
+        loop {
+            let now = temperature(&self.service.config.root);
+            match cool_to.decide(now, self.cooled) {
+                Cooling::Cool => return Ok(None),
+                Cooling::Never(why) => return Ok(Some(why)),
+                Cooling::Wait => {
+                    let phase = now.map(|now| format!("cooling, {now:.0} °C"));
+                    let phase = phase.as_deref().unwrap_or("cooling");
+                    progress(self.events, phase, Some(sampling), self.settings).await?;
+                    tokio::time::sleep(COOLING_POLL).await;
+                    self.cooled = before + begin.elapsed();
+                }
+            }
+        }
     }
 
     /// One block of samples, and the worker's peak of memory. The conditions are read while the worker waits, outside
@@ -161,13 +214,21 @@ impl Session<'_> {
         let root = &self.service.config.root;
         self.worker.sample(Sample { variant, runs: 1 }, deadline).await?;
         let before = Conditions::read(root);
+        let (begin, all_before) = (Instant::now(), cpu_time(root));
         let samples = self.worker.sample(Sample { variant, runs }, deadline).await?;
+        let (elapsed, all_after) = (begin.elapsed(), cpu_time(root));
         let after = Conditions::read(root);
+        let worker = Duration::from_nanos(samples.cpu_time_ns);
+        let foreign_load = all_before.zip(all_after).and_then(|(before, after)| {
+            self.foreign.add(elapsed, after.saturating_sub(before), worker)
+        });
+        let foreign = foreign_reason(foreign_load).filter(|_| !self.service.config.shared_machine);
         let block = v1::SampleBlock {
             variant,
             block: number,
             duration_ns: samples.duration_ns,
-            voided: void_reason(&before, &after),
+            voided: void_reason(&before, &after).or(foreign),
+            foreign_load,
             before: Some(convert::conditions(before)),
             after: Some(convert::conditions(after)),
         };

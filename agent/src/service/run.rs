@@ -10,6 +10,7 @@ use super::agent::AgentService;
 use super::convert;
 use super::upload::stale;
 use crate::blobs::{Digest, Pin};
+use crate::board::quiet_cores;
 use crate::worker::Worker;
 use crate::worker::message::{Load, Setup};
 
@@ -37,12 +38,13 @@ pub(super) async fn start(
     let (outputs, receiver) = mpsc::channel(2);
     let setup = Setup {
         threads: header.threads,
-        cores: (0..header.threads).collect(),
+        cores: quiet_cores(&service.config.root, header.threads),
         memory_limit_bytes: service.memory_limit_bytes(header.memory_limit_bytes),
         seed: 0,
     };
     let service = service.clone();
     tokio::spawn(async move {
+        let _performance = service.performance().await;
         // Dropping the run kills its worker.
         let ended = tokio::select! {
             ended = run(&service, setup, &pin, &mut requests, &outputs) => ended,

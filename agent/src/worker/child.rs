@@ -7,6 +7,7 @@ use quantrack_engine::{Pool, RayonPool, Serial, Tensor};
 
 use super::engine::{Edge, Loader, Model};
 use super::frame::{self, FrameError};
+use super::memory::{self, Footprint};
 use super::message::{
     Command, Layer, Layers, Load, Loaded, Order, Outcome, Ready, Reply, Sample, Samples, Setup,
     Tensors,
@@ -17,12 +18,16 @@ use crate::blobs::Digest;
 struct Loading {
     model: Box<dyn Model>,
     inputs: Vec<Tensor>,
+    /// `None` when the system does not tell.
+    footprint: Option<Footprint>,
 }
 
 struct State<'a> {
     loader: &'a dyn Loader,
     pool: Box<dyn Pool>,
     seed: u64,
+    /// Resident before the first variant.
+    base_bytes: u64,
     variants: Vec<Loading>,
 }
 
@@ -35,7 +40,8 @@ pub fn serve(
     orders: &mut impl Read,
     replies: &mut impl Write,
 ) -> Result<(), FrameError> {
-    let mut state = State { loader, pool: Box::new(Serial), seed: 0, variants: Vec::new() };
+    let pool = Box::new(Serial);
+    let mut state = State { loader, pool, seed: 0, base_bytes: 0, variants: Vec::new() };
     while let Some(command) = frame::read::<Command>(orders)? {
         let outcome = match command.order {
             Some(order) => state.obey(order),
@@ -59,7 +65,7 @@ impl State<'_> {
     }
 
     fn setup(&mut self, setup: &Setup) -> Result<Ready, String> {
-        limits::apply(setup.memory_limit_bytes)?;
+        let missing = limits::apply(setup.memory_limit_bytes)?;
         let cores = limits::pin(&setup.cores);
         self.seed = setup.seed;
         if setup.threads > 1 {
@@ -70,19 +76,24 @@ impl State<'_> {
                 pool.map_err(|error| format!("failed to start {threads} threads: {error}"))?;
             self.pool = Box::new(RayonPool::new(pool));
         }
-        Ok(Ready { cores })
+        self.base_bytes = memory::resident().unwrap_or(0);
+        Ok(Ready { cores, missing })
     }
 
     fn load(&mut self, load: &Load) -> Result<Loaded, String> {
-        let bytes =
-            std::fs::read(&load.path).map_err(|error| format!("failed to read it: {error}"))?;
-        if Digest::of(&bytes).as_str() != load.sha256 {
-            return Err("its file has changed since the upload; upload it again".to_owned());
-        }
-        let model = self.loader.load(&bytes)?;
+        let loader = self.loader;
+        let (model, footprint) = Footprint::default().during(|| {
+            let bytes =
+                std::fs::read(&load.path).map_err(|error| format!("failed to read it: {error}"))?;
+            if Digest::of(&bytes).as_str() != load.sha256 {
+                return Err("its file has changed since the upload; upload it again".to_owned());
+            }
+            loader.load(&bytes)
+        });
+        let model = model?;
         let resources = model.resources(self.pool.threads());
         let inputs = inputs::random(model.inputs(), self.seed);
-        self.variants.push(Loading { model, inputs });
+        self.variants.push(Loading { model, inputs, footprint });
         Ok(Loaded {
             arena_bytes: resources.arena_bytes,
             weight_bytes: resources.weight_bytes,
@@ -91,15 +102,27 @@ impl State<'_> {
     }
 
     fn sample(&mut self, sample: Sample) -> Result<Samples, String> {
+        let base_bytes = self.base_bytes;
         let (variant, pool) = self.variant(sample.variant)?;
         let mut duration_ns = Vec::with_capacity(sample.runs as usize);
-        for _ in 0..sample.runs {
-            let begin = Instant::now();
-            let outputs = variant.model.run(&variant.inputs, pool, None)?;
-            duration_ns.push(nanoseconds(begin));
-            std::hint::black_box(outputs);
-        }
-        Ok(Samples { duration_ns, peak_memory_bytes: limits::peak_memory_bytes() })
+        let mut cpu_time_ns = 0;
+        let time = || {
+            let before = limits::cpu_time_ns();
+            for _ in 0..sample.runs {
+                let begin = Instant::now();
+                let outputs = variant.model.run(&variant.inputs, pool, None)?;
+                duration_ns.push(nanoseconds(begin));
+                std::hint::black_box(outputs);
+            }
+            cpu_time_ns = limits::cpu_time_ns() - before;
+            Ok::<(), String>(())
+        };
+        let (timed, footprint) = variant.footprint.unwrap_or_default().during(time);
+        timed?;
+        variant.footprint = variant.footprint.and(footprint);
+        let alone = variant.footprint.map(|footprint| footprint.alone(base_bytes));
+        let peak_memory_bytes = alone.or_else(limits::peak_memory_bytes);
+        Ok(Samples { duration_ns, peak_memory_bytes, cpu_time_ns })
     }
 
     fn layers(&mut self, sample: Sample) -> Result<Layers, String> {

@@ -1,32 +1,95 @@
-//! Limits that the worker sets on itself before it touches a model.
+//! Limits and precautions that the worker takes on itself before it touches a model.
 
-use nix::sched::{CpuSet, sched_setaffinity};
-use nix::sys::resource::{Resource, UsageWho, getrusage, rlim_t, setrlimit};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, unshare};
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::personality::{self, Persona};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, rlim_t, setrlimit};
 use nix::sys::signal::Signal;
-use nix::unistd::Pid;
+use nix::sys::time::TimeValLike as _;
+use nix::unistd::{Pid, Uid};
 
 /// Files that a worker may have open.
 const OPEN_FILES: u64 = 64;
 
+/// Set in the environment of a worker that has started itself again.
+const AGAIN: &str = "QUANTRACK_WORKER_AGAIN";
+
+/// Starts this program again, in the same process, without random addresses: two runs then have the same memory layout,
+/// as far as it is up to the system. Comes before everything else, and returns when the system refuses.
+pub fn fix_addresses() {
+    let fixed = Persona::ADDR_NO_RANDOMIZE;
+    let Ok(persona) = personality::get() else { return };
+    if persona.contains(fixed) || std::env::var_os(AGAIN).is_some() {
+        return;
+    }
+    if personality::set(persona | fixed).is_ok() {
+        // Returns only when it fails.
+        let _ =
+            Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).env(AGAIN, "1").exec();
+    }
+}
+
 /// Limits memory and files, turns core dumps off, dies with the agent, and offers itself to the kernel first when
-/// memory runs out.
+/// memory runs out. Then takes the precautions that the system allows; returns the others, with the reasons.
 ///
 /// # Errors
 /// When the system refuses a limit.
-pub fn apply(memory_limit_bytes: u64) -> Result<(), String> {
+pub fn apply(memory_limit_bytes: u64) -> Result<Vec<String>, String> {
     let set = |resource, limit: u64| {
         // Wider than a 32-bit address space means no limit there.
         let limit = limit.min(usize::MAX as u64) as rlim_t;
         setrlimit(resource, limit, limit).map_err(|e| format!("failed to set {resource:?}: {e}"))
     };
     set(Resource::RLIMIT_CORE, 0)?;
+    set(Resource::RLIMIT_FSIZE, 0)?;
     set(Resource::RLIMIT_NOFILE, OPEN_FILES)?;
     set(Resource::RLIMIT_AS, memory_limit_bytes)?;
     let die = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
     die.map_err(|e| format!("failed to tie the worker to the agent: {e}"))?;
     // A container may forbid it; then the kernel chooses by size, which is the worker as well.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
-    Ok(())
+    let mut missing = Vec::new();
+    let mut want = |what: &str, done: Result<(), Errno>| {
+        if let Err(errno) = done {
+            missing.push(format!("{what}: {}", errno.desc()));
+        }
+    };
+    want("memory is not locked", lock_memory(memory_limit_bytes));
+    want("the network is reachable", leave_network());
+    want(
+        "addresses are random",
+        match personality::get() {
+            Ok(persona) if persona.contains(Persona::ADDR_NO_RANDOMIZE) => Ok(()),
+            Ok(_) => Err(Errno::EPERM),
+            Err(errno) => Err(errno),
+        },
+    );
+    Ok(missing)
+}
+
+/// Keeps what has been touched in memory. Only where all that the worker may take may be locked: allocations fail beyond
+/// what may.
+fn lock_memory(memory_limit_bytes: u64) -> Result<(), Errno> {
+    /// `MCL_ONFAULT` of mlockall(2), for which `nix` has no name: pages are locked when they are touched, not when they are mapped.
+    const ON_FAULT: MlockAllFlags = MlockAllFlags::from_bits_retain(4);
+    let (_, most) = getrlimit(Resource::RLIMIT_MEMLOCK)?;
+    if !Uid::effective().is_root() {
+        if most < memory_limit_bytes.min(usize::MAX as u64) as rlim_t {
+            return Err(Errno::EPERM);
+        }
+        setrlimit(Resource::RLIMIT_MEMLOCK, most, most)?;
+    }
+    mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | ON_FAULT)
+}
+
+/// Moves to a network of its own, in which there is nothing. Who may not make one alone may do so among users of its own.
+fn leave_network() -> Result<(), Errno> {
+    unshare(CloneFlags::CLONE_NEWNET)
+        .or_else(|_| unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET))
 }
 
 /// Pins this thread, and those that it starts from now on. Returns the cores, none when the system refused.
@@ -39,6 +102,13 @@ pub fn pin(cores: &[u32]) -> Vec<u32> {
         return Vec::new();
     }
     cores.to_vec()
+}
+
+/// CPU time of all threads of this process so far.
+pub fn cpu_time_ns() -> u64 {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return 0 };
+    let all = usage.user_time() + usage.system_time();
+    u64::try_from(all.num_nanoseconds()).unwrap_or(0)
 }
 
 /// Largest resident memory so far.

@@ -136,6 +136,9 @@ pub struct Ready {
     /// Cores that it is pinned to; none when the system refused.
     #[prost(uint32, repeated, tag = "1")]
     pub cores: Vec<u32>,
+    /// Precautions that the system refused, and why.
+    #[prost(string, repeated, tag = "2")]
+    pub missing: Vec<String>,
 }
 
 /// A loaded variant.
@@ -158,9 +161,12 @@ pub struct Samples {
     /// In the order taken.
     #[prost(uint64, repeated, tag = "1")]
     pub duration_ns: Vec<u64>,
-    /// Largest resident memory so far.
+    /// Largest resident memory of a worker that has this variant alone.
     #[prost(uint64, optional, tag = "2")]
     pub peak_memory_bytes: Option<u64>,
+    /// CPU time of all threads.
+    #[prost(uint64, tag = "3")]
+    pub cpu_time_ns: u64,
 }
 
 /// Timed layers.

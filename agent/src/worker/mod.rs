@@ -10,6 +10,7 @@ pub mod engine;
 pub mod frame;
 mod inputs;
 pub mod limits;
+mod memory;
 pub mod message;
 pub mod process;
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command as Process};
@@ -96,11 +97,14 @@ impl Launcher {
     /// When the path of this program cannot be found out.
     pub fn emulated(emulator: PathBuf) -> std::io::Result<Self> {
         let program = std::env::current_exe()?;
-        Ok(Self { program: emulator, arguments: vec![program.into(), "worker".into()] })
+        Ok(Self {
+            program: emulator,
+            arguments: vec![program.into(), "worker".into(), "--emulated".into()],
+        })
     }
 }
 
-/// A running worker. Dropping it kills it.
+/// A running worker. Dropping it kills it, and what it has started.
 #[derive(Debug)]
 pub struct Worker {
     child: Child,
@@ -109,6 +113,7 @@ pub struct Worker {
     last_words: JoinHandle<String>,
     limit_bytes: u64,
     cores: Vec<u32>,
+    missing: Vec<String>,
 }
 
 impl Worker {
@@ -119,6 +124,8 @@ impl Worker {
     pub async fn start(launcher: &Launcher, setup: Setup) -> Result<Self, WorkerError> {
         let mut process = Process::new(&launcher.program);
         process.args(&launcher.arguments).env_clear().kill_on_drop(true);
+        // Of its own, so that it can be killed with whatever it starts.
+        process.process_group(0);
         process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = process.spawn().map_err(|error| WorkerError::Start(error.to_string()))?;
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -133,11 +140,21 @@ impl Worker {
             String::from_utf8_lossy(&bytes).into_owned()
         });
         let limit_bytes = setup.memory_limit_bytes;
-        let mut worker =
-            Self { child, orders, replies, last_words, limit_bytes, cores: Vec::new() };
+        let mut worker = Self {
+            child,
+            orders,
+            replies,
+            last_words,
+            limit_bytes,
+            cores: vec![],
+            missing: vec![],
+        };
         let deadline = Duration::from_secs(30);
         match worker.order("starting", Order::Setup(setup), deadline).await? {
-            Outcome::Ready(Ready { cores }) => worker.cores = cores,
+            Outcome::Ready(Ready { cores, missing }) => {
+                worker.cores = cores;
+                worker.missing = missing;
+            }
             other => return Err(unexpected("starting", &other)),
         }
         Ok(worker)
@@ -146,6 +163,11 @@ impl Worker {
     /// Cores that it is pinned to; none when the system refused.
     pub fn cores(&self) -> &[u32] {
         &self.cores
+    }
+
+    /// Precautions that the system refused, and why.
+    pub fn missing(&self) -> &[String] {
+        &self.missing
     }
 
     /// Loads the next variant.
@@ -212,7 +234,15 @@ impl Worker {
 
     /// Kills it and waits until it is gone.
     pub async fn kill(mut self) {
+        self.kill_all();
         let _ = self.child.kill().await;
+    }
+
+    /// Kills it and what it has started, unless it is gone: then its number may be another's.
+    fn kill_all(&self) {
+        if let Some(id) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
+            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
+        }
     }
 
     async fn order(
@@ -225,6 +255,7 @@ impl Worker {
             tokio::time::timeout(deadline, self.exchange(Command { order: Some(order) }));
         match exchange.await {
             Err(_) => {
+                self.kill_all();
                 let _ = self.child.kill().await;
                 Err(WorkerError::Deadline { doing, deadline })
             }
@@ -260,6 +291,12 @@ impl Worker {
         let said = tokio::time::timeout(END_TIMEOUT, &mut self.last_words).await;
         let said = said.ok().and_then(Result::ok).unwrap_or_default();
         end(doing, status, said.trim(), self.limit_bytes)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.kill_all();
     }
 }
 

@@ -1,10 +1,12 @@
 //! An agent in this process, and a client of it over loopback.
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use quantrack_agent::blobs::{Blobs, Digest};
 use quantrack_agent::board::Root;
+use quantrack_agent::governor::Governor;
 use quantrack_agent::service::{AgentService, Config, serve};
 use quantrack_agent::worker::Launcher;
 use quantrack_proto::v1;
@@ -16,7 +18,9 @@ use tonic::{Status, Streaming};
 
 pub(crate) struct Board {
     pub(crate) client: AgentClient<Channel>,
-    _state: tempfile::TempDir,
+    pub(crate) channel: Channel,
+    pub(crate) address: SocketAddr,
+    state: tempfile::TempDir,
 }
 
 /// Starts an agent whose board is imitated by the files below `root`.
@@ -29,14 +33,16 @@ pub(crate) async fn start(root: &Path) -> Board {
         blobs: Blobs::open(state.path(), 4 << 20).unwrap(),
         launcher: Launcher::default(),
         order_deadline: Duration::from_millis(1500),
+        governor: Governor::new(state.path().join("governor")),
+        shared_machine: false,
     });
     tokio::spawn(serve(listener, service, std::future::pending()));
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
-    let client = AgentClient::new(endpoint.connect().await.unwrap());
-    Board { client, _state: state }
+    let channel = endpoint.connect().await.unwrap();
+    Board { client: AgentClient::new(channel.clone()), channel, address, state }
 }
 
-pub(crate) fn imitated(board: &str) -> std::path::PathBuf {
+pub(crate) fn imitated(board: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/boards").join(board)
 }
 
@@ -46,6 +52,11 @@ pub(crate) struct Held {
 }
 
 impl Board {
+    /// Where the agent expects the helper that sets the governor.
+    pub(crate) fn governor_socket(&self) -> PathBuf {
+        self.state.path().join("governor")
+    }
+
     pub(crate) async fn acquire(&self, holder: &str) -> Result<Held, Status> {
         let mut stream = self.line_up(holder, 0).await?;
         let lease = stream.message().await?.unwrap().lease.unwrap();
@@ -89,10 +100,19 @@ impl Board {
         held: &Held,
         variants: &[String],
     ) -> Result<Streaming<v1::MeasureResponse>, Status> {
+        self.measure_with(held, variants, settings()).await
+    }
+
+    pub(crate) async fn measure_with(
+        &self,
+        held: &Held,
+        variants: &[String],
+        settings: v1::MeasureSettings,
+    ) -> Result<Streaming<v1::MeasureResponse>, Status> {
         let request = v1::MeasureRequest {
             lease: Some(held.lease.clone()),
             variant_sha256: variants.to_vec(),
-            settings: Some(settings()),
+            settings: Some(settings),
         };
         Ok(self.client.clone().measure(request).await?.into_inner())
     }
@@ -133,5 +153,7 @@ pub(crate) fn settings() -> v1::MeasureSettings {
         memory_limit_bytes: 2 << 30,
         layers: true,
         seed: 1,
+        cool_to_celsius: None,
+        cool_timeout_ms: 0,
     }
 }

@@ -2,14 +2,16 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod client;
+mod faults;
 mod models;
+mod raw;
 
 use std::future::Future;
 use std::time::Duration;
 
 use client::{Held, header, imitated, settings, start};
 use libtest_mimic::{Arguments, Failed, Trial};
-use quantrack_agent::worker::child;
+use quantrack_agent::worker::{child, limits};
 use quantrack_proto::v1;
 use quantrack_proto::v1::measure_response::Event;
 use quantrack_proto::v1::upload_blob_request::Part;
@@ -17,6 +19,7 @@ use tonic::Code;
 
 fn main() {
     if std::env::args().nth(1).as_deref() == Some("worker") {
+        limits::fix_addresses();
         let (mut orders, mut replies) = (std::io::stdin().lock(), std::io::stdout().lock());
         child::serve(&models::Models, &mut orders, &mut replies).unwrap();
         return;
@@ -33,6 +36,32 @@ fn main() {
         test("a_holder_that_goes_frees_the_board", a_holder_that_goes_frees_the_board),
         test("a_caller_that_goes_ends_its_measurement", a_caller_that_goes_ends_its_measurement),
         test("runs_on_given_inputs", runs_on_given_inputs),
+        test(
+            "throttle_bits_set_mid_run_void_what_they_met",
+            faults::throttle_bits_set_mid_run_void_what_they_met,
+        ),
+        test(
+            "a_sensor_that_goes_is_unknown_and_not_fine",
+            faults::a_sensor_that_goes_is_unknown_and_not_fine,
+        ),
+        test(
+            "a_board_that_never_cools_ends_in_time_and_says_so",
+            faults::a_board_that_never_cools_ends_in_time_and_says_so,
+        ),
+        test(
+            "samples_beside_foreign_load_do_not_count",
+            faults::samples_beside_foreign_load_do_not_count,
+        ),
+        test(
+            "the_governor_is_performance_only_while_something_is_measured",
+            faults::the_governor_is_performance_only_while_something_is_measured,
+        ),
+        test(
+            "workers_that_stop_die_fork_or_flood_end_alone",
+            faults::workers_that_stop_die_fork_or_flood_end_alone,
+        ),
+        test("callers_of_other_versions_are_told", faults::callers_of_other_versions_are_told),
+        test("fuzzed_messages_are_refused_in_time", faults::fuzzed_messages_are_refused_in_time),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit();
 }

@@ -1,18 +1,31 @@
 //! Models that misbehave, for the worker that this test program becomes when it is started as one.
 
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
 
 use quantrack_agent::worker::engine::{Edge, LayerInfo};
 use quantrack_agent::worker::{Loader, Model, Port, Resources};
 use quantrack_engine::{Pool, Tensor};
 
-/// Loads a model from its name: `double`, `slow`, `spin`, `crash`, `allocate`.
+/// All that there are.
+const NAMES: [&str; 11] = [
+    "double", "slow", "spin", "crash", "allocate", "stop", "kill", "fork", "write", "shout",
+    "network",
+];
+
+/// How many seconds the process sleeps that `fork` starts, by which it can be told from others.
+pub(crate) const FORKED: &str = "86397.25";
+
+/// Loads a model from its name.
 pub(crate) struct Models;
 
 impl Loader for Models {
     fn load(&self, bytes: &[u8]) -> Result<Box<dyn Model>, String> {
         let name = String::from_utf8_lossy(bytes).into_owned();
-        if !["double", "slow", "spin", "crash", "allocate"].contains(&name.as_str()) {
+        if !NAMES.contains(&name.as_str()) {
             return Err(format!("{name:?} is no model"));
         }
         let ports = vec![Port { name: "x".to_owned(), shape: vec![2, 2] }];
@@ -54,6 +67,15 @@ impl Model for Named {
                 std::hint::black_box(Instant::now());
             },
             "crash" => std::process::abort(),
+            "stop" => nix::sys::signal::raise(Signal::SIGSTOP).unwrap(),
+            "kill" => nix::sys::signal::raise(Signal::SIGKILL).unwrap(),
+            "fork" => {
+                let child = std::process::Command::new("/bin/sleep").arg(FORKED).spawn();
+                child.unwrap().wait().map(drop).unwrap();
+            }
+            "write" => std::fs::write(std::env::temp_dir().join("quantrack-test"), "x").unwrap(),
+            "shout" => std::io::stderr().write_all(&vec![b'x'; 8 << 20]).unwrap(),
+            "network" => reach_out()?,
             "allocate" => drop(std::hint::black_box(vec![1u8; 1 << 40])),
             _ => {}
         }
@@ -63,4 +85,14 @@ impl Model for Named {
         }
         Ok(inputs.iter().map(|input| input * 2.0).collect())
     }
+}
+
+/// Talks to itself over loopback.
+fn reach_out() -> Result<(), String> {
+    let listener =
+        TcpListener::bind("127.0.0.1:0").map_err(|error| format!("no network: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    TcpStream::connect_timeout(&address, Duration::from_millis(500))
+        .map(drop)
+        .map_err(|error| format!("no network: {error}"))
 }

@@ -164,8 +164,13 @@ async fn keep(
     body: BaselineBody,
     taken: &Taken,
 ) -> Result<(), Failure> {
-    let session =
-        SessionBody { role: Role::Baseline, runs: kept(&taken.now), verdict: None, effect: None };
+    let session = SessionBody {
+        role: Role::Baseline,
+        runs: kept(&taken.now),
+        verdict: None,
+        effect: None,
+        noise: None,
+    };
     let baseline = Baseline {
         name: name.to_owned(),
         board: night.device().facts().hostname.clone(),

@@ -55,7 +55,7 @@ struct Plan {
 pub async fn run(args: Args, context: &Context) -> CommandResult {
     let models = [Model::named(&args.a), Model::named(&args.b)].to_vec();
     let mut suite = Suite { models, ..Suite::default() };
-    suite.measure.threads = context.options.threads.unwrap_or(suite.measure.threads);
+    context.options.overrule(&mut suite.measure);
     let store = context.store().await?;
     let resolver = resolver(context, &store, &suite, None)?;
     let a = resolver.model(&suite.models[0]).await?;

@@ -235,8 +235,6 @@ fn annotate(lines: &[String]) {
 /// When it cannot be read.
 pub(super) fn suite(path: &Path, context: &Context) -> Result<Suite, Failure> {
     let mut suite = Suite::read(path)?;
-    if let Some(threads) = context.options.threads {
-        suite.measure.threads = threads;
-    }
+    context.options.overrule(&mut suite.measure);
     Ok(suite)
 }

@@ -1,6 +1,6 @@
 //! `profile`: measures the latency table of a pipeline on a board.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -31,8 +31,12 @@ pub struct Shown {
     pub measured: usize,
     /// Rows that were there already.
     pub reused: usize,
-    /// Variants without a row, since all of their samples were voided.
+    /// Variants without a new row, since too few of their samples count.
     pub voided_variants: Vec<String>,
+    /// Stages of which sampling had to end too early, and why.
+    pub cut_short: Vec<String>,
+    /// Precautions that the board did not allow, and why.
+    pub missing_precautions: BTreeSet<String>,
     /// Stages whose intervals are wider than was asked.
     pub wide_intervals: Vec<String>,
     /// The latency table.
@@ -68,7 +72,7 @@ pub async fn measure(
     tracing::info!("measuring on {} at {}", device.facts().name(), device.address());
     let profiled =
         profile(&device, store, pipeline, &variants, args.remeasure, &context.progress).await?;
-    let Profiled { measured, reused, without, wide } = profiled;
+    let Profiled { measured, reused, without, wide, cut_short, missing } = profiled;
     let record = device.record();
     let filter = TableFilter {
         pipeline: Some(pipeline.name.clone()),
@@ -84,6 +88,8 @@ pub async fn measure(
         measured,
         reused,
         voided_variants: without,
+        cut_short,
+        missing_precautions: missing,
         wide_intervals: wide,
         rows: rows.iter().map(|row| Row::new(row, &addresses)).collect(),
     })
@@ -102,10 +108,17 @@ fn human(shown: &Shown) -> String {
     for stage in &shown.wide_intervals {
         text.push_str(&format!("\n{stage}: the interval is wider than asked; give it more time"));
     }
+    for why in &shown.cut_short {
+        text.push_str(&format!("\n{why}"));
+    }
     for variant in &shown.voided_variants {
         text.push_str(&format!(
-            "\n{variant}: every sample was voided; see `device show`, mend the cause, and repeat"
+            "\n{variant}: too few samples count; see `device show`, mend the cause, and repeat"
         ));
+    }
+    if !shown.missing_precautions.is_empty() {
+        let all: Vec<&str> = shown.missing_precautions.iter().map(String::as_str).collect();
+        text.push_str(&format!("\nnot taken care of on this board: {}", all.join("; ")));
     }
     text
 }

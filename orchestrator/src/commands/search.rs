@@ -312,7 +312,7 @@ pub async fn rows(
         engine_build: None,
     };
     let mut rows = store.table(&filter).await?;
-    let newest = rows.iter().max_by(|a, b| a.measured_at.cmp(&b.measured_at));
+    let newest = rows.iter().max_by_key(|row| row.measurement);
     let Some(build) = newest.map(|row| row.engine_build.clone()) else {
         let error = anyhow::anyhow!("{} was not measured on {}", pipeline.name, device.address);
         return Err(Failure::usage(error).next("run `orchestrator profile` first"));

@@ -36,6 +36,9 @@ pub(super) fn conditions(now: v1::Conditions) -> Conditions {
         boot_id: now.boot_id,
         governor: now.governor,
         uptime_ms: now.uptime_ms,
+        power_uw: now.power_uw,
+        energy_uj: now.energy_uj,
+        foreign_load: None,
     }
 }
 
@@ -62,6 +65,8 @@ pub(super) fn settings(measure: &Measure) -> v1::MeasureSettings {
         memory_limit_bytes: memory_limit_bytes(measure),
         layers: measure.layers,
         seed: 1,
+        cool_to_celsius: measure.cool_to,
+        cool_timeout_ms: measure.cool_seconds.saturating_mul(1000),
     }
 }
 

@@ -59,7 +59,14 @@ impl LocalAgent {
         let log = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
         let mut child = Command::new(&program)
             .env("RUST_LOG", log)
-            .args(["serve", "--listen", "127.0.0.1:0", "--exit-with-parent", "--state-dir"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--exit-with-parent",
+                "--shared-machine",
+                "--state-dir",
+            ])
             .arg(state.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -8,7 +8,7 @@ use super::client::Device;
 use super::convert;
 use super::error::DeviceError;
 use super::lease::Lease;
-use crate::measurement::{Block, LayerRow, Resources};
+use crate::measurement::{Block, Conditions, LayerRow, Resources};
 use crate::spec::Measure;
 
 const DOING: &str = "measuring";
@@ -50,6 +50,10 @@ pub struct Measured {
     pub converged: bool,
     /// Cores that were pinned to.
     pub cores: Vec<u32>,
+    /// Why it ended before there was enough, other than that time was up.
+    pub cut_short: Option<String>,
+    /// Precautions that the board did not allow, and why.
+    pub missing: Vec<String>,
 }
 
 /// A running measurement. Dropping it ends it on the board.
@@ -116,7 +120,10 @@ impl MeasureStream<'_> {
                     round,
                     duration_ns: block.duration_ns,
                     before: convert::conditions(block.before.unwrap_or_default()),
-                    after: convert::conditions(block.after.unwrap_or_default()),
+                    after: Conditions {
+                        foreign_load: block.foreign_load,
+                        ..convert::conditions(block.after.unwrap_or_default())
+                    },
                     voided: block.voided,
                 }))
             }
@@ -137,6 +144,8 @@ impl MeasureStream<'_> {
                     variants: variants.collect::<Result<_, DeviceError>>()?,
                     converged: summary.converged,
                     cores: summary.cores,
+                    cut_short: summary.cut_short,
+                    missing: summary.missing,
                 })
             }
         })

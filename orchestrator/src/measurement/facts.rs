@@ -85,4 +85,24 @@ mod tests {
         let updated = BoardFacts { kernel_release: "6.12".to_owned(), ..board.clone() };
         assert_ne!(board.fingerprint(), updated.fingerprint());
     }
+
+    #[test]
+    fn a_3b_is_no_3b_plus_and_an_unknown_board_is_neither() {
+        let board = |model: &str, revision: Option<&str>| BoardFacts {
+            model: model.to_owned(),
+            revision: revision.map(str::to_owned),
+            ..BoardFacts::default()
+        };
+        let all = [
+            board("Raspberry Pi 3 Model B Rev 1.2", Some("a02082")),
+            board("Raspberry Pi 3 Model B Plus Rev 1.3", Some("a020d3")),
+            // Where nothing but the revision tells them apart, or not even that.
+            board("unknown", Some("a02082")),
+            board("unknown", Some("a020d3")),
+            board("unknown", None),
+        ];
+        let fingerprints: std::collections::BTreeSet<String> =
+            all.iter().map(BoardFacts::fingerprint).collect();
+        assert_eq!(fingerprints.len(), all.len());
+    }
 }

@@ -202,11 +202,13 @@ impl<'a> Judging<'a> {
             runs: kept(&self.taken.now),
             verdict: Some(*verdict),
             effect: *effect,
+            noise: Some(self.noise),
         };
         save(night, &subject.name, &subject.record.sha256, quiet, checked).await?;
         if let Some(beside) = &self.comparison.task.beside {
             let runs = kept(&self.taken.beside);
-            let body = SessionBody { role: Role::Beside, runs, verdict: None, effect: None };
+            let body =
+                SessionBody { role: Role::Beside, runs, verdict: None, effect: None, noise: None };
             save(night, &subject.name, beside, self.clean, body).await?;
         }
         Ok(())

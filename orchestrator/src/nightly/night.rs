@@ -50,6 +50,8 @@ pub struct Run {
     pub median_us: Option<f64>,
     /// Its blocks.
     pub blocks: Vec<Block>,
+    /// Why it ended too early to count.
+    pub cut_short: Option<String>,
 }
 
 /// The runs of a task.
@@ -131,7 +133,9 @@ impl<'a> Night<'a> {
             .collect();
         let Self { device, store, settings, key, lease, bar, .. } = self;
         let board = Board { device, lease, store, key, settings };
-        let limit = Duration::from_secs(u64::from(settings.max_seconds)) + SLACK;
+        let cooling = settings.cool_to.map_or(0, |_| settings.cool_seconds);
+        let limit =
+            Duration::from_secs(u64::from(settings.max_seconds) + u64::from(cooling)) + SLACK;
         let Ok(sampled) = tokio::time::timeout(limit, board.sample(sha256.clone(), bar)).await
         else {
             let (name, waited) = (&task.subject.name, limit.as_secs());
@@ -144,7 +148,11 @@ impl<'a> Night<'a> {
         let mut runs = Vec::new();
         for digest in sha256 {
             let blocks = store.measured_blocks(measurement, &digest).await?;
-            runs.push(Run::new(measurement, blocks));
+            let run = Run::new(measurement, blocks);
+            runs.push(match ended.cut_short.clone() {
+                Some(why) => Run { median_us: None, cut_short: Some(why), ..run },
+                None => run,
+            });
         }
         Ok(runs)
     }
@@ -154,7 +162,7 @@ impl Run {
     fn new(measurement: i64, blocks: Vec<Block>) -> Self {
         let valid = blocks.iter().filter(|block| block.voided.is_none());
         let median_ns = run_median(valid.map(|block| block.duration_ns.as_slice()));
-        Self { measurement, median_us: median_ns.map(|ns| ns / 1e3), blocks }
+        Self { measurement, median_us: median_ns.map(|ns| ns / 1e3), blocks, cut_short: None }
     }
 
     /// The run that was stored.
@@ -186,12 +194,13 @@ impl Taken {
     /// Why the runs do not count, where one of them was too short.
     pub fn too_short(&self) -> Option<String> {
         let mut all = self.now.iter().chain(&self.beside);
-        all.any(|run| run.median_us.is_none()).then(|| {
+        let short = all.find(|run| run.median_us.is_none())?;
+        Some(short.cut_short.clone().unwrap_or_else(|| {
             format!(
                 "a run had fewer than {MIN_BLOCKS} blocks that count; give it more time, or make \
                  blocks shorter"
             )
-        })
+        }))
     }
 }
 

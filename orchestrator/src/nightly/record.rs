@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::effect::Effect;
+use super::floor::Noise;
 use super::setup::Setup;
 use super::verdict::Verdict;
 use crate::measurement::ConditionsSummary;
@@ -56,6 +57,9 @@ pub struct SessionBody {
     pub verdict: Option<Verdict>,
     /// The change that it saw.
     pub effect: Option<Effect>,
+    /// The noise of the model on the board, as it was known when the check was judged by it.
+    #[serde(default)]
+    pub noise: Option<Noise>,
 }
 
 /// A baseline of one model on one board.

@@ -245,6 +245,10 @@ fn measure(source: Source<'_>, written: Option<Spanned<Measure>>) -> Result<Meas
         Some("max-seconds must be between 1 and 4000000")
     } else if measure.memory_mb < 16 {
         Some("memory-mb must be at least 16")
+    } else if measure.cool_to.is_some_and(|celsius| !(-40.0..=125.0).contains(&celsius)) {
+        Some("cool-to must be a temperature from -40 to 125 °C")
+    } else if measure.cool_seconds > 4_000_000 {
+        Some("cool-seconds must be at most 4000000")
     } else {
         None
     };

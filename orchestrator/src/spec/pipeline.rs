@@ -175,6 +175,10 @@ pub struct Measure {
     pub memory_mb: u32,
     /// Whether each layer is timed as well.
     pub layers: bool,
+    /// Temperature in degrees Celsius to which the board is let cool before each block; absent: it is not waited for.
+    pub cool_to: Option<f64>,
+    /// Seconds that all the cooling of a measurement may take, besides the sampling.
+    pub cool_seconds: u32,
 }
 
 impl Default for Measure {
@@ -190,6 +194,8 @@ impl Default for Measure {
             block: 10,
             memory_mb: 512,
             layers: false,
+            cool_to: None,
+            cool_seconds: 300,
         }
     }
 }

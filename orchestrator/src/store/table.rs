@@ -54,6 +54,8 @@ pub struct TableRow {
     pub conditions: ConditionsSummary,
     /// Memory and kernels.
     pub resources: Resources,
+    /// Number of the measurement: later ones have higher numbers, whatever the clock said.
+    pub measurement: i64,
     /// When the row was measured, UTC.
     pub measured_at: String,
 }
@@ -72,6 +74,7 @@ struct Columns {
     summary: String,
     conditions: String,
     resources: String,
+    measurement: i64,
     measured_at: String,
 }
 
@@ -92,6 +95,7 @@ impl FromRow<'_, SqliteRow> for Columns {
             summary: row.try_get("summary")?,
             conditions: row.try_get("conditions")?,
             resources: row.try_get("resources")?,
+            measurement: row.try_get("measurement")?,
             measured_at: row.try_get("measured_at")?,
         })
     }
@@ -108,13 +112,13 @@ impl Store {
         let rows: Vec<Columns> = sqlx::query_as(
             "SELECT latency.device, pipeline, stage, candidate.level, candidate.recipe, sha256,
                     bytes, exemptions, threads, engine_build, summary, conditions, resources,
-                    measured_at
+                    measurement, measured_at
              FROM candidate JOIN latency USING (sha256) JOIN variant USING (sha256)
              WHERE (?1 IS NULL OR pipeline = ?1) AND (?2 IS NULL OR latency.device = ?2)
                AND (?3 IS NULL OR stage = ?3) AND (?4 IS NULL OR threads = ?4)
                AND (?5 IS NULL OR engine_build = ?5)
              ORDER BY pipeline, latency.device, threads, position, candidate.recipe,
-                      measured_at DESC",
+                      measurement DESC",
         )
         .bind(&filter.pipeline)
         .bind(&filter.device)
@@ -151,6 +155,7 @@ fn row(columns: Columns) -> Result<TableRow, StoreError> {
         recipe: columns.recipe,
         sha256: columns.sha256,
         engine_build: columns.engine_build,
+        measurement: columns.measurement,
         measured_at: columns.measured_at,
     })
 }

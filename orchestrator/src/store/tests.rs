@@ -99,6 +99,44 @@ async fn samples_become_a_row_and_voided_ones_do_not_count() {
 }
 
 #[tokio::test]
+async fn the_newest_is_what_came_last_though_the_clock_jumps_a_day_either_way() {
+    let home = TempDir::new().unwrap();
+    let store = prepared(&home).await;
+    let sha256 = variant(b"int8", Level::Int8).sha256;
+    let variants = [(sha256.clone(), Resources::default())];
+    for (build, jump) in [("e1", "+1 day"), ("e2", "-1 day"), ("e3", "+0 days")] {
+        let id = begin(&store).await;
+        store.save_block(id, &block(Level::Int8, 0, vec![5_000], None)).await.unwrap();
+        let key = MeasurementKey { engine_build: build.to_owned(), ..key() };
+        store.finish_measurement(id, &key, &variants, &[], true).await.unwrap();
+        let session = StoredSession {
+            board: "pi3".to_owned(),
+            model: "palm".to_owned(),
+            sha256: sha256.clone(),
+            setup: String::new(),
+            within_noise: true,
+            body: build.to_owned(),
+            measured_at: String::new(),
+        };
+        store.save_session(&session).await.unwrap();
+        let clock = "UPDATE latency SET measured_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?1) WHERE engine_build = ?2;
+             UPDATE session SET measured_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?1) WHERE body = '\"' || ?2 || '\"'";
+        for statement in clock.split(';') {
+            let query = sqlx::query(statement).bind(jump).bind(build);
+            assert_eq!(query.execute(&store.pool).await.unwrap().rows_affected(), 1);
+        }
+    }
+    let rows = store.table(&TableFilter::default()).await.unwrap();
+    let builds: Vec<&str> = rows.iter().map(|row| row.engine_build.as_str()).collect();
+    assert_eq!(builds, ["e3", "e2", "e1"]);
+    let nights: Vec<StoredSession<String>> = store.sessions(None, None, None).await.unwrap();
+    assert_eq!(
+        nights.iter().map(|night| night.body.as_str()).collect::<Vec<_>>(),
+        ["e1", "e2", "e3"]
+    );
+}
+
+#[tokio::test]
 async fn a_measurement_that_was_cut_off_leaves_no_row_and_does_not_disturb_the_next() {
     let home = TempDir::new().unwrap();
     let sha256 = variant(b"int8", Level::Int8).sha256;

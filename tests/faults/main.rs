@@ -1,9 +1,12 @@
 //! What the whole path does when it is killed, meets a disk that is full or read-only, or another of its kind.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stderr,
     reason = "tests fail by panicking, and say what they skip"
 )]
+
+mod board;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -181,21 +184,31 @@ fn two_at_once_on_one_store_do_not_disturb_each_other() {
     assert_eq!(json(&demo.orchestrator(&TUNE).output().unwrap())["profile"]["measured"], 0);
 }
 
+/// `sh` in a world of its own, where `script` has `folder` in `$1`.
+fn unshare(script: &str, folder: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(folder);
+    command
+}
+
+/// Whether this user may not mount, which is said aloud.
+fn mounts_are_refused(mount: &str, folder: &Path) -> bool {
+    let refused = !unshare(mount, folder).output().is_ok_and(|output| output.status.success());
+    if refused {
+        eprintln!("skipped: `unshare --mount` and `{mount}` are not allowed here");
+    }
+    refused
+}
+
 /// Runs `orchestrator` with the store on a file system made by `mount`, a shell command that has it in `$1`. `None`,
 /// said aloud, where this user may not mount.
 fn on_mount(demo: &Demo, mount: &str, arguments: &[&str]) -> Option<Output> {
-    let unshare = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(demo.store());
-        command
-    };
     std::fs::create_dir_all(demo.store()).unwrap();
-    if !unshare(mount).output().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: `unshare --mount` and `{mount}` are not allowed here");
+    if mounts_are_refused(mount, &demo.store()) {
         return None;
     }
     let script = format!("{mount} && shift && exec \"$@\"");
-    let mut command = unshare(&script);
+    let mut command = unshare(&script, &demo.store());
     command.arg(program("orchestrator")).args(arguments).args(demo.arguments());
     Some(command.output().unwrap())
 }
@@ -251,4 +264,32 @@ fn a_read_only_store_is_named_and_what_to_do() {
         let Some(output) = on_mount(&demo, read_only, arguments) else { return };
         fails(&output, &["read-only", "make it writable", "--store"]);
     }
+}
+
+/// Killed when a file grows beyond a limit: by the kernel, in the middle of whatever is written then.
+#[test]
+fn a_database_whose_writer_is_killed_at_any_write_loses_no_row_and_gains_no_wrong_one() {
+    let (demo, board) = (Demo::new(), board::Board::new());
+    // Its files are not limited.
+    let (_agent, address) = board.agent();
+    let profile = ["profile", "--device", &address];
+    json(&demo.orchestrator(&profile).output().unwrap());
+    let before = table(&demo);
+    let wal = demo.store().join("store.sqlite-wal");
+    let mut killed = 0;
+    for kib in [4, 16, 40, 72, 120, 200, 320] {
+        // In units of 512 bytes.
+        let script = format!("ulimit -f {} && shift && exec \"$@\"", 2 * kib);
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, "sh", "store"]).arg(program("orchestrator"));
+        command.args(profile).arg("--remeasure").args(demo.arguments());
+        let output = command.current_dir(demo.folder()).output().unwrap();
+        killed += usize::from(!output.status.success());
+        let after = table(&demo);
+        assert!(before.keys().eq(after.keys()), "killed at {kib} KiB: {after:?}");
+        assert!(!wal.exists() || std::fs::metadata(&wal).unwrap().len() < 4 << 20);
+    }
+    assert!(killed >= 3, "only {killed} writers were killed");
+    let again = json(&demo.orchestrator(&profile).output().unwrap());
+    assert_eq!((&again["measured"], &again["reused"]), (&0.into(), &before.len().into()));
 }
