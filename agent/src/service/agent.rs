@@ -10,10 +10,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{convert, measure, run, upload};
+use super::{convert, health, measure, run, trust, upload};
 use crate::blobs::{Blobs, Digest};
 use crate::board::{BoardFacts, Conditions, Root, detect_features};
 use crate::lease::Leases;
+use crate::security::{Peer, Security};
 use crate::worker::Launcher;
 
 /// How often a lease gives a sign of life.
@@ -34,6 +35,8 @@ pub struct Config {
     pub launcher: Launcher,
     /// Longest time that one order to a worker may take.
     pub order_deadline: Duration,
+    /// Whom to let in; `None`: everybody, without TLS.
+    pub security: Option<Arc<Security>>,
 }
 
 /// The service.
@@ -98,8 +101,10 @@ impl Agent for AgentService {
         &self,
         _request: Request<v1::GetConditionsRequest>,
     ) -> Result<Response<v1::GetConditionsResponse>, Status> {
-        let conditions = Some(convert::conditions(Conditions::read(&self.config.root)));
-        Ok(Response::new(v1::GetConditionsResponse { conditions }))
+        let conditions = Conditions::read(&self.config.root);
+        let health = Some(health::read(&self.config, &conditions));
+        let conditions = Some(convert::conditions(conditions));
+        Ok(Response::new(v1::GetConditionsResponse { conditions, health }))
     }
 
     type AcquireLeaseStream = ReceiverStream<Result<v1::AcquireLeaseResponse, Status>>;
@@ -163,5 +168,13 @@ impl Agent for AgentService {
         request: Request<Streaming<v1::RunRequest>>,
     ) -> Result<Response<Self::RunStream>, Status> {
         run::start(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn update_trust(
+        &self,
+        request: Request<v1::UpdateTrustRequest>,
+    ) -> Result<Response<v1::UpdateTrustResponse>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
+        trust::update(self, peer.as_ref(), request.into_inner()).map(Response::new)
     }
 }

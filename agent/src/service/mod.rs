@@ -2,10 +2,12 @@
 
 mod agent;
 mod convert;
+mod health;
 mod measure;
 mod run;
 mod server;
 mod status;
+mod trust;
 mod upload;
 
 pub use agent::{AgentService, Config};

@@ -29,6 +29,7 @@ pub(crate) async fn start(root: &Path) -> Board {
         blobs: Blobs::open(state.path(), 4 << 20).unwrap(),
         launcher: Launcher::default(),
         order_deadline: Duration::from_millis(1500),
+        security: None,
     });
     tokio::spawn(serve(listener, service, std::future::pending()));
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
