@@ -81,7 +81,7 @@ impl Agent for Played {
     ) -> Result<Response<GetConditionsResponse>, Status> {
         let conditions =
             Some(Conditions { temperature_celsius: Some(48.5), ..Conditions::default() });
-        Ok(Response::new(GetConditionsResponse { conditions }))
+        Ok(Response::new(GetConditionsResponse { conditions, health: None }))
     }
 
     type AcquireLeaseStream = Sent<AcquireLeaseResponse>;
@@ -155,6 +155,13 @@ impl Agent for Played {
         let (send, events) = mpsc::channel(1);
         tokio::spawn(play(self.mood, request, send));
         Ok(Response::new(Box::pin(ReceiverStream::new(events))))
+    }
+
+    async fn update_trust(
+        &self,
+        _: Request<UpdateTrustRequest>,
+    ) -> Result<Response<UpdateTrustResponse>, Status> {
+        Err(Status::failed_precondition("this board speaks no TLS"))
     }
 
     type RunStream = Sent<RunResponse>;

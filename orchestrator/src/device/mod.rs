@@ -9,7 +9,9 @@ mod lease;
 mod local;
 mod measure;
 mod run;
+mod tls;
 
+pub(crate) use address::resolve;
 pub use address::{Address, AddressError};
 pub use client::Device;
 pub use connect::Connector;
@@ -17,3 +19,4 @@ pub use error::DeviceError;
 pub use lease::Lease;
 pub use measure::{MeasureEvent, MeasureStream, Measured, Progress};
 pub use run::{Inference, NamedTensor, RunStream};
+pub use tls::TlsFault;
