@@ -2,8 +2,10 @@
 
 mod conditions;
 mod facts;
+mod health;
 mod samples;
 
 pub use conditions::{Conditions, ConditionsSummary};
 pub use facts::BoardFacts;
+pub use health::Health;
 pub use samples::{Block, LayerRow, Resources};
