@@ -92,13 +92,20 @@ impl Context {
         self.connect_to(&self.address()?).await
     }
 
+    /// What connects to boards as the options say.
+    pub fn connector(&self) -> Connector {
+        Connector {
+            agent_program: self.options.agent_bin.clone(),
+            identity: self.options.identity.clone(),
+        }
+    }
+
     /// Connects to a board.
     ///
     /// # Errors
     /// See [`crate::device::DeviceError`].
     pub async fn connect_to(&self, address: &Address) -> Result<Device, Failure> {
-        let connector = Connector { agent_program: self.options.agent_bin.clone() };
-        Ok(connector.connect(address).await?)
+        Ok(self.connector().connect(address).await?)
     }
 
     /// Prints the result of `command`; see [`output::print`].

@@ -1,9 +1,10 @@
-//! `device show`: what a board is, and what it is doing now.
+//! `device`: what a board is, and what it is doing now.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::{doctor, enroll};
 use crate::context::Context;
 use crate::exit::{CommandResult, Exit};
 use crate::measurement::{BoardFacts, Conditions};
@@ -14,6 +15,11 @@ use crate::output;
 pub enum Command {
     /// Ask the board given with --device what it is and what it is doing.
     Show,
+    /// Install an agent with certificates on a board that ssh reaches, start it, and test it.
+    Enroll(enroll::Args),
+    /// Find out what is wrong with the boards given with --device, and what to do about it. Exit codes: 0 nothing; 1
+    /// something that makes measurements worse; 4 a board cannot be used.
+    Doctor,
 }
 
 /// What `device show` prints.
@@ -33,7 +39,14 @@ struct Shown {
 /// # Errors
 /// When the board cannot be reached.
 pub async fn run(command: Command, context: &Context) -> CommandResult {
-    let Command::Show = command;
+    match command {
+        Command::Show => show(context).await,
+        Command::Enroll(args) => enroll::run(args, context).await,
+        Command::Doctor => doctor::run(context).await,
+    }
+}
+
+async fn show(context: &Context) -> CommandResult {
     let device = context.connect().await?;
     let shown = Shown {
         address: device.address().to_owned(),
