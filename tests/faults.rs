@@ -1,9 +1,13 @@
 //! What the whole path does when it is killed, meets a disk that is full or read-only, or another of its kind.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stderr,
     reason = "tests fail by panicking, and say what they skip"
 )]
+
+mod enroll;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
