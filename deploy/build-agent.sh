@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds static, stripped agents for the boards: build-agent.sh [aarch64|armv7]...
-# aarch64 needs only Rust; armv7 also needs a linker (Debian: apt install gcc-arm-linux-gnueabihf).
+# Each needs a C compiler for the cryptography of its connections (Debian: apt install gcc-aarch64-linux-gnu
+# libc6-dev-arm64-cross, gcc-arm-linux-gnueabihf libc6-dev-armhf-cross); aarch64 is linked by Rust's own linker.
 set -eu
 cd "$(dirname "$0")/.."
 target_dir=${CARGO_TARGET_DIR:-target}

@@ -162,6 +162,11 @@ impl Blobs {
         Ok(Self(Arc::new(Store { directory, incoming, max_bytes, index })))
     }
 
+    /// Where the blobs are.
+    pub fn folder(&self) -> &Path {
+        &self.0.directory
+    }
+
     /// Whether the blob is here.
     pub fn contains(&self, digest: &Digest) -> bool {
         self.0.lock().entries.contains_key(digest)

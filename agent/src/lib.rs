@@ -8,6 +8,7 @@
 //! * [`measure`] decides what to sample, when to stop, and which samples do not count.
 //! * [`mod@bench`] times layers and models on this machine, for people.
 //! * [`frames`] reads images and camera frames, on which [`pipeline`] reports what a bundle found and how long it took.
+//! * [`security`] lets in those whose certificates the rack's authority has signed.
 //! * [`service`] is the gRPC side, and the only place that knows wire types; [`commands`] is the command line.
 
 pub mod bench;
@@ -20,5 +21,6 @@ pub mod lease;
 pub mod measure;
 pub mod metrics;
 pub mod pipeline;
+pub mod security;
 pub mod service;
 pub mod worker;

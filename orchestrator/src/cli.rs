@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    baseline, bisect, certificate, check, compare, confirm, demo, device, evaluate, explain,
-    export, gate, history, model, profile, report, search, table, tune, verify,
+    authority, baseline, bisect, certificate, check, compare, confirm, demo, device, evaluate,
+    explain, export, gate, history, manual, model, profile, report, search, table, tune, verify,
 };
 use crate::context::Context;
 use crate::device::Address;
@@ -45,9 +45,9 @@ pub struct Options {
     /// Where measurements are kept [default: quantrack/store.sqlite in the XDG data directory].
     #[arg(long, global = true, env = "QUANTRACK_STORE", value_name = "DIR|FILE")]
     pub store: Option<PathBuf>,
-    /// The board: HOST, HOST:PORT (50051 when not given), or `local` for this machine [default: local]. Nightly commands
-    /// take several.
-    #[arg(long, global = true, value_name = "HOST[:PORT]|local")]
+    /// The board: HOST, HOST:PORT (50051 when not given), or `local` for this machine [default: local]; BOARD@HOST where
+    /// the board's name is another than the host's. Nightly commands take several.
+    #[arg(long, global = true, value_name = "[BOARD@]HOST[:PORT]|local")]
     pub device: Vec<Address>,
     /// The boards of the rack that have this label, instead of --device: nightly commands take all of them, others one that
     /// is free.
@@ -59,6 +59,9 @@ pub struct Options {
     /// The agent program that `local` starts [default: `agent` beside this program].
     #[arg(long, global = true, env = "QUANTRACK_AGENT", value_name = "FILE")]
     pub agent_bin: Option<PathBuf>,
+    /// Folder of the certificate that boards know us by [default: quantrack/identity in the XDG configuration directory].
+    #[arg(long, global = true, env = "QUANTRACK_IDENTITY", value_name = "DIR")]
+    pub identity: Option<PathBuf>,
     /// Threads of the engine on the board [default: as the pipeline says].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: Option<u32>,
@@ -135,6 +138,8 @@ pub enum Command {
     Baseline(baseline::Command),
     /// What nightly checks have measured, night by night, and where levels changed.
     History(history::Args),
+    /// The rack's own authority: certificates for boards and clients.
+    Authority(authority::Args),
     /// What boards are.
     #[command(subcommand)]
     Device(device::Command),
@@ -144,6 +149,8 @@ pub enum Command {
     /// Look at a model, or run it.
     #[command(subcommand)]
     Model(model::Command),
+    /// Print completions for a shell, or write man pages and completions.
+    Manual(manual::Args),
 }
 
 impl Command {
@@ -170,9 +177,11 @@ impl Command {
             Self::Bisect(args) => bisect::run(args, context).await,
             Self::Baseline(command) => baseline::run(command, context).await,
             Self::History(args) => history::run(args, context).await,
+            Self::Authority(args) => authority::run(args, context).await,
             Self::Device(command) => device::run(command, context).await,
             Self::Table(command) => table::run(command, context).await,
             Self::Model(command) => model::run(command, context).await,
+            Self::Manual(args) => manual::run(&args),
         }
     }
 }

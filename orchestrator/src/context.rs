@@ -111,17 +111,20 @@ impl Context {
         Ok(device.patient(wait))
     }
 
+    /// What connects to boards as the options say.
+    pub fn connector(&self) -> Connector {
+        Connector {
+            agent_program: self.options.agent_bin.clone(),
+            identity: self.options.identity.clone(),
+        }
+    }
+
     /// Connects to a board.
     ///
     /// # Errors
     /// See [`crate::device::DeviceError`].
     pub async fn connect_to(&self, address: &Address) -> Result<Device, Failure> {
         Ok(self.connector().connect(address).await?.patient(self.options.wait))
-    }
-
-    /// What connects to boards as the options say.
-    pub fn connector(&self) -> Connector {
-        Connector { agent_program: self.options.agent_bin.clone() }
     }
 
     /// Prints the result of `command`; see [`output::print`].

@@ -1,6 +1,7 @@
 //! The host side: from a pipeline file to a verified assignment of levels.
 
 pub mod assignment;
+pub mod authority;
 pub mod certificate;
 pub mod cli;
 pub mod commands;
@@ -8,6 +9,8 @@ pub mod context;
 pub mod dataset;
 pub mod device;
 pub mod digest;
+pub mod doctor;
+pub mod enroll;
 pub mod evaluate;
 pub mod exit;
 pub mod explain;

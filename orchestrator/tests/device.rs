@@ -81,7 +81,7 @@ impl Agent for Played {
     ) -> Result<Response<GetConditionsResponse>, Status> {
         let conditions =
             Some(Conditions { temperature_celsius: Some(48.5), ..Conditions::default() });
-        Ok(Response::new(GetConditionsResponse { conditions, occupancy: None }))
+        Ok(Response::new(GetConditionsResponse { conditions, occupancy: None, health: None }))
     }
 
     async fn drain(&self, _: Request<DrainRequest>) -> Result<Response<DrainResponse>, Status> {
@@ -159,6 +159,13 @@ impl Agent for Played {
         let (send, events) = mpsc::channel(1);
         tokio::spawn(play(self.mood, request, send));
         Ok(Response::new(Box::pin(ReceiverStream::new(events))))
+    }
+
+    async fn update_trust(
+        &self,
+        _: Request<UpdateTrustRequest>,
+    ) -> Result<Response<UpdateTrustResponse>, Status> {
+        Err(Status::failed_precondition("this board speaks no TLS"))
     }
 
     type RunStream = Sent<RunResponse>;

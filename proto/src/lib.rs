@@ -1,4 +1,7 @@
-//! The wire contract between orchestrator and agent, generated from `proto/quantrack/v1/agent.proto`.
+//! The wire contract between orchestrator and agent: messages, generated from `proto/quantrack/v1/agent.proto`, and
+//! the [`identity`] of those who send them.
+
+pub mod identity;
 
 /// Messages and services of package `quantrack.v1`.
 #[allow(

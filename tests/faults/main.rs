@@ -7,6 +7,8 @@
 )]
 
 mod board;
+mod enroll;
+mod trust;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};

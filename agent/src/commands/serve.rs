@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,6 +16,7 @@ use crate::blobs::Blobs;
 use crate::board::Root;
 use crate::governor::Governor;
 use crate::lease::Leases;
+use crate::security::{BoardClock, Security};
 use crate::service::{self, AgentService, Config};
 use crate::worker::Launcher;
 
@@ -22,11 +24,20 @@ use crate::worker::Launcher;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Address to listen on; port 0 takes a free one. The address is printed as JSON.
-    #[arg(long, default_value = "127.0.0.1:50051", value_name = "ADDRESS:PORT")]
+    #[arg(
+        long,
+        env = "QUANTRACK_LISTEN",
+        default_value = "127.0.0.1:50051",
+        value_name = "ADDRESS:PORT"
+    )]
     listen: SocketAddr,
-    /// Allow listening beyond loopback, where anybody who reaches the port can use this board.
-    #[arg(long)]
-    insecure_no_authentication: bool,
+    /// Folder of this board's certificate and of those whom it believes, as `orchestrator device enroll` makes it. Without
+    /// one the agent listens on loopback only, without TLS.
+    #[arg(long, env = "QUANTRACK_IDENTITY", value_name = "DIR")]
+    identity: Option<PathBuf>,
+    /// Judge certificates by this machine's clock, even where systemd-timesyncd does not say that it is right.
+    #[arg(long, env = "QUANTRACK_TRUST_CLOCK")]
+    trust_clock: bool,
     /// Directory of uploaded variants [default: quantrack in $XDG_RUNTIME_DIR, /run or the temporary directory]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -57,10 +68,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    if !args.listen.ip().is_loopback() && !args.insecure_no_authentication {
+    if !args.listen.ip().is_loopback() && args.identity.is_none() {
         tracing::error!(
-            "{} is beyond loopback, and anybody who reaches it could use this board; if the network \
-             is yours alone, add --insecure-no-authentication",
+            "{} is beyond loopback, where anybody could use this board: enrol it (`orchestrator device \
+             enroll USER@BOARD`), or name the folder of its certificate with --identity",
             args.listen
         );
         return Ok(ExitCode::from(2));
@@ -83,13 +94,21 @@ async fn listen(args: &Args) -> anyhow::Result<ExitCode> {
         }
         None => Launcher::default(),
     };
+    let root = Root::new(&args.board_root);
+    let security = args.identity.as_ref().map(|folder| {
+        let clock = BoardClock::new(root.clone(), args.trust_clock);
+        Security::open(folder, clock).map(Arc::new)
+    });
+    let security = security.transpose().context("failed to read this board's identity")?;
+    let tls = if security.is_some() { "with TLS" } else { "without TLS" };
     let agent = AgentService::new(Config {
-        root: Root::new(&args.board_root),
+        root,
         blobs,
         launcher,
         order_deadline: Duration::from_secs(args.block_deadline_s),
         governor: Governor::new(args.governor_socket.clone()),
         shared_machine: args.shared_machine,
+        security,
     })
     .with_leases(Leases::kept_in(&state_dir));
     if let Some(path) = args.metrics.clone() {
@@ -101,7 +120,7 @@ async fn listen(args: &Args) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", serde_json::json!({ "listening": address }))?;
         out.flush()?;
     }
-    tracing::info!("listening on {address}, variants in {}", state_dir.display());
+    tracing::info!("listening on {address} {tls}, variants in {}", state_dir.display());
     service::serve(listener, agent, ended).await?;
     if args.exit_with_parent {
         // A parent that lives may have been faster.

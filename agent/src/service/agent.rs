@@ -11,12 +11,13 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{convert, lease, measure, run, upload};
+use super::{convert, health, lease, measure, run, trust, upload};
 use crate::blobs::{Blobs, Digest};
 use crate::board::{BoardFacts, Conditions, Root, detect_features};
 use crate::governor::{Governor, Performance};
 use crate::lease::Leases;
 use crate::metrics::{self, Metrics};
+use crate::security::{Peer, Security};
 use crate::worker::Launcher;
 
 /// How long a request waits for the one before it to end its worker.
@@ -41,6 +42,8 @@ pub struct Config {
     pub governor: Governor,
     /// Whether foreign load is to be expected, and voids nothing.
     pub shared_machine: bool,
+    /// Whom to let in; `None`: everybody, without TLS.
+    pub security: Option<Arc<Security>>,
 }
 
 /// The service.
@@ -137,9 +140,11 @@ impl Agent for AgentService {
         &self,
         _request: Request<v1::GetConditionsRequest>,
     ) -> Result<Response<v1::GetConditionsResponse>, Status> {
-        let conditions = Some(convert::conditions(Conditions::read(&self.config.root)));
+        let conditions = Conditions::read(&self.config.root);
+        let health = Some(health::read(&self.config, &conditions));
+        let conditions = Some(convert::conditions(conditions));
         let occupancy = Some(convert::occupancy(self.leases.occupancy()));
-        Ok(Response::new(v1::GetConditionsResponse { conditions, occupancy }))
+        Ok(Response::new(v1::GetConditionsResponse { conditions, occupancy, health }))
     }
 
     type AcquireLeaseStream = ReceiverStream<Result<v1::AcquireLeaseResponse, Status>>;
@@ -208,6 +213,14 @@ impl Agent for AgentService {
         request: Request<Streaming<v1::RunRequest>>,
     ) -> Result<Response<Self::RunStream>, Status> {
         run::start(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn update_trust(
+        &self,
+        request: Request<v1::UpdateTrustRequest>,
+    ) -> Result<Response<v1::UpdateTrustResponse>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
+        trust::update(self, peer.as_ref(), request.into_inner()).map(Response::new)
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use quantrack_proto::FILE_DESCRIPTOR_SET;
 use quantrack_proto::v1::agent_server::AgentServer;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
 use super::agent::AgentService;
+use crate::security::{Authorize, incoming};
 
 /// Longest gRPC message.
 const MAX_MESSAGE_BYTES: usize = 4 << 20;
@@ -36,6 +36,7 @@ pub async fn serve(
     service: AgentService,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let connections = incoming(listener, service.config.security.clone());
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<AgentServer<AgentService>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -47,13 +48,13 @@ pub async fn serve(
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let server = Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .layer(Authorize::<()>::default())
         .add_service(health_service)
         .add_service(reflection)
         .add_service(agent)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+        .serve_with_incoming_shutdown(connections, async {
             let _ = stopped.await;
         });
     tokio::pin!(server, shutdown);

@@ -35,6 +35,7 @@ pub(crate) async fn start(root: &Path) -> Board {
         order_deadline: Duration::from_millis(1500),
         governor: Governor::new(state.path().join("governor")),
         shared_machine: false,
+        security: None,
     });
     tokio::spawn(serve(listener, service, std::future::pending()));
     let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::rack;
+use super::{doctor, enroll, rack};
 use crate::context::Context;
 use crate::exit::CommandResult;
 use crate::measurement::{BoardFacts, Conditions, Occupancy};
@@ -32,6 +32,11 @@ pub enum Command {
         /// The board, by the name that it has given itself.
         name: String,
     },
+    /// Install an agent with certificates on a board that ssh reaches, start it, and test it.
+    Enroll(enroll::Args),
+    /// Find out what is wrong with the boards given with --device, and what to do about it. Exit codes: 0 nothing; 1
+    /// something that makes measurements worse; 4 a board cannot be used.
+    Doctor,
 }
 
 /// What `device show` prints.
@@ -63,6 +68,8 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
         Command::Drain(args) => rack::drain(args.name, Some(args.reason), context).await,
         Command::Undrain(args) => rack::drain(args.name, None, context).await,
         Command::Remove { name } => rack::remove(&name, context).await,
+        Command::Enroll(args) => enroll::run(args, context).await,
+        Command::Doctor => doctor::run(context).await,
     }
 }
 

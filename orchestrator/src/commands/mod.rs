@@ -1,5 +1,6 @@
 //! The commands: one module each, with `Args` and `run`.
 
+pub mod authority;
 pub mod baseline;
 pub mod bisect;
 pub mod certificate;
@@ -8,11 +9,14 @@ pub mod compare;
 pub mod confirm;
 pub mod demo;
 pub mod device;
+pub mod doctor;
+pub mod enroll;
 pub mod evaluate;
 pub mod explain;
 pub mod export;
 pub mod gate;
 pub mod history;
+pub mod manual;
 pub mod model;
 mod nightly;
 mod nightly_accuracy;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mdns_sd::{HostnameResolutionEvent, ServiceDaemon};
 use quantrack_proto::DEFAULT_PORT;
+use quantrack_proto::identity::Subject;
 
 use super::error::DeviceError;
 
@@ -24,12 +25,14 @@ pub enum Address {
         host: String,
         /// Port.
         port: u16,
+        /// Name in the board's certificate, where it is said.
+        board: Option<String>,
     },
 }
 
 /// Text that names no board.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} names no device ({why}); use `local`, HOST or HOST:PORT")]
+#[error("{text:?} names no device ({why}); use `local`, HOST, HOST:PORT or BOARD@HOST:PORT")]
 pub struct AddressError {
     text: String,
     why: &'static str,
@@ -43,8 +46,15 @@ impl FromStr for Address {
         if text == "local" {
             return Ok(Self::Local);
         }
+        let (board, text) = match text.split_once('@') {
+            Some((board, rest)) => {
+                let named = Subject::board(board).map(|_| board.to_owned());
+                (Some(named.map_err(|_| fault("no board can have that name"))?), rest)
+            }
+            None => (None, text),
+        };
         if text.parse::<Ipv6Addr>().is_ok() {
-            return Ok(Self::Remote { host: text.to_owned(), port: DEFAULT_PORT });
+            return Ok(Self::Remote { host: text.to_owned(), port: DEFAULT_PORT, board });
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -72,7 +82,20 @@ impl FromStr for Address {
         if port == 0 {
             return Err(fault("port 0 is no port"));
         }
-        Ok(Self::Remote { host: host.to_owned(), port })
+        Ok(Self::Remote { host: host.to_owned(), port, board })
+    }
+}
+
+impl Address {
+    /// The same place, where this board is expected.
+    #[must_use]
+    pub fn naming(self, name: &str) -> Self {
+        match self {
+            Self::Local => Self::Local,
+            Self::Remote { host, port, .. } => {
+                Self::Remote { host, port, board: Some(name.to_owned()) }
+            }
+        }
     }
 }
 
@@ -80,16 +103,32 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local => f.write_str("local"),
-            Self::Remote { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Remote { host, port } => write!(f, "{host}:{port}"),
+            Self::Remote { host, port, board } => {
+                if let Some(board) = board {
+                    write!(f, "{board}@")?;
+                }
+                if host.contains(':') {
+                    write!(f, "[{host}]:{port}")
+                } else {
+                    write!(f, "{host}:{port}")
+                }
+            }
         }
     }
+}
+
+/// The name in the certificate of a board that is only called by its host: what the board calls itself.
+pub(super) fn board_of_host(host: &str) -> Option<String> {
+    if host.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    host.split('.').next().map(str::to_ascii_lowercase)
 }
 
 /// The socket addresses of a name, in the order to try them.
 ///
 /// Names in `.local` are asked for by multicast DNS directly: the resolver of a static binary does not know them.
-pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DeviceError> {
+pub(crate) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DeviceError> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
@@ -148,12 +187,25 @@ mod tests {
             ("::1", "[::1]:50051"),
             ("[::1]", "[::1]:50051"),
             ("[::1]:99", "[::1]:99"),
+            ("pi3-a@10.0.0.7", "pi3-a@10.0.0.7:50051"),
+            ("pi3-a@[::1]:99", "pi3-a@[::1]:99"),
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), shown);
         }
-        for text in
-            ["", ":1", "pi3:", "pi3:http", "pi3:70000", "a b", "http://pi3", "[::1", "pi3:0"]
-        {
+        for text in [
+            "",
+            ":1",
+            "pi3:",
+            "pi3:http",
+            "pi3:70000",
+            "a b",
+            "http://pi3",
+            "[::1",
+            "pi3:0",
+            "A@pi3",
+            "@pi3",
+            "a@",
+        ] {
             let message = text.parse::<Address>().unwrap_err().to_string();
             assert!(message.contains("HOST:PORT"), "{message}");
         }

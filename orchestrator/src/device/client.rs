@@ -14,7 +14,7 @@ use super::error::DeviceError;
 use super::lease::Lease;
 use super::local::LocalAgent;
 use super::run_id::RunHeader;
-use crate::measurement::{BoardFacts, Conditions, Occupancy};
+use crate::measurement::{BoardFacts, Conditions, Health, Occupancy};
 use crate::store::DeviceRecord;
 
 /// Size of the pieces of an upload; the contract allows no more than 1 MiB.
@@ -33,6 +33,7 @@ pub struct Device {
     api_version: u32,
     /// How long to wait for a lease.
     patience: Duration,
+    secure: bool,
     /// Ends with us, when we have started it.
     _local: Option<LocalAgent>,
 }
@@ -78,6 +79,7 @@ impl Device {
             kernels: answer.kernels,
             api_version: answer.max_api_version.min(API_VERSION),
             patience: Duration::ZERO,
+            secure: false,
             _local: local,
         })
     }
@@ -96,6 +98,16 @@ impl Device {
     /// The version of the interface that both sides speak.
     pub(super) fn api_version(&self) -> u32 {
         self.api_version
+    }
+
+    /// The same, reached with certificates on both sides.
+    pub(super) fn secured(self) -> Self {
+        Self { secure: true, ..self }
+    }
+
+    /// Whether it was reached with certificates on both sides.
+    pub fn is_secure(&self) -> bool {
+        self.secure
     }
 
     /// Where it is, as the user addressed it.
@@ -132,14 +144,48 @@ impl Device {
         }
     }
 
+    /// Tells the board which certificates are revoked by what we know, and returns what it knows.
+    pub(super) async fn exchange_lists(&self, revoked_pem: String) -> Result<String, DeviceError> {
+        let request = v1::UpdateTrustRequest { revoked_pem, ..Default::default() };
+        self.update_trust(request).await
+    }
+
+    /// Changes whom the board believes. Returns its lists of what is revoked.
+    ///
+    /// # Errors
+    /// See [`DeviceError`]; the board says why it does not.
+    pub async fn set_trust(
+        &self,
+        authorities_pem: String,
+        revoked_pem: String,
+        certificate_pem: String,
+    ) -> Result<(), DeviceError> {
+        let request = v1::UpdateTrustRequest { revoked_pem, authorities_pem, certificate_pem };
+        self.update_trust(request).await.map(drop)
+    }
+
+    async fn update_trust(&self, request: v1::UpdateTrustRequest) -> Result<String, DeviceError> {
+        let answer = self.client.clone().update_trust(request).await;
+        Ok(answer.map_err(self.fault("exchanging what is revoked"))?.into_inner().revoked_pem)
+    }
+
     /// What the board is doing now.
     ///
     /// # Errors
     /// See [`DeviceError`].
     pub async fn conditions(&self) -> Result<Conditions, DeviceError> {
+        Ok(self.health().await?.0)
+    }
+
+    /// What the board is doing now, and whether it has what it needs; agents of earlier releases do not say the latter.
+    ///
+    /// # Errors
+    /// See [`DeviceError`].
+    pub async fn health(&self) -> Result<(Conditions, Option<Health>), DeviceError> {
         let answer = self.client.clone().get_conditions(v1::GetConditionsRequest {}).await;
         let answer = answer.map_err(self.fault("reading its conditions"))?.into_inner();
-        Ok(convert::conditions(answer.conditions.unwrap_or_default()))
+        let conditions = convert::conditions(answer.conditions.unwrap_or_default());
+        Ok((conditions, answer.health.map(convert::health)))
     }
 
     /// Who has the board; an older agent does not tell.

@@ -4,7 +4,7 @@ use ndarray::{ArrayD, IxDyn};
 use quantrack_proto::v1;
 
 use super::run::NamedTensor;
-use crate::measurement::{BoardFacts, Conditions, LayerRow, Occupancy, Resources};
+use crate::measurement::{BoardFacts, Conditions, Health, LayerRow, Occupancy, Resources};
 use crate::spec::Measure;
 
 pub(super) fn board(board: v1::Board) -> BoardFacts {
@@ -21,6 +21,15 @@ pub(super) fn board(board: v1::Board) -> BoardFacts {
         userland_bits: board.userland_bits,
         target: board.target,
         hostname: board.hostname,
+    }
+}
+
+pub(super) fn health(health: v1::Health) -> Health {
+    Health {
+        clock_unix_ms: health.clock_unix_ms,
+        clock_set: health.clock_set,
+        free_bytes: health.free_bytes,
+        governor_settable: health.governor_settable,
     }
 }
 

@@ -1,10 +1,13 @@
 //! What can go wrong with a board.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use quantrack_proto::identity::IdentityError;
 use tonic::{Code, Status};
 
 use super::address::AddressError;
+use super::tls::TlsFault;
 
 /// A board that cannot be used, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +98,37 @@ pub enum DeviceError {
         doing: &'static str,
         /// What the connection said.
         detail: String,
+        /// The same with its causes.
+        status: Box<Status>,
+    },
+    /// TLS does not come about.
+    #[error("failed to speak with the board at {address} in trust: {fault}")]
+    Tls {
+        /// Where.
+        address: String,
+        /// Why.
+        fault: TlsFault,
+    },
+    /// We have no certificate.
+    #[error(
+        "the board at {address} is beyond this machine and needs a client certificate, and there is none in {}; make an \
+         authority with `orchestrator authority init`, or put there what whoever keeps the rack's authority has issued",
+        folder.display()
+    )]
+    NoIdentity {
+        /// Where the board is.
+        address: String,
+        /// Where our identity should be.
+        folder: PathBuf,
+    },
+    /// Our certificate is unusable.
+    #[error("failed to read our own certificate: {0}")]
+    Identity(#[from] IdentityError),
+    /// An IP address says nothing of whose certificate to expect.
+    #[error("which board is at {address}? say whose certificate to expect, as in pi3-a@{address}")]
+    Unnamed {
+        /// Where.
+        address: String,
     },
     /// The agent answered that it cannot.
     #[error("the agent at {address} failed at {doing}: {detail}")]
@@ -146,10 +180,12 @@ impl DeviceError {
         let broken = std::error::Error::source(status).is_some();
         match status.code() {
             Code::Unavailable | Code::Cancelled => {
-                Self::Vanished { address, doing, detail: causes(status) }
+                let status = Box::new(status.clone());
+                Self::Vanished { address, doing, detail: causes(&*status), status }
             }
             Code::Unknown | Code::Internal | Code::DeadlineExceeded if broken => {
-                Self::Vanished { address, doing, detail: causes(status) }
+                let status = Box::new(status.clone());
+                Self::Vanished { address, doing, detail: causes(&*status), status }
             }
             Code::Unimplemented => Self::Incompatible {
                 address,

@@ -63,7 +63,13 @@ impl Device {
         };
         let (wire, mut signs) = tokio::time::timeout(limit, taking).await.map_err(|_| {
             let detail = format!("no answer within {} s", limit.as_secs());
-            DeviceError::Vanished { address: self.address().to_owned(), doing: TAKING, detail }
+            let status = Box::new(Status::deadline_exceeded(detail.clone()));
+            DeviceError::Vanished {
+                address: self.address().to_owned(),
+                doing: TAKING,
+                detail,
+                status,
+            }
         })??;
         let address = self.address().to_owned();
         let keeper = tokio::spawn(async move {

@@ -10,7 +10,9 @@ mod local;
 mod measure;
 mod run;
 mod run_id;
+mod tls;
 
+pub(crate) use address::resolve;
 pub use address::{Address, AddressError};
 pub use client::Device;
 pub use connect::Connector;
@@ -19,3 +21,4 @@ pub use lease::Lease;
 pub use measure::{MeasureEvent, MeasureStream, Measured, Progress};
 pub use run::{Inference, NamedTensor, RunStream};
 pub use run_id::run_id;
+pub use tls::TlsFault;

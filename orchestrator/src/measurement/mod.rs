@@ -2,10 +2,12 @@
 
 mod conditions;
 mod facts;
+mod health;
 mod occupancy;
 mod samples;
 
 pub use conditions::{Conditions, ConditionsSummary};
 pub use facts::BoardFacts;
+pub use health::Health;
 pub use occupancy::Occupancy;
 pub use samples::{Block, LayerRow, Resources};

@@ -1,0 +1,205 @@
+//! `device enroll`: from a board that ssh reaches to one whose agent answers with a certificate.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use quantrack_proto::DEFAULT_PORT;
+use quantrack_proto::identity::Subject;
+use rustls::pki_types::UnixTime;
+use serde::Serialize;
+
+use super::authority::{Keeper, own_folder};
+use crate::authority::{Authority, AuthorityError, BOARD_DAYS, Credentials, days, refresh_own};
+use crate::context::Context;
+use crate::device::{Address, Connector, Device, DeviceError};
+use crate::enroll::{
+    self, Architecture, Board, Change, EnrollError, Identity, Remote, certificate, clean, install,
+    probe, self_test, stage,
+};
+use crate::exit::{CommandResult, Exit, Failure};
+
+/// How long the agent may take until it answers.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Options of `device enroll`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The board as `ssh` knows it, as in pi@pi3.local.
+    target: String,
+    #[command(flatten)]
+    keeper: Keeper,
+    /// The board's name [default: what it calls itself].
+    #[arg(long)]
+    name: Option<String>,
+    /// The agent to install.
+    #[arg(long, value_name = "FILE", conflicts_with = "agents")]
+    agent: Option<PathBuf>,
+    /// Folder with agent-aarch64, agent-armv7 and agent-x86_64 [default: agents beside this program, and where
+    /// deploy/build-agent.sh puts what it builds].
+    #[arg(long, env = "QUANTRACK_AGENTS", value_name = "DIR")]
+    agents: Option<PathBuf>,
+    /// Where orchestrators reach the board, when that is not where ssh does.
+    #[arg(long, value_name = "HOST")]
+    address: Option<String>,
+    /// The agent's port [default: what it has, or 50051].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+}
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Shown {
+    board: String,
+    address: String,
+    fingerprint: String,
+    model: String,
+    architecture: &'static str,
+    agent_version: String,
+    changes: Vec<Change>,
+}
+
+impl From<EnrollError> for Failure {
+    fn from(error: EnrollError) -> Self {
+        Self::lab(error)
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When a step fails: what had changed until then is said.
+pub async fn run(args: Args, context: &Context) -> CommandResult {
+    let own = own_folder(context)?;
+    let mut authority = args.keeper.open()?;
+    refresh_own(&mut authority, &own)?;
+    let remote = Remote::new(&args.target)?;
+    let board = probe(&remote).await?;
+    let name = args.name.clone().unwrap_or_else(|| board.name.clone());
+    let subject = Subject::board(&name).map_err(AuthorityError::from).map_err(|error| {
+        Failure::from(error)
+            .next("give the board another name with --name, or `hostnamectl set-hostname`")
+    })?;
+    let architecture = Architecture::of(&board.machine, board.bits)?;
+    let (program, agent) =
+        enroll::choose(architecture, args.agent.as_deref(), args.agents.as_deref())?;
+    tracing::info!("{name} takes {} ({})", program.display(), architecture.name());
+    let host = match &args.address {
+        Some(address) => address.clone(),
+        None => remote.host().await?,
+    };
+    let port = args.port.or(board.port).unwrap_or(DEFAULT_PORT);
+    let address = address(&name, &host, port)?;
+    let credentials = credentials(&mut authority, &remote, &board, &subject, &address).await?;
+    let identity = Identity { credentials, port };
+    let changes = put(&remote, &board, &agent, &identity).await?;
+    let device = answer(&context.connector(), &address).await.map_err(|error| {
+        let left = names(&changes);
+        Failure::from(error)
+            .context(format!("the agent runs on {name} but does not answer here (changed on the board: {left})"))
+            .next(format!(
+                "`orchestrator device doctor --device {address}` looks further; a firewall on the board has to let port \
+                 {port} through"
+            ))
+    })?;
+    authority.supersede(&name)?;
+    authority.set_address(&name, &address.to_string())?;
+    context.store().await?.save_device(&device.record()).await?;
+    let shown = Shown {
+        board: name,
+        address: device.address().to_owned(),
+        fingerprint: device.facts().fingerprint(),
+        model: device.facts().name(),
+        architecture: architecture.name(),
+        agent_version: device.agent_version().to_owned(),
+        changes,
+    };
+    context.print("device enroll", &shown, human)?;
+    Ok(Exit::Ok)
+}
+
+/// The address that the board will be called by: without its name where the host tells it.
+fn address(name: &str, host: &str, port: u16) -> Result<Address, Failure> {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let plain: Address = format!("{host}:{port}").parse().map_err(DeviceError::from)?;
+    let is_ip = host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[');
+    let told = !is_ip && host.split('.').next() == Some(name);
+    Ok(if told { plain } else { plain.naming(name) })
+}
+
+/// The board's certificate if it has a good one, else a new one with a new key.
+async fn credentials(
+    authority: &mut Authority,
+    remote: &Remote,
+    board: &Board,
+    subject: &Subject,
+    address: &Address,
+) -> Result<Credentials, Failure> {
+    let has = certificate(remote, board).await?;
+    let (now_s, generation) = (UnixTime::now().as_secs(), authority.generation());
+    let good = authority.record().issued.iter().find(|issued| {
+        issued.certificate_pem.trim() == has
+            && issued.is_board()
+            && issued.name == subject.name()
+            && issued.is_valid(now_s)
+            && issued.generation == generation
+    });
+    Ok(match good.cloned() {
+        Some(issued) => authority.credentials(issued.certificate_pem)?,
+        None => authority.issue(subject, days(BOARD_DAYS), Some(address.to_string()))?,
+    })
+}
+
+/// Sends, tests and installs the agent.
+async fn put(
+    remote: &Remote,
+    board: &Board,
+    agent: &[u8],
+    identity: &Identity,
+) -> Result<Vec<Change>, Failure> {
+    let folder = stage(remote, board, agent).await?;
+    let done = async {
+        self_test(remote, &folder).await?;
+        tracing::info!("the agent has passed its self-test there");
+        install(remote, board, &folder, identity).await.map_err(|(error, changes)| {
+            let undo = format!(
+                "enrol again when it is mended: it goes on from here. To undo it: ssh {} sudo systemctl disable --now \
+                 quantrack-agent",
+                remote.target()
+            );
+            let left = format!("failed to enrol; changed on the board: {}", names(&changes));
+            Failure::from(error).context(left).next(undo)
+        })
+    };
+    let done = done.await;
+    clean(remote, &folder).await;
+    done
+}
+
+async fn answer(connector: &Connector, address: &Address) -> Result<Device, DeviceError> {
+    let begin = Instant::now();
+    loop {
+        match connector.connect(address).await {
+            Err(error) if begin.elapsed() > ANSWER_TIMEOUT => return Err(error),
+            Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
+            Ok(device) => return Ok(device),
+        }
+    }
+}
+
+fn names(changes: &[Change]) -> String {
+    let names: Vec<&str> = changes.iter().map(|change| change.name()).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+fn human(shown: &Shown) -> String {
+    format!(
+        "{} ({}) answers at {} with agent {} for {}.\nChanged on the board: {}.\nUse it with --device {}.",
+        shown.board,
+        shown.model,
+        shown.address,
+        shown.agent_version,
+        shown.architecture,
+        names(&shown.changes),
+        shown.address
+    )
+}
