@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 target_dir=${CARGO_TARGET_DIR:-target}
-limit_bytes=7340032
+limit_bytes=9437184
 [ $# -gt 0 ] || set -- aarch64 armv7
 for board in "$@"; do
     case $board in

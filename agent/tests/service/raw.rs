@@ -9,8 +9,8 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-/// All methods of the service.
-pub(crate) const METHODS: [&str; 7] = [
+/// All methods of the service but `Drain`, which would do as any message without a reason asks.
+pub(crate) const METHODS: [&str; 8] = [
     "GetCapabilities",
     "GetConditions",
     "AcquireLease",
@@ -18,6 +18,7 @@ pub(crate) const METHODS: [&str; 7] = [
     "UploadBlob",
     "Measure",
     "Run",
+    "UpdateTrust",
 ];
 
 /// Messages of every kind that need care, as they ought to be.

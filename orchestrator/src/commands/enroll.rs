@@ -9,6 +9,7 @@ use rustls::pki_types::UnixTime;
 use serde::Serialize;
 
 use super::authority::{Keeper, own_folder};
+use super::rack;
 use crate::authority::{Authority, AuthorityError, BOARD_DAYS, Credentials, days, refresh_own};
 use crate::context::Context;
 use crate::device::{Address, Connector, Device, DeviceError};
@@ -17,6 +18,7 @@ use crate::enroll::{
     probe, self_test, stage,
 };
 use crate::exit::{CommandResult, Exit, Failure};
+use crate::rack::enter;
 
 /// How long the agent may take until it answers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,6 +46,9 @@ pub struct Args {
     /// The agent's port [default: what it has, or 50051].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
+    /// Its labels, which make pools.
+    #[arg(long = "label", value_name = "LABEL", value_parser = rack::label)]
+    labels: Vec<String>,
 }
 
 /// What is printed.
@@ -103,7 +108,9 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     })?;
     authority.supersede(&name)?;
     authority.set_address(&name, &address.to_string())?;
-    context.store().await?.save_device(&device.record()).await?;
+    let store = context.store().await?;
+    store.save_device(&device.record()).await?;
+    enter(&device, &args.labels, &context.connector(), &store).await?;
     let shown = Shown {
         board: name,
         address: device.address().to_owned(),

@@ -94,7 +94,7 @@ struct Changed {
     said: Vec<String>,
 }
 
-fn label(text: &str) -> Result<String, String> {
+pub(super) fn label(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if !text.is_empty() && text.len() <= 40 && text.chars().all(plain) {
         return Ok(text.to_owned());
