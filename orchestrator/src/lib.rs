@@ -4,6 +4,7 @@ pub mod assignment;
 pub mod authority;
 pub mod certificate;
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod context;
 pub mod dataset;

@@ -12,6 +12,7 @@ use crate::security::synchronized;
 /// Where the privileged helper listens that sets the governor.
 const GOVERNOR_SOCKET: &str = "/run/quantrack-governor/socket";
 
+#[expect(clippy::disallowed_methods, reason = "a date is asked for")]
 pub(super) fn read(config: &Config, conditions: &Conditions) -> v1::Health {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let space = statvfs(config.blobs.folder()).ok();
@@ -20,12 +21,15 @@ pub(super) fn read(config: &Config, conditions: &Conditions) -> v1::Health {
     v1::Health {
         clock_unix_ms: u64::try_from(clock.as_millis()).unwrap_or(u64::MAX),
         clock_set: synchronized(&config.root),
-        // The widths of these numbers differ between architectures.
         free_bytes: space.map(|space| {
-            let (blocks, size): (u64, u64) =
-                (space.blocks_available().into(), space.fragment_size().into());
-            blocks.saturating_mul(size)
+            let (blocks, size) = (space.blocks_available(), space.fragment_size());
+            widen(blocks).saturating_mul(widen(size))
         }),
         governor_settable: conditions.governor.as_ref().map(settable),
     }
+}
+
+/// The widths of these numbers differ between architectures.
+fn widen(number: impl TryInto<u64>) -> u64 {
+    number.try_into().unwrap_or(u64::MAX)
 }

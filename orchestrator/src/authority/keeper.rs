@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use quantrack_proto::identity::{Certificate, Subject, read_pem, write_file};
@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use super::error::AuthorityError;
 use super::record::{Issued, Record, SCHEMA};
 use super::signer::{Order, PublicKey, Signer};
+use crate::clock::since_1970;
 
 const RECORD_FILE: &str = "authority.json";
 
@@ -174,7 +175,7 @@ impl Authority {
         address: Option<String>,
         key: &impl rcgen::PublicKeyData,
     ) -> Result<String, AuthorityError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = since_1970();
         // Unlike a counter, time does not run again when the folder is restored from a backup.
         let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let serial = nanoseconds.max(self.record.last_serial + 1);
@@ -373,7 +374,7 @@ fn list_file(number: u32) -> String {
 
 /// Seconds since 1970.
 pub(super) fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    since_1970().as_secs()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -5,11 +5,11 @@ use std::fs::Permissions;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::anyhow;
 use tokio::task::JoinSet;
 
+use crate::clock::since_1970;
 use crate::context::Context;
 use crate::device::{Address, Device, run_id};
 use crate::exit::{CommandResult, Exit, Failure};
@@ -195,7 +195,7 @@ pub(super) fn deliver(
         append(path, &render::markdown(&report)).map_err(fault(path))?;
     }
     if let Some(path) = &args.metrics {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let at = since_1970().as_secs();
         replace(path, &render::metrics(&report, at)).map_err(fault(path))?;
     }
     if args.github {

@@ -1,8 +1,7 @@
 //! The checks of a board that answers.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::{Finding, State};
+use crate::clock::since_1970;
 use crate::device::{Device, DeviceError};
 use crate::measurement::{Conditions, Health};
 use crate::output;
@@ -19,7 +18,7 @@ pub(super) async fn of_device(device: &Device) -> Vec<Finding> {
     let mut findings = vec![version(device)];
     match device.health().await {
         Ok((conditions, health)) => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = since_1970();
             let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
             findings.extend(judge(&conditions, health.as_ref(), now_ms));
         }

@@ -114,7 +114,7 @@ impl Outcome {
 pub fn history_html(history: &History) -> String {
     page(
         "quantrack: history",
-        html! {
+        &html! {
             h1 { "History of nightly checks" }
             @if let Some(last) = &history.last { p.soft { "Up to " (last) } }
             p.legend {
@@ -229,7 +229,8 @@ fn plot(series: &Series) -> Markup {
 fn dated(nights: &[Night]) -> impl Iterator<Item = &Night> {
     let step = nights.len().div_ceil(5).max(1);
     let last = nights.len().saturating_sub(1);
-    let chosen = move |index: usize| index == last || (index % step == 0 && index + step <= last);
+    let chosen =
+        move |index: usize| index == last || (index.is_multiple_of(step) && index + step <= last);
     nights.iter().enumerate().filter(move |(index, _)| chosen(*index)).map(|(_, night)| night)
 }
 

@@ -18,7 +18,7 @@ use super::trace::search_trace;
 pub fn html(report: &Report) -> String {
     page(
         &format!("quantrack: {} on {}", report.pipeline, report.device.model),
-        markup! {
+        &markup! {
             h1 { (report.pipeline) " on " (report.device.model) }
             p.soft { (report.made_at) " · " (report.versions) }
             (verdict(report))
@@ -34,7 +34,7 @@ pub fn html(report: &Report) -> String {
 }
 
 /// A page of that title and content.
-pub(super) fn page(title: &str, content: Markup) -> String {
+pub(super) fn page(title: &str, content: &Markup) -> String {
     let page = markup! {
         (DOCTYPE)
         html lang="en" {
