@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use quantrack_agent::blobs::Blobs;
 use quantrack_agent::board::Root;
+use quantrack_agent::governor::Governor;
 use quantrack_agent::security::{BoardClock, Security};
 use quantrack_agent::service::{AgentService, Config, serve};
 use quantrack_agent::worker::Launcher;
@@ -162,6 +163,8 @@ impl Board {
             blobs: Blobs::open(state.path(), 1 << 20).unwrap(),
             launcher: Launcher::default(),
             order_deadline: Duration::from_secs(5),
+            governor: Governor::new(state.path().join("governor")),
+            shared_machine: true,
             security: Some(security),
         });
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
