@@ -7,7 +7,7 @@ mod sampling;
 mod validity;
 
 pub use cooling::{CoolTo, Cooling};
-pub use foreign::{ForeignLoad, MAX_LOAD};
+pub use foreign::{CpuTimes, ForeignLoad, MAX_LOAD};
 pub use interval::{MedianInterval, median_interval};
 pub use sampling::{Sampling, Settings};
 pub use validity::{foreign_reason, void_reason};

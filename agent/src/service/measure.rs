@@ -14,9 +14,11 @@ use super::upload::stale;
 use crate::blobs::{Digest, Pin};
 use crate::board::{Conditions, cpu_time, quiet_cores, temperature};
 use crate::lease::Proof;
-use crate::measure::{Cooling, ForeignLoad, Sampling, Settings, foreign_reason, void_reason};
+use crate::measure::{
+    Cooling, CpuTimes, ForeignLoad, Sampling, Settings, foreign_reason, void_reason,
+};
 use crate::worker::message::{Load, Sample, Setup};
-use crate::worker::{Worker, WorkerError};
+use crate::worker::{Worker, WorkerError, limits};
 
 /// Most variants at once.
 const MAX_VARIANTS: usize = 256;
@@ -85,6 +87,7 @@ async fn measure(
             settings,
             worker: &mut worker,
             events,
+            began: Instant::now(),
             foreign: ForeignLoad::default(),
             cooled: Duration::ZERO,
         };
@@ -146,6 +149,7 @@ struct Session<'a> {
     settings: &'a Settings,
     worker: &'a mut Worker,
     events: &'a Events,
+    began: Instant,
     foreign: ForeignLoad,
     /// Time spent waiting for the board to cool.
     cooled: Duration,
@@ -202,6 +206,13 @@ impl Session<'_> {
         }
     }
 
+    /// The cores that others keep busy, when the worker has computed for so long.
+    fn foreign_load(&mut self, worker_ns: u64) -> Option<f64> {
+        let all = cpu_time(&self.service.config.root)?;
+        let own = Duration::from_nanos(worker_ns.saturating_add(limits::cpu_time_ns()));
+        self.foreign.at(CpuTimes { at: self.began.elapsed(), all, own })
+    }
+
     /// One block of samples, and the worker's peak of memory. The conditions are read while the worker waits, outside
     /// the timed region; an untimed run before lets the clock rise again.
     async fn block(
@@ -212,16 +223,12 @@ impl Session<'_> {
     ) -> Result<(v1::SampleBlock, Option<u64>), Status> {
         let deadline = self.service.config.order_deadline;
         let root = &self.service.config.root;
-        self.worker.sample(Sample { variant, runs: 1 }, deadline).await?;
+        let settled = self.worker.sample(Sample { variant, runs: 1 }, deadline).await?;
         let before = Conditions::read(root);
-        let (begin, all_before) = (Instant::now(), cpu_time(root));
+        self.foreign_load(settled.cpu_time_ns);
         let samples = self.worker.sample(Sample { variant, runs }, deadline).await?;
-        let (elapsed, all_after) = (begin.elapsed(), cpu_time(root));
+        let foreign_load = self.foreign_load(samples.cpu_time_ns);
         let after = Conditions::read(root);
-        let worker = Duration::from_nanos(samples.cpu_time_ns);
-        let foreign_load = all_before.zip(all_after).and_then(|(before, after)| {
-            self.foreign.add(elapsed, after.saturating_sub(before), worker)
-        });
         let foreign = foreign_reason(foreign_load).filter(|_| !self.service.config.shared_machine);
         let block = v1::SampleBlock {
             variant,

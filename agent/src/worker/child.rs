@@ -105,16 +105,13 @@ impl State<'_> {
         let base_bytes = self.base_bytes;
         let (variant, pool) = self.variant(sample.variant)?;
         let mut duration_ns = Vec::with_capacity(sample.runs as usize);
-        let mut cpu_time_ns = 0;
         let time = || {
-            let before = limits::cpu_time_ns();
             for _ in 0..sample.runs {
                 let begin = Instant::now();
                 let outputs = variant.model.run(&variant.inputs, pool, None)?;
                 duration_ns.push(nanoseconds(begin));
                 std::hint::black_box(outputs);
             }
-            cpu_time_ns = limits::cpu_time_ns() - before;
             Ok::<(), String>(())
         };
         let (timed, footprint) = variant.footprint.unwrap_or_default().during(time);
@@ -122,7 +119,7 @@ impl State<'_> {
         variant.footprint = variant.footprint.and(footprint);
         let alone = variant.footprint.map(|footprint| footprint.alone(base_bytes));
         let peak_memory_bytes = alone.or_else(limits::peak_memory_bytes);
-        Ok(Samples { duration_ns, peak_memory_bytes, cpu_time_ns })
+        Ok(Samples { duration_ns, peak_memory_bytes, cpu_time_ns: limits::cpu_time_ns() })
     }
 
     fn layers(&mut self, sample: Sample) -> Result<Layers, String> {

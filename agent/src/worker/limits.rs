@@ -104,11 +104,14 @@ pub fn pin(cores: &[u32]) -> Vec<u32> {
     cores.to_vec()
 }
 
-/// CPU time of all threads of this process so far.
+/// CPU time of all threads of this process so far, and of the programs that it has started and waited for.
 pub fn cpu_time_ns() -> u64 {
-    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return 0 };
-    let all = usage.user_time() + usage.system_time();
-    u64::try_from(all.num_nanoseconds()).unwrap_or(0)
+    let of = |who| {
+        let usage = getrusage(who).ok()?;
+        u64::try_from((usage.user_time() + usage.system_time()).num_nanoseconds()).ok()
+    };
+    let both = [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN];
+    both.into_iter().filter_map(of).sum()
 }
 
 /// Largest resident memory so far.

@@ -164,7 +164,7 @@ pub struct Samples {
     /// Largest resident memory of a worker that has this variant alone.
     #[prost(uint64, optional, tag = "2")]
     pub peak_memory_bytes: Option<u64>,
-    /// CPU time of all threads.
+    /// CPU time of all threads so far.
     #[prost(uint64, tag = "3")]
     pub cpu_time_ns: u64,
 }

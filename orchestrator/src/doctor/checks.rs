@@ -152,7 +152,7 @@ mod tests {
             ..Conditions::default()
         };
         let health = Health {
-            clock_unix_ms: NOW_MS + 500,
+            clock_unix_ms: NOW_MS,
             clock_set: true,
             free_bytes: Some(1 << 30),
             governor_settable: Some(true),
