@@ -214,7 +214,9 @@ fn every_method_of_the_contract_has_a_role_of_its_own() {
     let file = set.file.iter().find(|file| file.package() == "quantrack.v1").unwrap();
     for method in file.service.iter().flat_map(|service| &service.method) {
         let role = required_role(&format!("/quantrack.v1.Agent/{}", method.name()));
-        assert!(role < Role::Admin, "{} is missing in required_role", method.name());
+        // Draining takes the board from everybody.
+        let named = role < Role::Admin || method.name() == "Drain";
+        assert!(named, "{} is missing in required_role", method.name());
     }
     assert_eq!(required_role("/quantrack.v1.Agent/Unheard"), Role::Admin);
     assert_eq!(required_role("/other.Service/Method"), Role::Admin);
