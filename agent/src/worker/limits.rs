@@ -15,6 +15,9 @@ use nix::unistd::{Pid, Uid};
 /// Files that a worker may have open.
 const OPEN_FILES: u64 = 64;
 
+/// Bytes of a file that it may write: none of its own, but user-mode emulators make what they show it of /proc in a small one.
+const FILE_BYTES: u64 = 64 << 10;
+
 /// Set in the environment of a worker that has started itself again.
 const AGAIN: &str = "QUANTRACK_WORKER_AGAIN";
 
@@ -45,7 +48,7 @@ pub fn apply(memory_limit_bytes: u64) -> Result<Vec<String>, String> {
         setrlimit(resource, limit, limit).map_err(|e| format!("failed to set {resource:?}: {e}"))
     };
     set(Resource::RLIMIT_CORE, 0)?;
-    set(Resource::RLIMIT_FSIZE, 0)?;
+    set(Resource::RLIMIT_FSIZE, FILE_BYTES)?;
     set(Resource::RLIMIT_NOFILE, OPEN_FILES)?;
     set(Resource::RLIMIT_AS, memory_limit_bytes)?;
     let die = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);

@@ -73,7 +73,10 @@ impl Model for Named {
                 let child = std::process::Command::new("/bin/sleep").arg(FORKED).spawn();
                 child.unwrap().wait().map(drop).unwrap();
             }
-            "write" => std::fs::write(std::env::temp_dir().join("quantrack-test"), "x").unwrap(),
+            "write" => {
+                std::fs::write(std::env::temp_dir().join("quantrack-test"), vec![0; 1 << 20])
+                    .unwrap()
+            }
             "shout" => std::io::stderr().write_all(&vec![b'x'; 8 << 20]).unwrap(),
             "network" => reach_out()?,
             "allocate" => drop(std::hint::black_box(vec![1u8; 1 << 40])),
