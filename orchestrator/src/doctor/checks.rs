@@ -44,6 +44,10 @@ async fn lease(device: &Device) -> Finding {
         Ok(_) => Finding::new("lease", State::Ok, "free"),
         Err(DeviceError::Busy { detail, .. }) => Finding::new("lease", State::Warning, detail)
             .remedy("wait for its holder, or ask; the lease ends when that process does"),
+        Err(error @ DeviceError::Draining { .. }) => {
+            Finding::new("lease", State::Warning, error.to_string())
+                .remedy("`orchestrator device undrain` lets it give leases again")
+        }
         Err(error) => Finding::new("lease", State::Warning, error.to_string()).remedy(
             "measuring needs a certificate with the role measure: `orchestrator authority issue`",
         ),

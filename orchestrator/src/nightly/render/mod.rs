@@ -17,13 +17,22 @@ use super::effect::Effect;
 use super::report::{BoardReport, ModelReport};
 use crate::metric::Unit;
 
-/// A share as a signed percentage, as in "+5.1 %".
+/// Slow-downs from here on are told as ratios: percentages with four digits say little.
+const MANIFOLD: f64 = 9.0;
+
+/// A share as a signed percentage, as in "+5.1 %", or as "12 times".
 fn change(share: f64) -> String {
+    if share >= MANIFOLD {
+        return format!("{:.0} times", 1.0 + share);
+    }
     format!("{:+.1} %", 100.0 * share)
 }
 
 /// As in "+4.2 .. +6.0 %".
 fn interval(effect: &Effect) -> String {
+    if effect.low >= MANIFOLD {
+        return format!("{:.0} .. {:.0} times", 1.0 + effect.low, 1.0 + effect.high);
+    }
     format!("{:+.1} .. {:+.1} %", 100.0 * effect.low, 100.0 * effect.high)
 }
 

@@ -226,3 +226,13 @@ fn metrics_are_what_the_collector_reads() {
     }
     assert_eq!(text.matches("# TYPE quantrack_latency_seconds gauge").count(), 1);
 }
+
+#[test]
+fn slow_downs_of_many_times_are_ratios() {
+    assert_eq!(change(0.051), "+5.1 %");
+    assert_eq!(change(8.99), "+899.0 %");
+    assert_eq!(change(3699.0), "3700 times");
+    let wide = Effect { change: 3699.0, low: 2626.0, high: 5991.0 };
+    assert_eq!(interval(&wide), "2627 .. 5992 times");
+    assert_eq!(interval(&Effect { low: 0.5, ..wide }), "+50.0 .. +599100.0 %");
+}
