@@ -74,8 +74,8 @@ impl Model for Named {
                 child.unwrap().wait().map(drop).unwrap();
             }
             "write" => {
-                std::fs::write(std::env::temp_dir().join("quantrack-test"), vec![0; 1 << 20])
-                    .unwrap()
+                let file = std::env::temp_dir().join("quantrack-test");
+                std::fs::write(file, vec![0; 1 << 20]).unwrap();
             }
             "shout" => std::io::stderr().write_all(&vec![b'x'; 8 << 20]).unwrap(),
             "network" => reach_out()?,
