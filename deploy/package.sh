@@ -53,14 +53,14 @@ agent() { # ARCHITECTURE
     from=$(program "$1") || exit
     built "$from" "cargo build --release -p quantrack-agent, or deploy/build-agent.sh"
     install -D -m 755 "$from" "$root/usr/bin/agent"
-    for unit in deploy/quantrack-agent.service deploy/quantrack-governor.service; do
-        [ ! -f "$unit" ] || install -D -m 644 "$unit" "$root/lib/systemd/system/${unit##*/}"
-    done
+    install -D -m 644 -t "$root/lib/systemd/system" deploy/quantrack-agent.service deploy/quantrack-governor.service
+    install -D -m 644 deploy/quantrack.sysusers "$root/usr/lib/sysusers.d/quantrack.conf"
     # Static but for amd64, which is built for the machine at hand.
     depends=
     [ "$1" != amd64 ] || depends=$(libc "$from")
     script postinst <<'END'
 if [ -d /run/systemd/system ]; then
+    systemd-sysusers /usr/lib/sysusers.d/quantrack.conf
     systemctl daemon-reload
     for unit in /lib/systemd/system/quantrack-*.service; do
         systemctl enable --quiet "${unit##*/}"

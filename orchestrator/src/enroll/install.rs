@@ -9,8 +9,12 @@ use super::probe::Board;
 use super::remote::{Remote, quote};
 use crate::authority::Credentials;
 
-/// The unit that runs the agent.
-const UNIT: &str = include_str!("../../../deploy/quantrack-agent.service");
+/// The units that run the agent and its helper, and the group that the agent's names: without it systemd does not start it.
+const UNITS: [(&str, &str); 3] = [
+    ("quantrack-agent.service", include_str!("../../../deploy/quantrack-agent.service")),
+    ("quantrack-governor.service", include_str!("../../../deploy/quantrack-governor.service")),
+    ("quantrack.sysusers", include_str!("../../../deploy/quantrack.sysusers")),
+];
 /// Cases of each kernel in the self-test: on the slowest boards it takes a few seconds.
 const SELF_TEST_CASES: u32 = 20;
 
@@ -41,6 +45,10 @@ place() { # FILE MODE TARGET WHAT
 umask 022
 place agent 755 "$root/usr/bin/agent" program
 place quantrack-agent.service 644 "$root/etc/systemd/system/quantrack-agent.service" unit
+place quantrack-governor.service 644 "$root/etc/systemd/system/quantrack-governor.service" unit
+place quantrack.sysusers 644 "$root/usr/lib/sysusers.d/quantrack.conf" unit
+# Below another root the system makes the group when it starts.
+[ -n "$root" ] || systemd-sysusers /usr/lib/sysusers.d/quantrack.conf
 place agent.env 644 "$root/etc/quantrack/agent.env" settings
 state=$root/var/lib/private/quantrack
 install -d -m 700 "$root/var/lib/private"
@@ -53,8 +61,8 @@ if [ -n "$changed" ] || ! systemctl is-active --quiet quantrack-agent.service; t
     # systemd gives the folder and all in it to the agent's user when the folder itself is somebody else's.
     chown "$(id -u):$(id -g)" "$state"
     systemctl daemon-reload
-    systemctl enable quantrack-agent.service
-    systemctl restart quantrack-agent.service
+    systemctl enable quantrack-governor.service quantrack-agent.service
+    systemctl restart quantrack-governor.service quantrack-agent.service
     say service
 fi
 i=0
@@ -89,7 +97,7 @@ pub struct Identity {
 pub enum Change {
     /// `/usr/bin/agent`.
     Program,
-    /// The systemd unit.
+    /// The systemd units, and the group that they need.
     Unit,
     /// `/etc/quantrack/agent.env`.
     Settings,
@@ -122,12 +130,12 @@ impl Change {
         Self::ALL.iter().find(|(change, _)| *change == self).map_or("", |(_, name)| name)
     }
 
-    /// What a script has said.
+    /// What a script has said, each change once.
     fn read(said: &str) -> Vec<Self> {
-        let marked = said.lines().filter_map(|line| line.strip_prefix("quantrack:"));
-        marked
-            .filter_map(|line| Some(Self::ALL.iter().find(|(_, name)| *name == line)?.0))
-            .collect()
+        let marked: Vec<&str> =
+            said.lines().filter_map(|line| line.strip_prefix("quantrack:")).collect();
+        let made = Self::ALL.iter().filter(|(_, name)| marked.contains(name));
+        made.map(|(change, _)| *change).collect()
     }
 }
 
@@ -198,13 +206,13 @@ pub async fn install(
          QUANTRACK_IDENTITY=/var/lib/quantrack/identity\n",
         identity.port
     );
-    let mut files = vec![
-        ("quantrack-agent.service", UNIT.as_bytes()),
+    let mut files = UNITS.map(|(name, text)| (name, text.as_bytes())).to_vec();
+    files.extend([
         ("agent.env", settings.as_bytes()),
         (CERTIFICATE_FILE, credentials.certificate.as_bytes()),
         (AUTHORITIES_FILE, credentials.authorities.as_bytes()),
         (REVOKED_FILE, credentials.revoked.as_bytes()),
-    ];
+    ]);
     if let Some(key) = &credentials.key {
         files.push((KEY_FILE, key.as_bytes()));
     }
