@@ -74,8 +74,8 @@ impl BoardFacts {
     }
 }
 
-/// A line of `/proc/meminfo`, in bytes.
-pub(super) fn meminfo(text: &str, name: &str) -> Option<u64> {
+/// A line of `/proc/meminfo` or `/proc/self/status`, in bytes.
+pub(crate) fn meminfo(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)

@@ -20,6 +20,7 @@ pub use cores::quiet_cores;
 pub use cpu::{Cpu, parse_cpuinfo};
 pub use cpu_time::cpu_time;
 pub use facts::BoardFacts;
+pub(crate) use facts::meminfo;
 pub use features::{detect as detect_features, isa_name};
 pub use power::Power;
 pub use root::Root;

@@ -9,13 +9,13 @@ use tokio::net::UnixListener;
 
 use super::serve::end;
 use crate::board::Root;
-use crate::governor::{Switch, helper};
+use crate::governor::{SOCKET, Switch, helper};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Socket to listen on, for its owner and group.
-    #[arg(long, default_value = "/run/quantrack-governor/socket", value_name = "FILE")]
+    #[arg(long, default_value = SOCKET, value_name = "FILE")]
     socket: PathBuf,
     /// File that says how the governor was before it was changed.
     #[arg(long, default_value = "/run/quantrack-governor/journal", value_name = "FILE")]

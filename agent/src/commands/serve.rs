@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::blobs::Blobs;
 use crate::board::Root;
-use crate::governor::Governor;
+use crate::governor::{self, Governor};
 use crate::lease::Leases;
 use crate::security::{BoardClock, Security};
 use crate::service::{self, AgentService, Config};
@@ -57,7 +57,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
     /// Socket of the helper that sets the frequency governor (`agent governor`).
-    #[arg(long, default_value = "/run/quantrack-governor/socket", value_name = "FILE")]
+    #[arg(long, default_value = governor::SOCKET, value_name = "FILE")]
     governor_socket: PathBuf,
     /// This machine does other work as well: foreign load is told, but voids no samples.
     #[arg(long)]

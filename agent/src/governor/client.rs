@@ -31,6 +31,11 @@ impl Governor {
         Self(socket)
     }
 
+    /// Whether there seems to be a helper.
+    pub fn is_there(&self) -> bool {
+        self.0.exists()
+    }
+
     /// Asks for the performance governor. Without a helper that is no loss where the board's `conditions` say that it is in
     /// force anyway.
     ///

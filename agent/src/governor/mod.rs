@@ -9,5 +9,8 @@ pub mod client;
 pub mod helper;
 pub mod journal;
 
+/// Where the helper listens unless somebody says otherwise.
+pub const SOCKET: &str = "/run/quantrack-governor/socket";
+
 pub use client::{Governor, Performance};
-pub use journal::{GovernorError, Switch};
+pub use journal::{GovernorError, PERFORMANCE, Switch};

@@ -14,4 +14,4 @@ mod verifier;
 pub use clock::{BoardClock, synchronized};
 pub use connection::{Connection, Peer, incoming};
 pub use identity::{Security, SecurityError, Update};
-pub use roles::{Authorize, required_role};
+pub use roles::{Authorize, listed_role, required_role};

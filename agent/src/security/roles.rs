@@ -13,18 +13,24 @@ use super::connection::Peer;
 
 /// The role that a request needs. What is not listed needs the highest.
 pub fn required_role(path: &str) -> Role {
+    listed_role(path).unwrap_or(Role::Admin)
+}
+
+/// The role that a request is listed with.
+pub fn listed_role(path: &str) -> Option<Role> {
     let Some(method) = path.strip_prefix("/quantrack.v1.Agent/") else {
         let public = ["/grpc.health.v1.", "/grpc.reflection."];
-        let read = public.iter().any(|prefix| path.starts_with(prefix));
-        return if read { Role::Read } else { Role::Admin };
+        return public.iter().any(|prefix| path.starts_with(prefix)).then_some(Role::Read);
     };
     match method {
         // Lists of revoked certificates prove themselves; whatever else it brings is checked by itself.
-        "GetCapabilities" | "GetConditions" | "UpdateTrust" => Role::Read,
-        "AcquireLease" | "FindMissingBlobs" | "UploadBlob" | "Measure" | "Run" => Role::Measure,
+        "GetCapabilities" | "GetConditions" | "UpdateTrust" => Some(Role::Read),
+        "AcquireLease" | "FindMissingBlobs" | "UploadBlob" | "Measure" | "Run" => {
+            Some(Role::Measure)
+        }
         // Takes the board from everybody.
-        "Drain" => Role::Admin,
-        _ => Role::Admin,
+        "Drain" => Some(Role::Admin),
+        _ => None,
     }
 }
 

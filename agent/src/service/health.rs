@@ -7,17 +7,14 @@ use quantrack_proto::v1;
 
 use super::agent::Config;
 use crate::board::Conditions;
+use crate::governor::PERFORMANCE;
 use crate::security::synchronized;
-
-/// Where the privileged helper listens that sets the governor.
-const GOVERNOR_SOCKET: &str = "/run/quantrack-governor/socket";
 
 #[expect(clippy::disallowed_methods, reason = "a date is asked for")]
 pub(super) fn read(config: &Config, conditions: &Conditions) -> v1::Health {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let space = statvfs(config.blobs.folder()).ok();
-    let settable =
-        |governor: &String| governor == "performance" || config.root.path(GOVERNOR_SOCKET).exists();
+    let settable = |governor: &String| governor == PERFORMANCE || config.governor.is_there();
     v1::Health {
         clock_unix_ms: u64::try_from(clock.as_millis()).unwrap_or(u64::MAX),
         clock_set: synchronized(&config.root),

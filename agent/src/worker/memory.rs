@@ -1,5 +1,7 @@
 //! How much memory a variant takes in a process that holds several.
 
+use crate::board::meminfo;
+
 /// What one variant holds and needs, apart from the others in the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Footprint {
@@ -33,12 +35,12 @@ impl Footprint {
 
 /// Resident memory now.
 pub(super) fn resident() -> Option<u64> {
-    status("VmRSS:")
+    status("VmRSS")
 }
 
 /// Largest resident memory since [`reset_peak`].
 fn peak() -> Option<u64> {
-    status("VmHWM:")
+    status("VmHWM")
 }
 
 /// Whether the kernel counts the largest resident memory from here on (proc_pid_clear_refs(5)).
@@ -47,9 +49,7 @@ fn reset_peak() -> bool {
 }
 
 fn status(name: &str) -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    meminfo(&std::fs::read_to_string("/proc/self/status").ok()?, name)
 }
 
 #[cfg(test)]
