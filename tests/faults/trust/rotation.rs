@@ -24,7 +24,14 @@ struct Agent {
 fn agent(program: &Path, identity: &Path) -> Agent {
     let state = TempDir::new().unwrap();
     let mut child = Command::new(program)
-        .args(["serve", "--listen", "127.0.0.1:0", "--exit-with-parent", "--identity"])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--exit-with-parent",
+            "--shared-machine",
+            "--identity",
+        ])
         .arg(identity)
         .arg("--state-dir")
         .arg(state.path())
@@ -103,7 +110,7 @@ fn keys_rotate_while_a_board_measures() {
     // Read to the end, or the program could not write on.
     let rest = std::thread::spawn(move || lines.collect::<Vec<_>>());
     let ended = running.wait_with_output().unwrap();
-    assert!(ended.status.success(), "{:?}", rest.join());
+    assert!(ended.status.success(), "{}: {:?}", ended.status, rest.join());
     // Both keys count now.
     let show = |identity: &str| {
         let mut command = home.orchestrator(&["device", "show", "--device", &agent.address]);
