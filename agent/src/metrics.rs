@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use quantrack_proto::replace_file;
+
 use crate::lease::Occupancy;
 
 /// Counters of the service; clones count together.
@@ -95,14 +97,8 @@ impl Metrics {
 /// # Errors
 /// When the file cannot be written.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-    io::Write::write_all(&mut file, text.as_bytes())?;
     // Others read it, with an account of their own.
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.as_file().set_permissions(readable)?;
-    file.persist(path)?;
-    Ok(())
+    replace_file(path, text.as_bytes(), 0o644)
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! The wire contract between orchestrator and agent: messages, generated from `proto/quantrack/v1/agent.proto`, and
-//! the [`identity`] of those who send them.
+//! the [`identity`] of those who send them, with the way in which both replace files.
 
+mod file;
 pub mod identity;
+
+pub use file::replace_file;
 
 /// Messages and services of package `quantrack.v1`.
 #[allow(

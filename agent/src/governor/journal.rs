@@ -5,12 +5,12 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use tempfile::NamedTempFile;
+use quantrack_proto::replace_file;
 
 use crate::board::Root;
 
 /// What is measured under.
-pub(super) const PERFORMANCE: &str = "performance";
+pub const PERFORMANCE: &str = "performance";
 
 /// Why the governor was not set or not restored.
 #[derive(Debug, thiserror::Error)]
@@ -134,15 +134,10 @@ impl Switch {
 
     /// At once or not at all, and on the disk before anything is changed.
     fn write_journal(&self, before: &BTreeMap<String, String>) -> Result<(), GovernorError> {
-        let directory = self.journal.parent().unwrap_or(&self.journal);
-        let write = || -> std::io::Result<()> {
-            let mut file = NamedTempFile::new_in(directory)?;
-            serde_json::to_writer(&mut file, before)?;
-            file.as_file().sync_all()?;
-            file.persist(&self.journal)?;
-            Ok(())
-        };
-        write().map_err(|error| self.fault(&self.journal, &error))
+        let written = serde_json::to_vec(before)
+            .map_err(std::io::Error::from)
+            .and_then(|text| replace_file(&self.journal, &text, 0o600));
+        written.map_err(|error| self.fault(&self.journal, &error))
     }
 
     fn odd(&self, detail: String) -> GovernorError {

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use quantrack_proto::identity::{
     AUTHORITIES_FILE, CERTIFICATE_FILE, Identity, IdentityError, KEY_FILE, REVOKED_FILE, Role,
-    Subject, Trust, crypto, read_pem, server_name, write_file,
+    Subject, Trust, crypto, read_pem, server_name, write_file, write_trust,
 };
 use rustls::ServerConfig;
 use rustls::client::WebPkiServerVerifier;
@@ -116,27 +116,19 @@ impl Security {
     pub fn update(&self, update: &Update, role: Role) -> Result<String, SecurityError> {
         let mut state = self.lock();
         let identity = Identity::load(&self.folder)?;
-        let path = |name| self.folder.join(name);
         if !(update.authorities.is_empty() && update.certificate.is_empty()) {
             if role < Role::Admin {
                 return Err(SecurityError::NotAdmin);
             }
             self.check(&identity, update)?;
             if !update.authorities.is_empty() {
-                let known = self.text(REVOKED_FILE)?;
-                // At every moment there is a list of each authority that the other file names.
-                write_file(&path(REVOKED_FILE), &format!("{}\n{known}", update.revoked))?;
-                write_file(&path(AUTHORITIES_FILE), &update.authorities)?;
-                write_file(&path(REVOKED_FILE), &update.revoked)?;
+                write_trust(&self.folder, &update.authorities, &update.revoked)?;
             }
             if !update.certificate.is_empty() {
-                write_file(&path(CERTIFICATE_FILE), &update.certificate)?;
+                write_file(&self.folder.join(CERTIFICATE_FILE), &update.certificate)?;
             }
             self.renew(&mut state);
-        } else if identity.trust.would_learn_from(&update.revoked)? {
-            // Lists of others than the board's authorities stay out.
-            let trust = identity.trust.merged_with(&update.revoked)?;
-            write_file(&path(REVOKED_FILE), &trust.lists_pem())?;
+        } else if identity.trust.learn(&update.revoked, &self.folder)? {
             self.renew(&mut state);
         }
         state.stamp = stamp(&self.folder);

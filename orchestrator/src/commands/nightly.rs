@@ -1,12 +1,11 @@
 //! What the nightly commands share: their boards, and where their reports go.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
+use quantrack_proto::replace_file;
 use tokio::task::JoinSet;
 
 use crate::clock::since_1970;
@@ -196,24 +195,14 @@ pub(super) fn deliver(
     }
     if let Some(path) = &args.metrics {
         let at = since_1970().as_secs();
-        replace(path, &render::metrics(&report, at)).map_err(fault(path))?;
+        // The collector has an account of its own, and reads at any time.
+        replace_file(path, render::metrics(&report, at).as_bytes(), 0o644).map_err(fault(path))?;
     }
     if args.github {
         annotate(&render::annotations(&report));
     }
     context.print(command, &report, render::human)?;
     Ok(report.exit())
-}
-
-/// Writes a file that its reader never sees half written.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-    file.write_all(text.as_bytes())?;
-    // The collector has an account of its own.
-    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
-    file.persist(path)?;
-    Ok(())
 }
 
 fn append(path: &Path, text: &str) -> std::io::Result<()> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use quantrack_engine::variant::Exemption;
 use quantrack_engine::{Level, Variant};
+use quantrack_proto::replace_file;
 use serde::{Deserialize, Serialize};
 
 use super::database::{Store, from_json, from_sql, to_json, to_sql};
@@ -86,7 +87,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         let path = self.variant_path(&variant.sha256)?;
         if !path.exists() {
-            write_atomically(&path, bytes).map_err(|error| StoreError::from_io(&path, error))?;
+            let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+            let written = folder.and_then(|()| replace_file(&path, bytes, 0o600));
+            written.map_err(|error| StoreError::from_io(&path, error))?;
         }
         let mut transaction =
             self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(self.fault())?;
@@ -198,16 +201,4 @@ impl Store {
         }
         transaction.commit().await.map_err(self.fault())
     }
-}
-
-/// Writes a file that is either complete or not there.
-fn write_atomically(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let directory = path.parent().unwrap_or(std::path::Path::new("."));
-    std::fs::create_dir_all(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }

@@ -1,9 +1,8 @@
 //! The folder of an identity.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
@@ -14,6 +13,7 @@ use x509_cert::der::pem::LineEnding;
 use super::certificate::Certificate;
 use super::error::IdentityError;
 use super::revocation::RevocationList;
+use crate::file::replace_file;
 
 /// The private key, which only its owner may read.
 pub const KEY_FILE: &str = "key.pem";
@@ -130,11 +130,24 @@ impl Trust {
         Ok(false)
     }
 
+    /// Keeps in the folder of an identity, whose trust this is, what is later in lists that somebody sends; lists of others than
+    /// its authorities stay out. Says whether there was something.
+    ///
+    /// # Errors
+    /// When they are no lists, or the file cannot be written.
+    pub fn learn(&self, revoked: &str, folder: &Path) -> Result<bool, IdentityError> {
+        let news = self.would_learn_from(revoked)?;
+        if news {
+            write_file(&folder.join(REVOKED_FILE), &self.merged_with(revoked)?.lists_pem())?;
+        }
+        Ok(news)
+    }
+
     /// The later list of each authority, from here and from what somebody sends.
     ///
     /// # Errors
     /// When they are no lists.
-    pub fn merged_with(&self, revoked: &str) -> Result<Self, IdentityError> {
+    fn merged_with(&self, revoked: &str) -> Result<Self, IdentityError> {
         let encode = |der: &CertificateDer<'_>| encode_pem("CERTIFICATE", der);
         let authorities: String = self.authorities.iter().map(encode).collect();
         Self::from_pem(&authorities, &format!("{revoked}\n{}", self.lists_pem()))
@@ -159,7 +172,7 @@ impl Trust {
     ///
     /// # Errors
     /// When they are no lists.
-    pub fn would_learn_from(&self, revoked: &str) -> Result<bool, IdentityError> {
+    fn would_learn_from(&self, revoked: &str) -> Result<bool, IdentityError> {
         for der in read_pem::<CertificateRevocationListDer<'static>>("the lists", revoked)? {
             if self.would_learn(&RevocationList::from_der("a list", &der)?)? {
                 return Ok(true);
@@ -258,15 +271,20 @@ pub fn encode_pem(label: &str, der: &[u8]) -> String {
 /// # Errors
 /// When it cannot be written.
 pub fn write_file(path: &Path, text: &str) -> Result<(), IdentityError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = PathBuf::from(name);
-    // What an interrupted attempt has left has an owner and a mode of its own.
-    let _ = fs::remove_file(&new);
-    let options = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
-    let mut file = options.map_err(fault(&new))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(fault(&new))?;
-    fs::rename(&new, path).map_err(fault(path))
+    replace_file(path, text.as_bytes(), 0o600).map_err(fault(path))
+}
+
+/// Replaces in the folder of an identity whom to believe.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_trust(folder: &Path, authorities: &str, revoked: &str) -> Result<(), IdentityError> {
+    let lists = folder.join(REVOKED_FILE);
+    let known = fs::read_to_string(&lists).unwrap_or_default();
+    // At every moment there is a list of each authority that the other file names.
+    write_file(&lists, &format!("{revoked}\n{known}"))?;
+    write_file(&folder.join(AUTHORITIES_FILE), authorities)?;
+    write_file(&lists, revoked)
 }
 
 fn read(path: &Path) -> Result<String, IdentityError> {

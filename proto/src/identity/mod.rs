@@ -19,7 +19,7 @@ pub use certificate::{Certificate, date};
 pub use error::IdentityError;
 pub use folder::{
     AUTHORITIES_FILE, CERTIFICATE_FILE, Identity, KEY_FILE, REVOKED_FILE, Trust, encode_pem,
-    read_pem, write_file,
+    read_pem, write_file, write_trust,
 };
 pub use revocation::RevocationList;
 pub use subject::{Role, Subject, server_name};
