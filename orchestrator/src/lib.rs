@@ -28,5 +28,6 @@ pub mod search;
 pub mod spec;
 pub mod stats;
 pub mod store;
+pub mod user;
 pub mod variants;
 pub mod verification;

@@ -15,6 +15,7 @@ use super::error::AuthorityError;
 use super::record::{Issued, Record, SCHEMA};
 use super::signer::{Order, PublicKey, Signer};
 use crate::clock::since_1970;
+use crate::user;
 
 const RECORD_FILE: &str = "authority.json";
 
@@ -42,8 +43,7 @@ pub struct Authority {
 impl Authority {
     /// Where it is unless somebody says otherwise.
     pub fn default_folder() -> Option<PathBuf> {
-        super::own::xdg("XDG_DATA_HOME", ".local/share")
-            .map(|data| data.join("quantrack/authority"))
+        user::data_folder().map(|data| data.join("authority"))
     }
 
     /// Makes one.
@@ -191,7 +191,7 @@ impl Authority {
         self.record.issued.push(Issued {
             name: subject.name().to_owned(),
             role,
-            serial: hex(&serial.to_be_bytes()),
+            serial: format!("{serial:016x}"),
             generation,
             issued_at_s: from_s,
             not_after_s: to_s,
@@ -294,7 +294,8 @@ impl Authority {
         for &number in &self.record.generations {
             let of_it = |issued: &&Issued| issued.generation == number;
             let revoked = self.record.issued.iter().filter(of_it);
-            let revoked = revoked.filter_map(|one| Some((unhex(&one.serial), one.revoked_at_s?)));
+            let serial = |one: &Issued| u64::from_str_radix(&one.serial, 16).unwrap_or_default();
+            let revoked = revoked.filter_map(|one| Some((serial(one), one.revoked_at_s?)));
             let list = self.signer(number)?.list(self.record.listed_at_s, revoked)?;
             write_file(&self.folder.join(list_file(number)), &list)?;
         }
@@ -375,14 +376,6 @@ fn list_file(number: u32) -> String {
 /// Seconds since 1970.
 pub(super) fn now_s() -> u64 {
     since_1970().as_secs()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    u64::from_str_radix(text, 16).unwrap_or_default().to_be_bytes().to_vec()
 }
 
 fn lock(folder: &Path) -> Result<Flock<fs::File>, AuthorityError> {

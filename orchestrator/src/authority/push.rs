@@ -47,10 +47,7 @@ pub fn refresh_own(authority: &mut Authority, folder: &Path) -> Result<bool, Aut
         save_credentials(folder, &credentials)?;
         return Ok(true);
     }
-    let serial = Identity::load(folder)?.certificate()?.serial();
-    let issued = authority.record().issued.iter().find(|issued| issued.serial == serial);
-    let foreign = || AuthorityError::Foreign { folder: folder.to_owned() };
-    let issued = issued.cloned().ok_or_else(foreign)?;
+    let issued = own(authority, folder)?;
     if issued.revoked_at_s.is_some() {
         return Err(AuthorityError::Revoked { folder: folder.to_owned() });
     }
@@ -64,14 +61,19 @@ pub fn refresh_own(authority: &mut Authority, folder: &Path) -> Result<bool, Aut
     Ok(false)
 }
 
+/// Our own certificate, as the authority has issued it.
+fn own(authority: &Authority, folder: &Path) -> Result<Issued, AuthorityError> {
+    let serial = Identity::load(folder)?.certificate()?.serial();
+    let issued = authority.record().issued.iter().find(|issued| issued.serial == serial);
+    issued.cloned().ok_or_else(|| AuthorityError::Foreign { folder: folder.to_owned() })
+}
+
 /// Renews our own certificate under the latest key.
 ///
 /// # Errors
 /// See [`AuthorityError`].
 pub fn renew_own(authority: &mut Authority, folder: &Path) -> Result<(), AuthorityError> {
-    let serial = Identity::load(folder)?.certificate()?.serial();
-    let issued = authority.record().issued.iter().find(|issued| issued.serial == serial).cloned();
-    let issued = issued.ok_or_else(|| AuthorityError::Foreign { folder: folder.to_owned() })?;
+    let issued = own(authority, folder)?;
     if issued.generation != authority.generation() {
         let credentials = authority.renew(&issued, days(CLIENT_DAYS))?.0;
         save_credentials(folder, &credentials)?;

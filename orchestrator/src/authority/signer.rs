@@ -103,7 +103,7 @@ impl Signer {
     pub(super) fn list(
         &self,
         signed_at_s: u64,
-        revoked: impl Iterator<Item = (Vec<u8>, u64)>,
+        revoked: impl Iterator<Item = (u64, u64)>,
     ) -> Result<String, AuthorityError> {
         let revoked = revoked.map(|(serial, at_s)| RevokedCertParams {
             serial_number: SerialNumber::from(serial),

@@ -15,6 +15,7 @@ use crate::nightly::bisect::{Bisection, Step};
 use crate::nightly::check::{Asked, Comparison, compare};
 use crate::nightly::effect::Effect;
 use crate::nightly::night::Night;
+use crate::nightly::render::{change, interval};
 use crate::nightly::report::ModelReport;
 use crate::nightly::setup::Setup;
 use crate::nightly::subject::Subject;
@@ -83,7 +84,7 @@ struct Bench<'a> {
 pub async fn run(args: Args, context: &Context) -> CommandResult {
     let models = args.versions.iter().map(|version| Model::named(version)).collect();
     let mut suite = Suite { models, ..Suite::default() };
-    suite.measure.threads = context.options.threads.unwrap_or(suite.measure.threads);
+    context.options.overrule(&mut suite.measure);
     let store = context.store().await?;
     let subjects = resolver(context, &store, &suite, None)?.suite(&suite).await?;
     let device = context.connect().await?;
@@ -173,14 +174,13 @@ impl<'a> Bench<'a> {
 
 fn said(version: &str, first: &str, compared: &Compared) -> String {
     let effect = compared.effect.as_ref();
-    let change = effect.map_or(String::new(), |e| format!(", {:+.1} %", 100.0 * e.change));
+    let change = effect.map_or(String::new(), |e| format!(", {}", change(e.change)));
     let reason = compared.reason.as_ref().map_or(String::new(), |why| format!(", {why}"));
     format!("{version} compared with {first}: {}{change}{reason}", compared.verdict)
 }
 
 fn human(shown: &Shown) -> String {
     let header = ["version", ">change", ">99 % interval", "verdict"];
-    let percent = |share: f64| format!("{:+.1}", 100.0 * share);
     let rows = shown.versions.iter().enumerate().map(|(index, version)| {
         let compared = version.compared.as_ref();
         let effect = compared.and_then(|compared| compared.effect.as_ref());
@@ -192,9 +192,8 @@ fn human(shown: &Shown) -> String {
         };
         vec![
             version.name.clone(),
-            effect.map_or("-".to_owned(), |e| format!("{} %", percent(e.change))),
-            effect
-                .map_or("-".to_owned(), |e| format!("{} .. {} %", percent(e.low), percent(e.high))),
+            effect.map_or("-".to_owned(), |e| change(e.change)),
+            effect.map_or("-".to_owned(), interval),
             verdict,
         ]
     });

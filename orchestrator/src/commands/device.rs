@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{doctor, enroll, rack};
 use crate::context::Context;
+use crate::device::Now;
 use crate::exit::CommandResult;
 use crate::measurement::{BoardFacts, Conditions, Occupancy};
 use crate::output;
@@ -76,7 +77,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
 async fn show(args: rack::NameArgs, context: &Context) -> CommandResult {
     let device = rack::connect(args.name.as_deref(), context).await?;
     let mut quarantined = context.store().await?.quarantined().await?;
-    let (conditions, occupancy) = (device.conditions().await?, device.occupancy().await?);
+    let Now { conditions, occupancy, .. } = device.now().await?;
     let (state, detail) = judge(occupancy.as_ref(), quarantined.remove(&device.facts().hostname));
     let shown = Shown {
         address: device.address().to_owned(),

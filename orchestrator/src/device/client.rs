@@ -20,6 +20,17 @@ use crate::store::DeviceRecord;
 /// Size of the pieces of an upload; the contract allows no more than 1 MiB.
 const CHUNK_BYTES: usize = 512 << 10;
 
+/// A board at the moment.
+#[derive(Clone, Debug)]
+pub struct Now {
+    /// What it is doing.
+    pub conditions: Conditions,
+    /// Who has it; agents of earlier releases do not say.
+    pub occupancy: Option<Occupancy>,
+    /// Whether it has what it needs; agents of earlier releases do not say.
+    pub health: Option<Health>,
+}
+
 /// A connected board.
 #[derive(Debug)]
 pub struct Device {
@@ -174,28 +185,21 @@ impl Device {
     /// # Errors
     /// See [`DeviceError`].
     pub async fn conditions(&self) -> Result<Conditions, DeviceError> {
-        Ok(self.health().await?.0)
+        Ok(self.now().await?.conditions)
     }
 
-    /// What the board is doing now, and whether it has what it needs; agents of earlier releases do not say the latter.
+    /// What the board is doing now, who has it, and whether it has what it needs.
     ///
     /// # Errors
     /// See [`DeviceError`].
-    pub async fn health(&self) -> Result<(Conditions, Option<Health>), DeviceError> {
+    pub async fn now(&self) -> Result<Now, DeviceError> {
         let answer = self.client.clone().get_conditions(v1::GetConditionsRequest {}).await;
-        let answer = answer.map_err(self.fault("reading its conditions"))?.into_inner();
-        let conditions = convert::conditions(answer.conditions.unwrap_or_default());
-        Ok((conditions, answer.health.map(convert::health)))
-    }
-
-    /// Who has the board; an older agent does not tell.
-    ///
-    /// # Errors
-    /// See [`DeviceError`].
-    pub async fn occupancy(&self) -> Result<Option<Occupancy>, DeviceError> {
-        let answer = self.client.clone().get_conditions(v1::GetConditionsRequest {}).await;
-        let answer = answer.map_err(self.fault("asking who has it"))?.into_inner();
-        Ok(answer.occupancy.map(convert::occupancy))
+        let answer = answer.map_err(self.fault("asking what it is doing"))?.into_inner();
+        Ok(Now {
+            conditions: convert::conditions(answer.conditions.unwrap_or_default()),
+            occupancy: answer.occupancy.map(convert::occupancy),
+            health: answer.health.map(convert::health),
+        })
     }
 
     /// Uploads those blobs, named by their digests, that the agent lacks; `load` gives their bytes. Returns how many

@@ -88,17 +88,16 @@ pub enum DeviceError {
     },
     /// The connection broke.
     #[error(
-        "the board at {address} vanished while {doing}: {detail}; check its power and network, then \
-         run the same command again: it resumes"
+        "the board at {address} vanished while {doing}: {}; check its power and network, then \
+         run the same command again: it resumes",
+        causes(status.as_ref())
     )]
     Vanished {
         /// Where.
         address: String,
         /// What we were doing.
         doing: &'static str,
-        /// What the connection said.
-        detail: String,
-        /// The same with its causes.
+        /// What the connection said, with its causes.
         status: Box<Status>,
     },
     /// TLS does not come about.
@@ -178,15 +177,13 @@ impl DeviceError {
         let address = address.to_owned();
         // A status with a source was made here, from a broken connection; the others were sent by the agent.
         let broken = std::error::Error::source(status).is_some();
+        let vanished = match status.code() {
+            Code::Unavailable | Code::Cancelled => true,
+            Code::Unknown | Code::Internal | Code::DeadlineExceeded => broken,
+            _ => false,
+        };
         match status.code() {
-            Code::Unavailable | Code::Cancelled => {
-                let status = Box::new(status.clone());
-                Self::Vanished { address, doing, detail: causes(&*status), status }
-            }
-            Code::Unknown | Code::Internal | Code::DeadlineExceeded if broken => {
-                let status = Box::new(status.clone());
-                Self::Vanished { address, doing, detail: causes(&*status), status }
-            }
+            _ if vanished => Self::Vanished { address, doing, status: Box::new(status.clone()) },
             Code::Unimplemented => Self::Incompatible {
                 address,
                 theirs: format!("that lacks {doing}"),

@@ -11,6 +11,7 @@ use super::convert;
 use super::error::DeviceError;
 use super::run_id::run_id;
 use crate::measurement::Occupancy;
+use crate::user;
 
 const TAKING: &str = "taking the board";
 /// How long an agent may take to answer, beyond the time in its queue.
@@ -62,14 +63,9 @@ impl Device {
             Ok::<_, DeviceError>((wire, signs))
         };
         let (wire, mut signs) = tokio::time::timeout(limit, taking).await.map_err(|_| {
-            let detail = format!("no answer within {} s", limit.as_secs());
-            let status = Box::new(Status::deadline_exceeded(detail.clone()));
-            DeviceError::Vanished {
-                address: self.address().to_owned(),
-                doing: TAKING,
-                detail,
-                status,
-            }
+            let silent = format!("no answer within {} s", limit.as_secs());
+            let status = Box::new(Status::deadline_exceeded(silent));
+            DeviceError::Vanished { address: self.address().to_owned(), doing: TAKING, status }
         })??;
         let address = self.address().to_owned();
         let keeper = tokio::spawn(async move {
@@ -134,8 +130,7 @@ impl Device {
 
 /// Who we are, for others who want the board.
 fn holder() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-    let user = user.unwrap_or_else(|_| "somebody".to_owned());
+    let user = user::name().unwrap_or_else(|| "somebody".to_owned());
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let host = host.as_deref().unwrap_or("unknown");
     format!("{user}@{host} (process {}, run {})", std::process::id(), run_id())

@@ -14,7 +14,7 @@ mod tls;
 
 pub(crate) use address::resolve;
 pub use address::{Address, AddressError};
-pub use client::Device;
+pub use client::{Device, Now};
 pub use connect::Connector;
 pub use error::DeviceError;
 pub use lease::Lease;

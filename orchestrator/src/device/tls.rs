@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
-use quantrack_proto::identity::{
-    Identity, IdentityError, REVOKED_FILE, Trust, crypto, date, server_name, write_file,
-};
+use quantrack_proto::identity::{Identity, IdentityError, Trust, crypto, date, server_name};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, Error, InvalidMessage};
@@ -167,12 +165,9 @@ impl Credentials {
 
     /// Keeps the lists that a board has sent, if they are later than ours.
     pub(super) fn learn(&self, revoked: &str) -> Result<(), IdentityError> {
-        if !self.trust.would_learn_from(revoked)? {
-            return Ok(());
+        if self.trust.learn(revoked, &self.folder)? {
+            tracing::info!("learnt from the board which certificates are revoked");
         }
-        let merged = self.trust.merged_with(revoked)?;
-        write_file(&self.folder.join(REVOKED_FILE), &merged.lists_pem())?;
-        tracing::info!("learnt from the board which certificates are revoked");
         Ok(())
     }
 

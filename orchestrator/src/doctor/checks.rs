@@ -2,7 +2,7 @@
 
 use super::{Finding, State};
 use crate::clock::since_1970;
-use crate::device::{Device, DeviceError};
+use crate::device::{Device, DeviceError, Now};
 use crate::measurement::{Conditions, Health};
 use crate::output;
 
@@ -16,8 +16,8 @@ const UNDER_VOLTAGE_BITS: u32 = 0x1_0001;
 
 pub(super) async fn of_device(device: &Device) -> Vec<Finding> {
     let mut findings = vec![version(device)];
-    match device.health().await {
-        Ok((conditions, health)) => {
+    match device.now().await {
+        Ok(Now { conditions, health, .. }) => {
             let now = since_1970();
             let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
             findings.extend(judge(&conditions, health.as_ref(), now_ms));

@@ -89,7 +89,7 @@ pub async fn look(
 ) -> Look {
     let asked = async {
         let device = connector.connect(address).await?;
-        let occupancy = device.occupancy().await?;
+        let occupancy = device.now().await?.occupancy;
         Ok((device, occupancy))
     };
     match asked.await {

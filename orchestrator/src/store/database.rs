@@ -11,6 +11,7 @@ use sqlx::sqlite::{
 };
 
 use super::StoreError;
+use crate::user;
 
 /// What brings the schema from version `index` to `index + 1`. Never edited once released, only appended to.
 const MIGRATIONS: &[&str] = &[
@@ -37,10 +38,7 @@ pub struct Store {
 impl Store {
     /// Where the store is when the user does not say: `$XDG_DATA_HOME/quantrack/store.sqlite`.
     pub fn default_path() -> Option<PathBuf> {
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-        let data = absolute("XDG_DATA_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))?;
-        Some(data.join("quantrack/store.sqlite"))
+        user::data_folder().map(|data| data.join("store.sqlite"))
     }
 
     /// The database that `path` means: itself if it is or looks like a file, else `store.sqlite` in that directory.

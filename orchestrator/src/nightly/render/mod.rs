@@ -21,7 +21,7 @@ use crate::metric::Unit;
 const MANIFOLD: f64 = 9.0;
 
 /// A share as a signed percentage, as in "+5.1 %", or as "12 times".
-fn change(share: f64) -> String {
+pub fn change(share: f64) -> String {
     if share >= MANIFOLD {
         return format!("{:.0} times", 1.0 + share);
     }
@@ -29,7 +29,7 @@ fn change(share: f64) -> String {
 }
 
 /// As in "+4.2 .. +6.0 %".
-fn interval(effect: &Effect) -> String {
+pub fn interval(effect: &Effect) -> String {
     if effect.low >= MANIFOLD {
         return format!("{:.0} .. {:.0} times", 1.0 + effect.low, 1.0 + effect.high);
     }
