@@ -173,7 +173,8 @@ fn composition(stages: usize) -> impl Strategy<Value = Composition> {
                 stage: other.index(stages),
                 rates: [(Level::ALL[level], rate)].into(),
             };
-            let by = Option::map(other, dependent).filter(|by| by.stage != stage);
+            // The first stage always runs, or the baseline could take no time at all, which `validate` refuses.
+            let by = Option::map(other, dependent).filter(|by| stage != 0 && by.stage != stage);
             Composition::Stage { stage, rate, by }
         };
         let mut leaves: Vec<Composition> = leaves.into_iter().enumerate().map(leaf).collect();

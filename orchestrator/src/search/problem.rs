@@ -179,6 +179,9 @@ pub enum ProblemError {
          limits on bytes"
     )]
     TooMany(usize),
+    /// By the rates no stage ever runs at the baseline, and nothing can be compared with its latency.
+    #[error("the rates leave out every stage at fp32; give the first stage a rate above 0")]
+    NeverRuns,
     /// The composition does not fit.
     #[error(transparent)]
     Composition(#[from] CompositionError),
@@ -212,7 +215,8 @@ impl Problem {
             return Err(ProblemError::UnknownStages(group.clone(), self.stages.len()));
         }
         self.validate_thresholds()?;
-        Ok(self.composition.validate(self.stages.len())?)
+        self.composition.validate(self.stages.len())?;
+        if self.latency_us(&self.baseline()) > 0.0 { Ok(()) } else { Err(ProblemError::NeverRuns) }
     }
 
     fn validate_thresholds(&self) -> Result<(), ProblemError> {

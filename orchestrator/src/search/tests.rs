@@ -250,6 +250,15 @@ fn six_stages_of_six_levels_are_enumerated_in_full_and_in_order() {
 }
 
 #[test]
+fn rates_that_leave_out_every_stage_are_a_mistake() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut problem = instance().new_tree(&mut runner).unwrap().current().problem;
+    let never = |stage| Composition::Stage { stage, rate: 0.0, by: None };
+    problem.composition = Composition::Chain((0..problem.stages.len()).map(never).collect());
+    assert_eq!(problem.validate(), Err(ProblemError::NeverRuns));
+}
+
+#[test]
 fn running_out_of_evaluations_is_said() {
     let stage = |name: &str| StageChoices {
         name: name.to_owned(),
