@@ -1,6 +1,8 @@
 //! What happens to a board, and to what was measured on it, when a process on either side is stopped or killed, or the
 //! network between them falls silent.
 
+mod network;
+
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -69,13 +71,13 @@ impl Board {
 
     /// An agent, and where it listens.
     pub(super) fn agent(&self) -> (Running, String) {
-        listening(self.serve(program("agent").as_ref()))
+        listening(self.serve(program("agent").as_ref(), "127.0.0.1:0"))
     }
 
     /// The command of an agent that is started by `program`.
-    fn serve(&self, program: &Path) -> Command {
+    fn serve(&self, program: &Path, listen: &str) -> Command {
         let mut command = Command::new(program);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--state-dir"]).arg(self.path("state"));
+        command.args(["serve", "--listen", listen, "--state-dir"]).arg(self.path("state"));
         command.arg("--board-root").arg(self.folder.path());
         command.arg("--governor-socket").arg(self.path("socket"));
         command
@@ -114,9 +116,14 @@ fn measured() -> Demo {
 
 /// As [`measured`], but to measure it again takes minutes.
 fn long() -> Demo {
+    measured_with(90_000)
+}
+
+/// As [`measured`], and measured again with so many samples.
+fn measured_with(samples: usize) -> Demo {
     let demo = measured();
     let text = std::fs::read_to_string(demo.pipeline()).unwrap();
-    let long = text.replace("samples = 10\n", "samples = 90000\n");
+    let long = text.replace("samples = 10\n", &format!("samples = {samples}\n"));
     assert_ne!(long, text);
     std::fs::write(demo.pipeline(), long).unwrap();
     demo
@@ -132,7 +139,11 @@ fn said(demo: &Demo) -> PathBuf {
 
 /// Starts to measure, and returns when samples arrive.
 fn measuring(demo: &Demo, address: &str) -> Running {
-    let mut command = profile(demo, address);
+    measured_by(profile(demo, address), demo)
+}
+
+/// As [`measuring`], with this command.
+fn measured_by(mut command: Command, demo: &Demo) -> Running {
     command.stdout(Stdio::null()).stderr(File::create(said(demo)).unwrap());
     let running = Running(command.spawn().unwrap());
     let begin = Instant::now();
@@ -294,7 +305,7 @@ fn a_board_without_room_says_so_and_goes_on() {
         return;
     }
     let mut command = unshare(script, &board.path("state"));
-    command.arg(program("agent")).args(board.serve(Path::new("agent")).get_args());
+    command.arg(program("agent")).args(board.serve(Path::new("agent"), "127.0.0.1:0").get_args());
     let (_agent, address) = listening(command);
     let output = profile(&demo, &address).output().unwrap();
     fails(&output, &["is full", "--state-dir"]);

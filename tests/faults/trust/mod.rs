@@ -3,6 +3,8 @@
 mod rack;
 mod rotation;
 
+pub(crate) use rotation::Home;
+
 use std::path::PathBuf;
 
 use prost::Message as _;

@@ -47,22 +47,24 @@ fn agent(program: &Path, identity: &Path) -> Agent {
     Agent { address, _stdin: child.stdin.take(), _child: child, _state: state }
 }
 
-struct Home {
+/// An authority, and the keys of whoever runs it.
+pub(crate) struct Home {
     folder: TempDir,
 }
 
 impl Home {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let home = Self { folder: TempDir::new().unwrap() };
         json(&home.orchestrator(&["authority", "init"]).output().unwrap());
         home
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn keys(&self, command: &mut Command) {
+    /// Has `command` use both.
+    pub(crate) fn keys(&self, command: &mut Command) {
         command.env("QUANTRACK_AUTHORITY", self.path("authority"));
         command.env("QUANTRACK_IDENTITY", self.path("own"));
     }
@@ -74,12 +76,19 @@ impl Home {
         command
     }
 
-    /// A board whose address the authority knows.
-    fn board(&self, program: &Path) -> (PathBuf, Agent) {
+    /// The certificate of a board of this name, and its key.
+    pub(crate) fn issue(&self, name: &str) -> PathBuf {
         let folder = self.path("board");
         let mut authority = Authority::open(&self.path("authority")).unwrap();
-        let subject = Subject::board("pi3-a").unwrap();
+        let subject = Subject::board(name).unwrap();
         save_credentials(&folder, &authority.issue(&subject, days(10), None).unwrap()).unwrap();
+        folder
+    }
+
+    /// A board whose address the authority knows.
+    fn board(&self, program: &Path) -> (PathBuf, Agent) {
+        let folder = self.issue("pi3-a");
+        let mut authority = Authority::open(&self.path("authority")).unwrap();
         let agent = agent(program, &folder);
         authority.set_address("pi3-a", &agent.address).unwrap();
         (folder, agent)
