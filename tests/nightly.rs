@@ -1,9 +1,16 @@
 //! Nightly checks across processes: an agent on an imitated Raspberry Pi, and the orchestrator as CI runs it.
 //!
 //! The board's state is files (`--board-root`), and the board is made slower by running its worker under an emulator.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests fail by panicking, and say what they skip"
+)]
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -111,6 +118,17 @@ impl Lab {
         let report = serde_json::from_slice(&output.stdout);
         (output.status.code().unwrap(), report.unwrap_or_else(|_| panic!("{}", said(&output))))
     }
+}
+
+/// What makes workers slow; `None`, said aloud, where it may be missing.
+fn emulator() -> Option<&'static Path> {
+    let emulator = Path::new("/usr/bin/qemu-x86_64");
+    if emulator.is_file() && cfg!(target_arch = "x86_64") {
+        return Some(emulator);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} is missing", emulator.display());
+    eprintln!("skipped: {} is missing", emulator.display());
+    None
 }
 
 fn said(output: &Output) -> String {
@@ -299,12 +317,7 @@ fn a_board_without_a_baseline_is_a_mistake_and_measured_boards_are_told_apart() 
 
 #[test]
 fn a_slow_board_is_quarantined_and_does_not_pass_for_a_regression() {
-    let emulator = Path::new("/usr/bin/qemu-x86_64");
-    if !emulator.is_file() || !cfg!(target_arch = "x86_64") {
-        assert!(std::env::var_os("CI").is_none(), "{} is missing", emulator.display());
-        eprintln!("skipped: {} is missing", emulator.display());
-        return;
-    }
+    let Some(emulator) = emulator() else { return };
     let lab = Lab::new(&format!("{SUITE}{GOLDEN}"));
     let agent = lab.agent();
     lab.set(&agent);
@@ -508,4 +521,52 @@ fn lost_accuracy_is_a_regression_and_names_the_images() {
     assert_eq!((code, &one["verdict"]), (1, &"regression".into()), "{report}");
     assert!(one["interval"][1].as_f64().unwrap() < 0.0, "{one}");
     assert!(!one["lost"].as_array().unwrap().is_empty(), "{one}");
+}
+
+/// Builds are told apart by the content of the program, so scripts that start the same agent will do.
+#[test]
+fn bisect_names_the_first_engine_build_that_is_slower_and_resumes() {
+    let Some(emulator) = emulator() else { return };
+    let lab = Lab::new(SUITE);
+    let slow = format!("export QUANTRACK_WORKER_EMULATOR={}\n", emulator.display());
+    let builds = [("v1", ""), ("v2", "# as fast\n"), ("v3", &slow), ("v4", &format!("{slow}#\n"))];
+    for (name, line) in builds {
+        let agent = program("agent");
+        let board = lab.path("board");
+        let (agent, board) = (agent.display(), board.display());
+        let script = format!("#!/bin/sh\n{line}exec {agent} \"$@\" --board-root {board}\n");
+        std::fs::write(lab.path(name), script).unwrap();
+        std::fs::set_permissions(lab.path(name), Permissions::from_mode(0o755)).unwrap();
+    }
+    let bisect = |builds: &[&str]| {
+        let engines = builds.iter().flat_map(|build| ["--engine", build]);
+        let mut arguments = vec!["bisect", "net.tflite", "--min-effect", "4", "--runs", "5"];
+        arguments.extend(["--format", "json"]);
+        arguments.extend(engines);
+        let output = lab.run(&[], &arguments);
+        let shown = serde_json::from_slice::<Value>(&output.stdout);
+        (output.status.code(), shown.unwrap_or_else(|_| panic!("{}", said(&output))), output.stderr)
+    };
+    let (code, shown, told) = bisect(&["v1", "v2", "v3", "v4"]);
+    assert_eq!((code, &shown["first_slower"]), (Some(1), &"v3".into()), "{shown}");
+    assert!(String::from_utf8_lossy(&told).contains("v4 compared with v1: regression"));
+    // Nothing is measured twice.
+    let (code, again, told) = bisect(&["v1", "v2", "v3", "v4"]);
+    assert_eq!((code, &again["versions"]), (Some(1), &shown["versions"]), "{again}");
+    assert!(!String::from_utf8_lossy(&told).contains("measured"), "{told:?}");
+    let (code, shown, _) = bisect(&["v1", "v2"]);
+    assert_eq!((code, &shown["first_slower"]), (Some(0), &Value::Null), "{shown}");
+    // What cannot be put anywhere is said before anything is measured.
+    for (arguments, words) in [
+        (&["bisect", "net.tflite", "--engine", "v1"][..], "two or more"),
+        (&["bisect", "net.tflite", "--engine", "v1", "--engine", "v9"], "failed to read v9"),
+        (
+            &["bisect", "net.tflite", "--engine", "v1", "--engine", "v2", "--device", "pi3.local"],
+            "--enroll pi@pi3.local",
+        ),
+    ] {
+        let output = lab.run(&[], arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains(words), "{}", said(&output));
+    }
 }

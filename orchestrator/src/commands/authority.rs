@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 /// Where the authority is.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Keeper {
     /// Folder of the authority's keys [default: quantrack/authority in the XDG data directory].
     #[arg(long, global = true, env = "QUANTRACK_AUTHORITY", value_name = "DIR")]

@@ -179,7 +179,7 @@ async fn keep(
         set_at: String::new(),
     };
     night.store().save_baseline(&baseline).await?;
-    save(night, &subject.name, &subject.record.sha256, true, session).await
+    save(&night.place(), &subject.name, &subject.record.sha256, true, session).await
 }
 
 fn human(shown: &Shown) -> String {

@@ -24,38 +24,38 @@ use crate::rack::enter;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Options of `device enroll`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Args {
     /// The board as `ssh` knows it, as in pi@pi3.local.
-    target: String,
+    pub(super) target: String,
     #[command(flatten)]
-    keeper: Keeper,
+    pub(super) keeper: Keeper,
     /// The board's name [default: what it calls itself].
     #[arg(long)]
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// The agent to install.
     #[arg(long, value_name = "FILE", conflicts_with = "agents")]
-    agent: Option<PathBuf>,
+    pub(super) agent: Option<PathBuf>,
     /// Folder with agent-aarch64, agent-armv7 and agent-x86_64 [default: agents beside this program, and where
     /// deploy/build-agent.sh puts what it builds].
     #[arg(long, env = "QUANTRACK_AGENTS", value_name = "DIR")]
-    agents: Option<PathBuf>,
+    pub(super) agents: Option<PathBuf>,
     /// Where orchestrators reach the board, when that is not where ssh does.
     #[arg(long, value_name = "HOST")]
-    address: Option<String>,
+    pub(super) address: Option<String>,
     /// The agent's port [default: what it has, or 50051].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    port: Option<u16>,
+    pub(super) port: Option<u16>,
     /// Its labels, which make pools.
     #[arg(long = "label", value_name = "LABEL", value_parser = rack::label)]
-    labels: Vec<String>,
+    pub(super) labels: Vec<String>,
 }
 
 /// What is printed.
 #[derive(Debug, Serialize)]
-struct Shown {
+pub(super) struct Shown {
     board: String,
-    address: String,
+    pub(super) address: String,
     fingerprint: String,
     model: String,
     architecture: &'static str,
@@ -74,6 +74,15 @@ impl From<EnrollError> for Failure {
 /// # Errors
 /// When a step fails: what had changed until then is said.
 pub async fn run(args: Args, context: &Context) -> CommandResult {
+    context.print("device enroll", &enrol(&args, context).await?, human)?;
+    Ok(Exit::Ok)
+}
+
+/// Enrols a board, or puts another agent on one.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn enrol(args: &Args, context: &Context) -> Result<Shown, Failure> {
     let own = own_folder(context)?;
     let mut authority = args.keeper.open()?;
     refresh_own(&mut authority, &own)?;
@@ -111,7 +120,7 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let store = context.store().await?;
     store.save_device(&device.record()).await?;
     enter(&device, &args.labels, &context.connector(), &store).await?;
-    let shown = Shown {
+    Ok(Shown {
         board: name,
         address: device.address().to_owned(),
         fingerprint: device.facts().fingerprint(),
@@ -119,9 +128,7 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
         architecture: architecture.name(),
         agent_version: device.agent_version().to_owned(),
         changes,
-    };
-    context.print("device enroll", &shown, human)?;
-    Ok(Exit::Ok)
+    })
 }
 
 /// The address that the board will be called by: without its name where the host tells it.

@@ -18,6 +18,7 @@ use super::verdict::{
 use crate::exit::Failure;
 use crate::measurement::ConditionsSummary;
 use crate::rack::BoardState;
+use crate::store::Store;
 
 /// What a check is asked for.
 #[derive(Clone, Debug)]
@@ -77,6 +78,15 @@ impl Comparison {
     }
 }
 
+/// Where runs were measured, for those who judge and keep them.
+#[derive(Clone, Debug)]
+pub struct Place<'a> {
+    /// Where their samples are.
+    pub store: &'a Store,
+    /// The board and what ran on it; where that differs between what is compared, as it was for what is compared with.
+    pub setup: Setup,
+}
+
 /// What in the setup of a baseline forbids to compare with it.
 pub fn refused(baseline: &Baseline, now: &Setup, asked: &Asked) -> Vec<Difference> {
     let mut differences = baseline.body.setup.differences(now);
@@ -120,25 +130,27 @@ pub async fn compare(
 ) -> Result<Vec<ModelReport>, Failure> {
     let tasks: Vec<&Task> = comparisons.iter().map(|comparison| &comparison.task).collect();
     let first = night.runs(&tasks, asked.runs).await?;
+    let place = night.place();
     let mut judging = Vec::new();
     for (comparison, taken) in comparisons.iter().zip(first) {
-        judging.push(Judging::begin(night, comparison, taken, asked.min_effect).await?);
+        judging.push(Judging::begin(&place, comparison, taken, asked.min_effect).await?);
     }
-    let due: Vec<usize> = (0..judging.len()).filter(|&index| judging[index].due).collect();
+    let due: Vec<usize> = (0..judging.len()).filter(|&index| judging[index].is_due()).collect();
     let again: Vec<&Task> = due.iter().map(|&index| tasks[index]).collect();
     for (index, rerun) in due.into_iter().zip(night.runs(&again, asked.runs).await?) {
-        judging[index].confirm(night, rerun, asked.min_effect);
+        judging[index].confirm(rerun, asked.min_effect);
     }
     let mut reports = Vec::new();
     for judged in judging {
-        judged.save(night).await?;
-        reports.push(judged.report(night).await?);
+        judged.save(&place).await?;
+        reports.push(judged.report(&place).await?);
     }
     Ok(reports)
 }
 
 /// A comparison while it is judged.
-struct Judging<'a> {
+#[derive(Debug)]
+pub struct Judging<'a> {
     comparison: &'a Comparison,
     taken: Taken,
     noise: Noise,
@@ -147,42 +159,54 @@ struct Judging<'a> {
     due: bool,
     /// Whether the board was in a state in which its samples count.
     clean: bool,
+    /// The board's cores.
+    cores: u32,
 }
 
 impl<'a> Judging<'a> {
-    async fn begin(
-        night: &Night<'_>,
+    /// Judges what was measured first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn begin(
+        place: &Place<'_>,
         comparison: &'a Comparison,
         taken: Taken,
         min_effect: f64,
     ) -> Result<Self, Failure> {
-        let noise = noise(night, comparison, &taken).await?;
+        let noise = noise(place, comparison, &taken).await?;
         let looked = look(&compared(comparison, &taken), &noise, min_effect);
         let due = needs_rerun(&looked);
         let judged = unconfirmed(looked);
-        let mut judging = Self { comparison, taken, noise, judged, due, clean: true };
-        judging.gate_conditions(night);
+        let cores = place.setup.facts.cores;
+        let mut judging = Self { comparison, taken, noise, judged, due, clean: true, cores };
+        judging.gate_conditions();
         judging.due &= judging.clean;
         Ok(judging)
     }
 
-    fn confirm(&mut self, night: &Night<'_>, rerun: Taken, min_effect: f64) {
+    /// Whether as many runs again have to confirm it.
+    pub fn is_due(&self) -> bool {
+        self.due
+    }
+
+    /// Judges anew, with those runs.
+    pub fn confirm(&mut self, rerun: Taken, min_effect: f64) {
         let (before, after) =
             (compared(self.comparison, &self.taken), compared(self.comparison, &rerun));
         self.judged = confirmed(&before, &after, &self.noise, min_effect);
         self.taken.extend(rerun);
-        self.gate_conditions(night);
+        self.gate_conditions();
     }
 
     /// Gate one: what was measured under other conditions is inconclusive, whatever it looks like.
-    fn gate_conditions(&mut self, night: &Night<'_>) {
+    fn gate_conditions(&mut self) {
         let other = ConditionsSummary::default();
         let baseline = match &self.comparison.against {
             Against::Stored(baseline) => &baseline.body.conditions,
             Against::Measured { .. } => &other,
         };
-        let cores = night.device().facts().cores;
-        let unclean = unclean(&self.taken.blocks(), baseline, cores);
+        let unclean = unclean(&self.taken.blocks(), baseline, self.cores);
         if let Some(reason) = unclean.or_else(|| self.taken.too_short()) {
             self.clean = false;
             self.judged.verdict = Verdict::Inconclusive;
@@ -191,7 +215,7 @@ impl<'a> Judging<'a> {
     }
 
     /// Keeps what was measured, for the board's noise and the history.
-    async fn save(&self, night: &Night<'_>) -> Result<(), Failure> {
+    async fn save(&self, place: &Place<'_>) -> Result<(), Failure> {
         let Judged { verdict, effect, .. } = &self.judged;
         let subject = &self.comparison.task.subject;
         // Measured in turns, either variant is as it always is, whatever they differ by.
@@ -204,17 +228,21 @@ impl<'a> Judging<'a> {
             effect: *effect,
             noise: Some(self.noise),
         };
-        save(night, &subject.name, &subject.record.sha256, quiet, checked).await?;
+        save(place, &subject.name, &subject.record.sha256, quiet, checked).await?;
         if let Some(beside) = &self.comparison.task.beside {
             let runs = kept(&self.taken.beside);
             let body =
                 SessionBody { role: Role::Beside, runs, verdict: None, effect: None, noise: None };
-            save(night, &subject.name, beside, self.clean, body).await?;
+            save(place, &subject.name, beside, self.clean, body).await?;
         }
         Ok(())
     }
 
-    async fn report(self, night: &Night<'_>) -> Result<ModelReport, Failure> {
+    /// What it came to.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn report(self, place: &Place<'_>) -> Result<ModelReport, Failure> {
         let Judged { verdict, reason, effect, floor, rerun } = self.judged;
         let sha256 = self.comparison.baseline_sha256().to_owned();
         let baseline = match &self.comparison.against {
@@ -222,7 +250,7 @@ impl<'a> Judging<'a> {
             Against::Stored(baseline) => {
                 let mut runs = Vec::new();
                 for &measurement in &baseline.body.runs.measurements {
-                    runs.push(Run::stored(night.store(), measurement, &sha256).await?);
+                    runs.push(Run::stored(place.store, measurement, &sha256).await?);
                 }
                 runs
             }
@@ -254,7 +282,7 @@ impl<'a> Judging<'a> {
 /// # Errors
 /// When the store fails.
 pub async fn save(
-    night: &Night<'_>,
+    place: &Place<'_>,
     model: &str,
     sha256: &str,
     within_noise: bool,
@@ -264,15 +292,15 @@ pub async fn save(
         return Ok(());
     }
     let session = Session {
-        board: night.device().facts().hostname.clone(),
+        board: place.setup.facts.hostname.clone(),
         model: model.to_owned(),
         sha256: sha256.to_owned(),
-        setup: night.setup().digest(),
+        setup: place.setup.digest(),
         within_noise,
         body,
         measured_at: String::new(),
     };
-    Ok(night.store().save_session(&session).await?)
+    Ok(place.store.save_session(&session).await?)
 }
 
 /// What is compared with what.
@@ -291,12 +319,12 @@ fn compared(comparison: &Comparison, taken: &Taken) -> Compared {
 
 /// The noise of the baseline's variant on this board, from all nights in which nothing was found.
 async fn noise(
-    night: &Night<'_>,
+    place: &Place<'_>,
     comparison: &Comparison,
     taken: &Taken,
 ) -> Result<Noise, Failure> {
-    let board = &night.device().facts().hostname;
-    let mut setups = vec![night.setup().digest()];
+    let board = &place.setup.facts.hostname;
+    let mut setups = vec![place.setup.digest()];
     let mut nights = Vec::new();
     match &comparison.against {
         Against::Stored(baseline) => {
@@ -305,7 +333,7 @@ async fn noise(
         Against::Measured { .. } => nights.push(kept(&taken.beside).medians_us),
     }
     let sha256 = comparison.baseline_sha256();
-    let sessions: Vec<Session> = night.store().sessions(Some(board), None, Some(sha256)).await?;
+    let sessions: Vec<Session> = place.store.sessions(Some(board), None, Some(sha256)).await?;
     let alike = sessions
         .into_iter()
         .filter(|session| session.within_noise && setups.contains(&session.setup));

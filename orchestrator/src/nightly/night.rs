@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
+use super::check::Place;
 use super::effect::{MIN_BLOCKS, run_median};
 use super::record::Runs;
 use super::report::RunSamples;
@@ -99,6 +100,11 @@ impl<'a> Night<'a> {
     /// The board and what runs on it.
     pub fn setup(&self) -> Setup {
         Setup::of(self.device, self.settings.threads)
+    }
+
+    /// Where this is.
+    pub fn place(&self) -> Place<'a> {
+        Place { store: self.store, setup: self.setup() }
     }
 
     /// Gives the board back.

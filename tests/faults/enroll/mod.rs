@@ -1,11 +1,12 @@
 //! Enrolment of a board that a stand-in for `ssh` plays: scripts run on this machine, below a folder.
 
 use std::fs::{self, Permissions};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use quantrack_tests::program;
+use quantrack_tests::{Demo, program};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -39,6 +40,9 @@ case $1 in
         . "$QUANTRACK_ROOT/etc/quantrack/agent.env"
         export QUANTRACK_LISTEN=127.0.0.1:${QUANTRACK_LISTEN##*:}
         export QUANTRACK_IDENTITY="$QUANTRACK_ROOT/var/lib/private/quantrack/identity"
+        if grep -q quantrack-slow "$QUANTRACK_ROOT/usr/bin/agent"; then
+            export QUANTRACK_WORKER_EMULATOR=/usr/bin/qemu-x86_64
+        fi
         if [ -f "$BOARD/broken" ]; then echo "cannot bind" >"$BOARD/agent.log"; exit 0; fi
         setsid "$QUANTRACK_ROOT/usr/bin/agent" serve --state-dir "$BOARD/state" --board-root "$BOARD/sys" \
             </dev/null >/dev/null 2>"$BOARD/agent.log" &
@@ -199,4 +203,46 @@ fn an_enrolment_that_fails_names_the_cause_and_what_is_left() {
     while_there_is("broken", &agent, &words);
     board.assert_clean();
     json(&board.enroll(&agent));
+}
+
+/// A program works as before with something behind its end, from which the board that is played knows to be slow.
+#[test]
+fn engine_builds_are_put_on_a_board_in_turns_and_the_last_one_stays() {
+    if !cfg!(target_arch = "x86_64") {
+        eprintln!("skipped: the board that is played is slow only on x86_64");
+        return;
+    }
+    let board = Played::new();
+    let agent = program("agent").display().to_string();
+    let slow = board.path("slow");
+    fs::copy(&agent, &slow).unwrap();
+    let mut file = fs::OpenOptions::new().append(true).open(&slow).unwrap();
+    file.write_all(b"quantrack-slow").unwrap();
+    drop(file);
+    let model = Demo::data().join("models/gesture.tflite").display().to_string();
+    let (slow, port) = (slow.display().to_string(), board.port.to_string());
+    let device = format!("pi3-a@127.0.0.1:{port}");
+    let bisect = |builds: [&str; 2]| {
+        let mut arguments = vec!["bisect", &model, "--enroll", "pi@pi3", "--device", &device];
+        arguments.extend(builds.iter().flat_map(|build| ["--engine", build]));
+        arguments.extend(["--min-effect", "4", "--runs", "5"]);
+        board.orchestrator(&arguments)
+    };
+    let found = bisect([&agent, &slow]);
+    let said = String::from_utf8_lossy(&found.stderr).into_owned();
+    assert_eq!(found.status.code(), Some(1), "{said}");
+    let shown: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(shown["first_slower"], slow);
+    let installed = || fs::read(board.path("root/usr/bin/agent")).unwrap();
+    assert!(installed() == fs::read(&slow).unwrap(), "the last build stays");
+    board.assert_clean();
+    // A build that cannot run there leaves the board with another, which is named.
+    let refused = bisect([&agent, "/bin/false"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(4), "{said}");
+    let words = ["failed to put /bin/false on the board", "fails its self-test", "the board has"];
+    for word in words {
+        assert!(said.contains(word), "no {word:?} in {said}");
+    }
+    assert!(installed() == fs::read(&agent).unwrap());
 }
