@@ -1,12 +1,7 @@
 //! Nightly checks across processes: an agent on an imitated Raspberry Pi, and the orchestrator as CI runs it.
 //!
 //! The board's state is files (`--board-root`), and the board is made slower by running its worker under an emulator.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "tests fail by panicking, and say what they skip"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
@@ -15,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use quantrack_tests::{Demo, program};
+use quantrack_tests::{Demo, program, slow_emulator};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -118,17 +113,6 @@ impl Lab {
         let report = serde_json::from_slice(&output.stdout);
         (output.status.code().unwrap(), report.unwrap_or_else(|_| panic!("{}", said(&output))))
     }
-}
-
-/// What makes workers slow; `None`, said aloud, where it may be missing.
-fn emulator() -> Option<&'static Path> {
-    let emulator = Path::new("/usr/bin/qemu-x86_64");
-    if emulator.is_file() && cfg!(target_arch = "x86_64") {
-        return Some(emulator);
-    }
-    assert!(std::env::var_os("CI").is_none(), "{} is missing", emulator.display());
-    eprintln!("skipped: {} is missing", emulator.display());
-    None
 }
 
 fn said(output: &Output) -> String {
@@ -317,7 +301,7 @@ fn a_board_without_a_baseline_is_a_mistake_and_measured_boards_are_told_apart() 
 
 #[test]
 fn a_slow_board_is_quarantined_and_does_not_pass_for_a_regression() {
-    let Some(emulator) = emulator() else { return };
+    let Some(emulator) = slow_emulator() else { return };
     let lab = Lab::new(&format!("{SUITE}{GOLDEN}"));
     let agent = lab.agent();
     lab.set(&agent);
@@ -526,7 +510,7 @@ fn lost_accuracy_is_a_regression_and_names_the_images() {
 /// Builds are told apart by the content of the program, so scripts that start the same agent will do.
 #[test]
 fn bisect_names_the_first_engine_build_that_is_slower_and_resumes() {
-    let Some(emulator) = emulator() else { return };
+    let Some(emulator) = slow_emulator() else { return };
     let lab = Lab::new(SUITE);
     let slow = format!("export QUANTRACK_WORKER_EMULATOR={}\n", emulator.display());
     let builds = [("v1", ""), ("v2", "# as fast\n"), ("v3", &slow), ("v4", &format!("{slow}#\n"))];

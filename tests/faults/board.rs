@@ -117,17 +117,10 @@ fn measured() -> Demo {
 /// As [`measured`], but to measure it again takes minutes.
 fn long() -> Demo {
     let demo = measured();
-    change(&demo, "samples = 10\n", "samples = 90000\n");
+    demo.change("samples = 10\n", "samples = 90000\n");
     // Or it would be over by time, however few samples there are.
-    change(&demo, "max-seconds = 10\n", "max-seconds = 600\n");
+    demo.change("max-seconds = 10\n", "max-seconds = 600\n");
     demo
-}
-
-fn change(demo: &Demo, from: &str, to: &str) {
-    let text = std::fs::read_to_string(demo.pipeline()).unwrap();
-    let changed = text.replace(from, to);
-    assert_ne!(changed, text, "there is no {from:?}");
-    std::fs::write(demo.pipeline(), changed).unwrap();
 }
 
 fn profile(demo: &Demo, address: &str) -> Command {
@@ -171,9 +164,15 @@ fn ended(mut running: Running, demo: &Demo) -> Output {
 
 /// Another orchestrator gets the board soon, and measures all of it.
 fn is_free(address: &str) {
-    let (demo, begin) = (measured(), Instant::now());
+    let demo = measured();
+    succeeds_soon(&mut profile(&demo, address));
+}
+
+/// Runs a command until it no longer finds the board busy.
+fn succeeds_soon(command: &mut Command) {
+    let begin = Instant::now();
     loop {
-        let output = profile(&demo, address).output().unwrap();
+        let output = command.output().unwrap();
         if output.status.success() {
             return;
         }

@@ -42,6 +42,21 @@ fn present(path: PathBuf, variable: &str) -> Option<PathBuf> {
     None
 }
 
+/// An emulator of this machine's own architecture, under which workers are slow; `None`, said on stderr, where it may be
+/// missing.
+///
+/// # Panics
+/// When it is missing in CI.
+pub fn slow_emulator() -> Option<&'static Path> {
+    let emulator = Path::new("/usr/bin/qemu-x86_64");
+    if emulator.is_file() && cfg!(target_arch = "x86_64") {
+        return Some(emulator);
+    }
+    assert!(std::env::var_os("CI").is_none(), "{} is missing", emulator.display());
+    eprintln!("skipped: {} is missing", emulator.display());
+    None
+}
+
 /// Scripts in `folder` that run the boards' agents as if they were of this architecture: `agent-aarch64` and `agent-arm`.
 /// Those of which the environment does not name the agent are left out, and said on stderr.
 ///
@@ -89,19 +104,27 @@ impl Demo {
     /// # Panics
     /// When the folder cannot be written.
     pub fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let mut text = std::fs::read_to_string(Self::data().join("demo.toml")).unwrap();
+        let demo = Self { folder: TempDir::new().unwrap() };
+        std::fs::copy(Self::data().join("demo.toml"), demo.pipeline()).unwrap();
         for (from, to) in [
             ("min-samples = 60", "min-samples = 10"),
             ("max-samples = 200", "max-samples = 10"),
             ("block = 10", "block = 5"),
             ("calibration-samples = 40", "calibration-samples = 8"),
         ] {
-            assert!(text.contains(from), "{from} is no longer in demo.toml");
-            text = text.replace(from, to);
+            demo.change(from, to);
         }
-        std::fs::write(folder.path().join("quick.toml"), text).unwrap();
-        Self { folder }
+        demo
+    }
+
+    /// Writes `to` wherever the pipeline file has `from`.
+    ///
+    /// # Panics
+    /// When it is nowhere.
+    pub fn change(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.pipeline()).unwrap();
+        assert!(text.contains(from), "{from} is no longer in demo.toml");
+        std::fs::write(self.pipeline(), text.replace(from, to)).unwrap();
     }
 
     /// The folder with the demo's models and images.

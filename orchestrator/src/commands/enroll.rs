@@ -55,7 +55,7 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 pub(super) struct Shown {
     board: String,
-    pub(super) address: String,
+    address: String,
     fingerprint: String,
     model: String,
     architecture: &'static str,
@@ -74,15 +74,16 @@ impl From<EnrollError> for Failure {
 /// # Errors
 /// When a step fails: what had changed until then is said.
 pub async fn run(args: Args, context: &Context) -> CommandResult {
-    context.print("device enroll", &enrol(&args, context).await?, human)?;
+    let (shown, _device) = enrol(&args, context).await?;
+    context.print("device enroll", &shown, human)?;
     Ok(Exit::Ok)
 }
 
-/// Enrols a board, or puts another agent on one.
+/// Enrols a board, or puts another agent on one, and connects to it.
 ///
 /// # Errors
 /// As [`run`].
-pub(super) async fn enrol(args: &Args, context: &Context) -> Result<Shown, Failure> {
+pub(super) async fn enrol(args: &Args, context: &Context) -> Result<(Shown, Device), Failure> {
     let own = own_folder(context)?;
     let mut authority = args.keeper.open()?;
     refresh_own(&mut authority, &own)?;
@@ -120,7 +121,7 @@ pub(super) async fn enrol(args: &Args, context: &Context) -> Result<Shown, Failu
     let store = context.store().await?;
     store.save_device(&device.record()).await?;
     enter(&device, &args.labels, &context.connector(), &store).await?;
-    Ok(Shown {
+    let shown = Shown {
         board: name,
         address: device.address().to_owned(),
         fingerprint: device.facts().fingerprint(),
@@ -128,7 +129,8 @@ pub(super) async fn enrol(args: &Args, context: &Context) -> Result<Shown, Failu
         architecture: architecture.name(),
         agent_version: device.agent_version().to_owned(),
         changes,
-    })
+    };
+    Ok((shown, device))
 }
 
 /// The address that the board will be called by: without its name where the host tells it.

@@ -119,18 +119,8 @@ impl Site {
     }
 
     /// The board is had again soon, and all of it is measured.
-    fn is_free(&self, demo: &Demo, address: &str) -> Value {
-        let begin = Instant::now();
-        loop {
-            let output = self.on_host(profile(demo, address)).output().unwrap();
-            if output.status.success() {
-                return json(&output);
-            }
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(said.contains("busy"), "{said}");
-            assert!(begin.elapsed() < BOUND, "the board was not freed: {said}");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+    fn is_free(&self, demo: &Demo, address: &str) {
+        succeeds_soon(&mut self.on_host(profile(demo, address)));
     }
 }
 
@@ -140,7 +130,7 @@ fn a_cable_is_pulled_for_a_moment() {
     let Some(site) = Site::new() else { return };
     let demo = measured();
     // Ten seconds a stage, by its `max-seconds`.
-    change(&demo, "samples = 10\n", "samples = 90000\n");
+    demo.change("samples = 10\n", "samples = 90000\n");
     let running = site.measuring(&demo, ADDRESS);
     site.lab.cable("down");
     std::thread::sleep(Duration::from_secs(8));

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use quantrack_tests::{Demo, program};
+use quantrack_tests::{Demo, program, slow_emulator};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -208,8 +208,8 @@ fn an_enrolment_that_fails_names_the_cause_and_what_is_left() {
 /// A program works as before with something behind its end, from which the board that is played knows to be slow.
 #[test]
 fn engine_builds_are_put_on_a_board_in_turns_and_the_last_one_stays() {
-    if !cfg!(target_arch = "x86_64") {
-        eprintln!("skipped: the board that is played is slow only on x86_64");
+    // What the board that is played uses.
+    if slow_emulator().is_none() {
         return;
     }
     let board = Played::new();

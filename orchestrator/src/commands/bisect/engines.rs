@@ -1,7 +1,7 @@
 //! Engine builds, which run the same model on one board: agents that are put there in turns, by starting them on this
 //! machine or over ssh.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::super::enroll;
 use super::{Compared, known, remember};
@@ -15,7 +15,6 @@ use crate::nightly::night::{Night, Run, Taken, Task};
 use crate::nightly::setup::Setup;
 use crate::nightly::subject::Subject;
 use crate::nightly::suite::Suite;
-use crate::nightly::verdict::Verdict;
 use crate::store::Store;
 
 /// An engine build: the agent that it is in.
@@ -53,14 +52,11 @@ pub(super) async fn builds(named: &[PathBuf], target: Option<&str>) -> Result<Ve
                 bytes.map_err(|e| e.context(format!("failed to read {}", path.display())))?,
             )
         };
-        let program = absolute(&program)?;
+        // A bare name would be looked for among the system's programs.
+        let program = std::path::absolute(program).map_err(Failure::usage)?;
         Ok(Build { name: path.display().to_string(), sha256: hex_digest(&bytes), program })
     };
     named.iter().map(read).collect()
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    std::path::absolute(path).map_err(Failure::usage)
 }
 
 /// Where comparisons are made.
@@ -102,15 +98,14 @@ impl Engines<'_> {
 
     async fn put(&mut self, build: usize) -> Result<Device, Failure> {
         let program = self.builds[build].program.clone();
-        let Some(args) = &mut self.enroll else {
+        let device = if let Some(args) = &mut self.enroll {
+            args.agent = Some(program);
+            enroll::enrol(args, self.context).await?.1
+        } else {
             let connector = Connector { agent_program: Some(program), ..self.context.connector() };
-            let device = connector.connect(&Address::Local).await?;
-            return Ok(device.patient(self.context.options.wait));
+            connector.connect(&Address::Local).await?
         };
-        args.agent = Some(program);
-        let enrolled = enroll::enrol(args, self.context).await?;
-        let address: Address = enrolled.address.parse().map_err(Failure::usage)?;
-        self.context.connect_to(&address).await
+        Ok(device.patient(self.context.options.wait))
     }
 
     /// Compares a build with the first, or finds what that came to before.
@@ -136,9 +131,7 @@ impl Engines<'_> {
             judging.confirm(rerun, asked.min_effect);
         }
         let compared = Compared::from(judging.report(&place).await?);
-        if compared.verdict != Verdict::Inconclusive {
-            remember(store, &place.setup, &parts, asked, &compared).await?;
-        }
+        remember(store, &place.setup, &parts, asked, &compared).await?;
         Ok(compared)
     }
 

@@ -278,7 +278,7 @@ async fn known(
     Ok(before.map(|before| before.body))
 }
 
-/// Keeps what a comparison came to. What allowed no verdict may allow one another time, and is not for keeping.
+/// Keeps what a comparison came to, unless it allowed no verdict: it may allow one another time.
 async fn remember(
     store: &Store,
     setup: &Setup,
@@ -286,6 +286,9 @@ async fn remember(
     asked: &Asked,
     compared: &Compared,
 ) -> Result<(), Failure> {
+    if compared.verdict == Verdict::Inconclusive {
+        return Ok(());
+    }
     let (key, fingerprint) = (key(setup, digests, asked), setup.facts.fingerprint());
     store.save_artifact(ArtifactKind::Bisection, &key, &fingerprint, compared).await?;
     Ok(())

@@ -9,7 +9,6 @@ use crate::nightly::night::Night;
 use crate::nightly::setup::Setup;
 use crate::nightly::subject::Subject;
 use crate::nightly::suite::Suite;
-use crate::nightly::verdict::Verdict;
 use crate::store::Store;
 
 /// Where comparisons are made.
@@ -50,9 +49,7 @@ impl Models<'_> {
         let report = reports?.pop();
         let report = report.ok_or_else(|| Failure::lab(anyhow::anyhow!("nothing was compared")))?;
         let compared = Compared::from(report);
-        if compared.verdict != Verdict::Inconclusive {
-            remember(self.store, &setup, &parts, self.asked, &compared).await?;
-        }
+        remember(self.store, &setup, &parts, self.asked, &compared).await?;
         Ok(compared)
     }
 }
