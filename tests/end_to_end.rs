@@ -17,8 +17,8 @@ const PIPELINE: &str = include_str!("../orchestrator/pipelines/hand-gesture.toml
 fn quick_pipeline(folder: &Path) -> PathBuf {
     let mut text = PIPELINE.to_owned();
     for (from, to) in [
-        ("min-samples = 60", "min-samples = 4"),
-        ("max-samples = 200", "max-samples = 4"),
+        ("min-samples = 60", "min-samples = 2"),
+        ("max-samples = 200", "max-samples = 2"),
         ("warmup = 3", "warmup = 1"),
         ("block = 10", "block = 2"),
         ("calibration-samples = 120", "calibration-samples = 24"),
@@ -52,14 +52,14 @@ impl Lab {
         command.args(["--device", "local", "--format", "json"]).output().unwrap()
     }
 
-    /// Tunes with `agent` and checks what must hold on any board.
-    fn tune(&self, agent: &Path) -> Value {
+    /// Tunes with `agent`, runs up to so many assignments in turns, and checks what must hold on any board.
+    fn tune(&self, agent: &Path, finalists: &str) -> Value {
         let out = self.folder.path().join("report");
-        // Four samples under emulation predict little: only the outputs are strictly judged here.
+        let out_argument = out.to_str().unwrap();
+        let arguments = ["tune", "--samples", "3", "--finalists", finalists, "--out", out_argument];
+        // Two samples predict little: only the outputs are strictly judged here.
         let lenient = ["--max-latency-deviation", "1000"];
-        let arguments = ["tune", "--samples", "3", "--out", out.to_str().unwrap()];
-        let arguments = [&arguments[..], &lenient].concat();
-        let output = self.orchestrator(agent, &arguments);
+        let output = self.orchestrator(agent, &[&arguments[..], &lenient].concat());
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {said}", output.status);
         let result: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -133,15 +133,15 @@ impl Lab {
 fn the_whole_path_on_this_machine_and_on_both_emulated_architectures() {
     let Some(data) = data() else { return };
     let lab = Lab::new(data);
-    let native = lab.tune(&program("agent"));
+    let native = lab.tune(&program("agent"), "3");
 
     // Everything is in the store now: nothing is measured again, and the answer is the same.
-    let again = lab.tune(&program("agent"));
+    let again = lab.tune(&program("agent"), "3");
     assert_eq!(again["profile"]["measured"], 0);
     assert_eq!(again["search"]["assignment"], native["search"]["assignment"]);
 
     for agent in emulated_agents(lab.folder.path()) {
-        let result = lab.tune(&agent);
+        let result = lab.tune(&agent, "1");
         let all: usize = levels(PIPELINE).iter().sum();
         assert_eq!(result["profile"]["measured"], all, "another board has rows of its own");
         let target = result["profile"]["device"]["facts"]["target"].as_str().unwrap();

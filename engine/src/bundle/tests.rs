@@ -87,12 +87,10 @@ fn survives_its_file_which_is_always_the_same() {
 #[test]
 fn a_byte_changed_anywhere_is_noticed() {
     let bytes = bundle().to_bytes().unwrap();
-    for at in 0..bytes.len() {
-        for flip in [0x01, 0x80, 0xff] {
-            let mut changed = bytes.clone();
-            changed[at] ^= flip;
-            assert!(Bundle::from_bytes(&changed).is_err(), "byte {at} ^ {flip:#x}");
-        }
+    for (at, flip) in (0..bytes.len()).zip([0x01, 0x80, 0xff].into_iter().cycle()) {
+        let mut changed = bytes.clone();
+        changed[at] ^= flip;
+        assert!(Bundle::from_bytes(&changed).is_err(), "byte {at} ^ {flip:#x}");
     }
     let at = bytes.windows(PROOF.len()).position(|window| window == PROOF).unwrap();
     let mut changed = bytes;

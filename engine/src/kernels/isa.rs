@@ -102,6 +102,12 @@ impl CpuFeatures {
         Self { isas, preferred: self.preferred.clone() }
     }
 
+    /// `isa` alone, to test its kernels apart from others; none where it may not be used.
+    #[cfg(test)]
+    pub(crate) fn only(self, isa: Isa) -> Option<Self> {
+        self.has(isa).then(|| Self { isas: vec![isa], preferred: self.preferred })
+    }
+
     /// The slowest instruction set only, then one more each time, to compare them.
     #[must_use]
     pub fn prefixes(&self) -> Vec<Self> {

@@ -178,6 +178,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn least_squares_are_never_worse_than_the_whole_range(
             elements in prop::collection::vec(-8.0..20.0_f32, 1..300)
