@@ -10,7 +10,6 @@ use quantrack_proto::identity::{
     Subject, Trust, crypto, read_pem, server_name, write_file, write_trust,
 };
 use rustls::ServerConfig;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::CertificateDer;
 use rustls::server::NoServerSessionStorage;
@@ -141,7 +140,7 @@ impl Security {
             identity.trust.clone()
         } else {
             let trust = Trust::from_pem(&update.authorities, &update.revoked)?;
-            if trust.is_older_than(&identity.trust)? {
+            if trust.is_older_than(&identity.trust) {
                 return Err(SecurityError::Older);
             }
             trust
@@ -151,19 +150,14 @@ impl Security {
             identity.check_renewal(&update.certificate)?;
             chain = read_pem("the new certificate", &update.certificate)?;
         }
-        let unusable = |error: &dyn ToString| SecurityError::Unusable(error.to_string());
         let subject = identity.certificate()?.subject();
         let name = subject.as_ref().map_or("", Subject::name);
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(trust.roots()?), crypto())
-                .with_crls(trust.lists())
-                .build()
-                .map_err(|error| unusable(&error))?;
+        let verifier = trust.server_verifier()?;
         let now = self.clock.time().max(trust.newest_date());
         let valid =
             verifier.verify_server_cert(&chain[0], &chain[1..], &server_name(name)?, &[], now);
         valid.map(drop).map_err(|error| {
-            unusable(&format!(
+            SecurityError::Unusable(format!(
                 "the board's own would not be believed by these authorities: {error}"
             ))
         })

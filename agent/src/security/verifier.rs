@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quantrack_proto::identity::{Certificate, Subject, Trust, crypto, date};
+use quantrack_proto::identity::{Certificate, IdentityError, Subject, Trust, date};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
 
 use super::clock::BoardClock;
-use super::identity::SecurityError;
 
 /// How far clocks that are set may still be apart.
 const TOLERANCE: Duration = Duration::from_secs(24 * 3600);
@@ -37,13 +35,8 @@ pub(super) struct ClientVerifier {
 }
 
 impl ClientVerifier {
-    pub(super) fn new(trust: &Trust, clock: Arc<BoardClock>) -> Result<Self, SecurityError> {
-        let roots = Arc::new(trust.roots()?);
-        let inner = WebPkiClientVerifier::builder_with_provider(roots, crypto())
-            .with_crls(trust.lists())
-            .build()
-            .map_err(|error| SecurityError::Unusable(error.to_string()))?;
-        Ok(Self { inner, clock })
+    pub(super) fn new(trust: &Trust, clock: Arc<BoardClock>) -> Result<Self, IdentityError> {
+        Ok(Self { inner: trust.client_verifier()?, clock })
     }
 
     /// Judges a certificate as of now.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
 use quantrack_proto::identity::{Identity, IdentityError, Trust, crypto, date, server_name};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::Resumption;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, Error, InvalidMessage};
 use tokio::net::TcpStream;
@@ -119,18 +119,13 @@ impl Credentials {
             let (not_before, now) = (date(own.not_before()), date(now));
             return Err(TlsFault::OwnEarly { not_before, now }.into());
         }
-        let own_revoked = identity.trust.revokes(&own)?;
+        let own_revoked = identity.trust.revokes(&own);
         let trust = identity.trust.clone();
         let other = |error: &dyn ToString| TlsFault::Other(error.to_string());
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(trust.roots()?), crypto())
-                .with_crls(trust.lists())
-                .build()
-                .map_err(|error| other(&error))?;
         let mut config = ClientConfig::builder_with_provider(crypto())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| other(&error))?
-            .with_webpki_verifier(verifier)
+            .with_webpki_verifier(trust.server_verifier()?)
             .with_client_auth_cert(identity.chain, identity.key)
             .map_err(|error| other(&error))?;
         config.alpn_protocols = vec![b"h2".to_vec()];

@@ -4,15 +4,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
-
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use x509_cert::der::pem::LineEnding;
 
 use super::certificate::Certificate;
 use super::error::IdentityError;
-use super::revocation::RevocationList;
+use super::trust::Trust;
 use crate::file::replace_file;
 
 /// The private key, which only its owner may read.
@@ -23,164 +21,6 @@ pub const CERTIFICATE_FILE: &str = "certificate.pem";
 pub const AUTHORITIES_FILE: &str = "authorities.pem";
 /// A list of revoked certificates of each of them.
 pub const REVOKED_FILE: &str = "revoked.pem";
-
-/// Whom to believe.
-#[derive(Clone, Debug)]
-pub struct Trust {
-    authorities: Vec<CertificateDer<'static>>,
-    lists: Vec<CertificateRevocationListDer<'static>>,
-    newest: UnixTime,
-}
-
-impl Trust {
-    /// Reads authorities and their lists, of which each must have one.
-    ///
-    /// # Errors
-    /// See [`IdentityError`].
-    pub fn from_pem(authorities: &str, revoked: &str) -> Result<Self, IdentityError> {
-        let authorities = read_pem::<CertificateDer<'static>>(AUTHORITIES_FILE, authorities)?;
-        let all_lists = read_pem::<CertificateRevocationListDer<'static>>(REVOKED_FILE, revoked)?;
-        if authorities.is_empty() {
-            return Err(IdentityError::content(AUTHORITIES_FILE, "it holds no certificate"));
-        }
-        let mut newest = UnixTime::since_unix_epoch(std::time::Duration::ZERO);
-        let mut lists = Vec::new();
-        for der in &authorities {
-            let authority = Certificate::from_der(AUTHORITIES_FILE, der)?;
-            let mut latest: Option<(UnixTime, &CertificateRevocationListDer<'static>)> = None;
-            for list_der in &all_lists {
-                let list = RevocationList::from_der(REVOKED_FILE, list_der)?;
-                let later = latest.as_ref().is_none_or(|(time, _)| *time < list.signed_at());
-                if later && list.is_signed_by(&authority) {
-                    latest = Some((list.signed_at(), list_der));
-                }
-            }
-            let none = || {
-                let detail = format!("it has no list that {} has signed", authority.name());
-                IdentityError::content(REVOKED_FILE, detail)
-            };
-            let (signed_at, list) = latest.ok_or_else(none)?;
-            newest = newest.max(signed_at).max(authority.not_before());
-            lists.push(list.clone());
-        }
-        Ok(Self { authorities, lists, newest })
-    }
-
-    /// The authorities, for a verifier.
-    ///
-    /// # Errors
-    /// When one of them cannot be one.
-    pub fn roots(&self) -> Result<RootCertStore, IdentityError> {
-        let mut roots = RootCertStore::empty();
-        for authority in &self.authorities {
-            let added = roots.add(authority.clone());
-            added.map_err(|error| IdentityError::content(AUTHORITIES_FILE, error.to_string()))?;
-        }
-        Ok(roots)
-    }
-
-    /// The authorities.
-    pub fn authorities(&self) -> &[CertificateDer<'static>] {
-        &self.authorities
-    }
-
-    /// The list of each authority.
-    pub fn lists(&self) -> Vec<CertificateRevocationListDer<'static>> {
-        self.lists.clone()
-    }
-
-    /// The list of each authority, as in a file.
-    pub fn lists_pem(&self) -> String {
-        let encode = |list: &CertificateRevocationListDer<'_>| encode_pem("X509 CRL", list);
-        self.lists.iter().map(encode).collect()
-    }
-
-    /// Whether an authority that both believe has signed a later list in `known`.
-    ///
-    /// # Errors
-    /// When lists cannot be read.
-    pub fn is_older_than(&self, known: &Self) -> Result<bool, IdentityError> {
-        for list in &self.lists {
-            let list = RevocationList::from_der(REVOKED_FILE, list)?;
-            for (der, other) in known.authorities.iter().zip(&known.lists) {
-                let other = RevocationList::from_der(REVOKED_FILE, other)?;
-                let authority = Certificate::from_der(AUTHORITIES_FILE, der)?;
-                if list.signed_at() < other.signed_at() && list.is_signed_by(&authority) {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    /// The latest date that an authority has put its signature under: it cannot be earlier now.
-    pub fn newest_date(&self) -> UnixTime {
-        self.newest
-    }
-
-    /// Whether one of the authorities has signed `list`, and later than what is here.
-    fn would_learn(&self, list: &RevocationList) -> Result<bool, IdentityError> {
-        for (der, known) in self.authorities.iter().zip(&self.lists) {
-            let known = RevocationList::from_der(REVOKED_FILE, known)?;
-            let authority = Certificate::from_der(AUTHORITIES_FILE, der)?;
-            if list.signed_at() > known.signed_at() && list.is_signed_by(&authority) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Keeps in the folder of an identity, whose trust this is, what is later in lists that somebody sends; lists of others than
-    /// its authorities stay out. Says whether there was something.
-    ///
-    /// # Errors
-    /// When they are no lists, or the file cannot be written.
-    pub fn learn(&self, revoked: &str, folder: &Path) -> Result<bool, IdentityError> {
-        let news = self.would_learn_from(revoked)?;
-        if news {
-            write_file(&folder.join(REVOKED_FILE), &self.merged_with(revoked)?.lists_pem())?;
-        }
-        Ok(news)
-    }
-
-    /// The later list of each authority, from here and from what somebody sends.
-    ///
-    /// # Errors
-    /// When they are no lists.
-    fn merged_with(&self, revoked: &str) -> Result<Self, IdentityError> {
-        let encode = |der: &CertificateDer<'_>| encode_pem("CERTIFICATE", der);
-        let authorities: String = self.authorities.iter().map(encode).collect();
-        Self::from_pem(&authorities, &format!("{revoked}\n{}", self.lists_pem()))
-    }
-
-    /// Whether the list of its authority names this certificate.
-    ///
-    /// # Errors
-    /// When lists cannot be read.
-    pub fn revokes(&self, certificate: &Certificate) -> Result<bool, IdentityError> {
-        for (der, list) in self.authorities.iter().zip(&self.lists) {
-            let authority = Certificate::from_der(AUTHORITIES_FILE, der)?;
-            let list = RevocationList::from_der(REVOKED_FILE, list)?;
-            if authority.name() == certificate.issuer() && list.revokes(certificate) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Whether lists that somebody sends hold news: a later list of an authority that is believed here.
-    ///
-    /// # Errors
-    /// When they are no lists.
-    fn would_learn_from(&self, revoked: &str) -> Result<bool, IdentityError> {
-        for der in read_pem::<CertificateRevocationListDer<'static>>("the lists", revoked)? {
-            if self.would_learn(&RevocationList::from_der("a list", &der)?)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
 
 /// A key, its certificate, and whom to believe.
 #[derive(Debug)]
@@ -229,7 +69,8 @@ impl Identity {
     /// The latest date that an authority has signed in any of it.
     pub fn newest_date(&self) -> UnixTime {
         let own = self.certificate().map(|certificate| certificate.not_before());
-        own.map_or(self.trust.newest, |own| own.max(self.trust.newest))
+        let newest = self.trust.newest_date();
+        own.map_or(newest, |own| own.max(newest))
     }
 
     /// Checks a certificate that is to take the place of the one here: it is for the same key and the same holder.

@@ -9,6 +9,7 @@ mod error;
 mod folder;
 mod revocation;
 mod subject;
+mod trust;
 
 use std::sync::Arc;
 
@@ -18,11 +19,12 @@ use rustls::crypto::CryptoProvider;
 pub use certificate::{Certificate, date};
 pub use error::IdentityError;
 pub use folder::{
-    AUTHORITIES_FILE, CERTIFICATE_FILE, Identity, KEY_FILE, REVOKED_FILE, Trust, encode_pem,
-    read_pem, write_file, write_trust,
+    AUTHORITIES_FILE, CERTIFICATE_FILE, Identity, KEY_FILE, REVOKED_FILE, encode_pem, read_pem,
+    write_file, write_trust,
 };
 pub use revocation::RevocationList;
 pub use subject::{Role, Subject, server_name};
+pub use trust::Trust;
 
 /// The cryptography of all connections. A Cortex-A53 of a Raspberry Pi has no instructions for AES, so ChaCha20 comes first.
 pub fn crypto() -> Arc<CryptoProvider> {
