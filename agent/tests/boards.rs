@@ -57,9 +57,38 @@ fn an_emulated_board_without_cpufreq_is_still_a_raspberry_pi() {
     assert_eq!(facts.model, "Raspberry Pi 3 Model B");
     assert_eq!(facts.cpu_id, "0x410fd034");
     assert_eq!((facts.os.as_str(), facts.revision), ("unknown", None));
+    assert_eq!(facts.hostname, "unnamed", "nothing tells it from others");
     let now = Conditions::read(&root("emulated-pi3"));
     assert_eq!((now.arm_clock, now.governor, now.throttled), (None, None, None));
     assert_eq!(now.temperature_celsius, Some(25.178));
+}
+
+#[test]
+fn boards_without_a_name_are_told_apart_by_what_is_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let name = || BoardFacts::read(&Root::new(folder.path())).hostname;
+    let mut names = Vec::new();
+    for nameless in ["(none)\n", "localhost\n", "localhost.localdomain\n"] {
+        write("proc/sys/kernel/hostname", nameless);
+        write("etc/machine-id", "uninitialized\n");
+        assert_eq!(name(), "unnamed");
+        write("etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+        names.push(name());
+    }
+    names.dedup();
+    assert!(names.len() == 1 && names[0].starts_with("unnamed-"), "{names:?}");
+    assert!(!names[0].contains("01234567"), "the number itself is not to be shown");
+    write("proc/device-tree/serial-number", "00000000deadbeef\0");
+    let by_serial = name();
+    write("etc/machine-id", "another card\n");
+    assert!(by_serial != names[0] && name() == by_serial);
+    write("proc/sys/kernel/hostname", "localhost-1\n");
+    assert_eq!(name(), "localhost-1");
 }
 
 #[test]

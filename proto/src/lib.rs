@@ -28,5 +28,9 @@ pub const API_VERSION: u32 = 2;
 pub const MIN_API_VERSION: u32 = 1;
 /// Metadata of every call: the number of the caller's run, for the logs of both sides.
 pub const RUN_HEADER: &str = "quantrack-run";
+/// What systems call themselves that nobody has given a name.
+pub const NAMELESS: [&str; 2] = ["(none)", "localhost"];
+/// How the names begin that agents give to boards without one.
+pub const UNNAMED: &str = "unnamed";
 /// The agent's port when none is given.
 pub const DEFAULT_PORT: u16 = 50051;

@@ -1,11 +1,13 @@
 //! Who the board is.
 
+use quantrack_proto::{NAMELESS, UNNAMED};
 use serde::Serialize;
 
 use super::cpu::parse_cpuinfo;
 use super::dmi;
 use super::features::{detect, isa_name};
 use super::root::Root;
+use crate::blobs::Digest;
 
 /// What does not change while the board is up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,7 +36,7 @@ pub struct BoardFacts {
     pub userland_bits: u32,
     /// Architecture and C library that the agent was built for, as in "aarch64-linux-musl".
     pub target: String,
-    /// The name that the board has given itself.
+    /// The name that the board has given itself, or one of ours where it has none.
     pub hostname: String,
 }
 
@@ -69,8 +71,27 @@ impl BoardFacts {
             os: os.unwrap_or_else(unknown),
             userland_bits: usize::BITS,
             target: target(),
-            hostname: kernel("hostname").unwrap_or_else(unknown),
+            hostname: hostname(root),
         }
+    }
+}
+
+/// The board's name. What systems without one call themselves is the same everywhere, and histories are kept by it, so such a
+/// board is called after what no other has.
+fn hostname(root: &Root) -> String {
+    let given = root.read("/proc/sys/kernel/hostname");
+    if let Some(name) =
+        given.filter(|name| !NAMELESS.contains(&name.split('.').next().unwrap_or_default()))
+    {
+        return name;
+    }
+    // A serial number outlives the card that the system is on.
+    let own = root.read("/proc/device-tree/serial-number");
+    let own = own.or_else(|| root.read("/etc/machine-id").filter(|id| id != "uninitialized"));
+    match own {
+        // machine-id(5) is not to be shown as it is.
+        Some(own) => format!("{UNNAMED}-{}", &Digest::of(own.as_bytes()).as_str()[..8]),
+        None => UNNAMED.to_owned(),
     }
 }
 

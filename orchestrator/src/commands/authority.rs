@@ -143,7 +143,7 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let name = match args.command {
         Command::Init => {
             let new = refresh_own(&mut authority, &own)?;
-            let yours = if new { "your identity" } else { "your identity, as it was," };
+            let yours = if new { "Your identity" } else { "Your identity, as it was," };
             shown.said = format!(
                 "The authority is in {}: keep a copy of that folder in a safe place.\n{yours} is in {}.",
                 shown.authority.display(),

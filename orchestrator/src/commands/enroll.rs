@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use quantrack_proto::DEFAULT_PORT;
+use anyhow::anyhow;
 use quantrack_proto::identity::Subject;
+use quantrack_proto::{DEFAULT_PORT, NAMELESS};
 use rustls::pki_types::UnixTime;
 use serde::Serialize;
 
@@ -20,6 +21,9 @@ use crate::enroll::{
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::rack::enter;
 
+/// What to do about a name that cannot be used.
+const NAME_IT: &str =
+    "give the board another name: `sudo hostnamectl set-hostname pi3-a` there, or --name here";
 /// How long the agent may take until it answers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -89,11 +93,21 @@ pub(super) async fn enrol(args: &Args, context: &Context) -> Result<(Shown, Devi
     refresh_own(&mut authority, &own)?;
     let remote = Remote::new(&args.target)?;
     let board = probe(&remote).await?;
-    let name = args.name.clone().unwrap_or_else(|| board.name.clone());
-    let subject = Subject::board(&name).map_err(AuthorityError::from).map_err(|error| {
-        Failure::from(error)
-            .next("give the board another name with --name, or `hostnamectl set-hostname`")
-    })?;
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None if NAMELESS.contains(&board.name.as_str()) => {
+            let error = anyhow!(
+                "the board at {} has no host name: it calls itself {:?}",
+                args.target,
+                board.name
+            );
+            return Err(Failure::usage(error).next(NAME_IT));
+        }
+        None => board.name.clone(),
+    };
+    let subject = Subject::board(&name)
+        .map_err(AuthorityError::from)
+        .map_err(|error| Failure::from(error).next(NAME_IT))?;
     let architecture = Architecture::of(&board.machine, board.bits)?;
     let (program, agent) =
         enroll::choose(architecture, args.agent.as_deref(), args.agents.as_deref())?;

@@ -1,5 +1,7 @@
 //! The checks of a board that answers.
 
+use quantrack_proto::UNNAMED;
+
 use super::{Finding, State};
 use crate::clock::since_1970;
 use crate::device::{Device, DeviceError, Now};
@@ -16,6 +18,7 @@ const UNDER_VOLTAGE_BITS: u32 = 0x1_0001;
 
 pub(super) async fn of_device(device: &Device) -> Vec<Finding> {
     let mut findings = vec![version(device)];
+    findings.extend(host_name(&device.facts().hostname));
     match device.now().await {
         Ok(Now { conditions, health, .. }) => {
             let now = since_1970();
@@ -36,6 +39,16 @@ fn version(device: &Device) -> Finding {
     }
     Finding::new("version", State::Warning, format!("{found}; this orchestrator is {ours}"))
         .remedy("`orchestrator device enroll` installs the agent of this release")
+}
+
+/// Whether the board has a name of its own.
+fn host_name(name: &str) -> Option<Finding> {
+    let found = format!("the board has none, and is called {name}");
+    name.starts_with(UNNAMED).then(|| {
+        Finding::new("host name", State::Warning, found).remedy(
+            "`sudo hostnamectl set-hostname pi3-a` there, then `device add` it here; baselines and histories go by names",
+        )
+    })
 }
 
 /// Who has the board; asking means taking it for a moment.
@@ -172,6 +185,13 @@ mod tests {
             findings.iter().all(|f| f.state == State::Ok && f.remedy.is_none()),
             "{findings:?}"
         );
+    }
+
+    #[test]
+    fn a_board_without_a_name_is_advised_to_take_one() {
+        assert!(host_name("pi3-a").is_none());
+        let found = host_name("unnamed-0a1b2c3d").unwrap();
+        assert!(found.state == State::Warning && found.remedy.unwrap().contains("set-hostname"));
     }
 
     #[test]

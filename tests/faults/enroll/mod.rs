@@ -196,6 +196,12 @@ fn an_enrolment_that_fails_names_the_cause_and_what_is_left() {
     board.script("bin/uname", "#!/bin/sh\necho aarch64\n");
     fails(&agent, &["is an agent for x86_64", "one for aarch64"]);
     fs::remove_file(board.path("bin/uname")).unwrap();
+    board.script("bin/hostname", "#!/bin/sh\necho '(none)'\n");
+    let nameless = board.enroll(&agent);
+    let said = String::from_utf8_lossy(&nameless.stderr).into_owned();
+    assert_eq!(nameless.status.code(), Some(2), "{said}");
+    assert!(said.contains("calls itself \"(none)\"") && said.contains("--name"), "{said}");
+    board.script("bin/hostname", "#!/bin/sh\necho PI3-A.lan\n");
     fails(Path::new("/bin/false"), &["fails its self-test", "nothing was installed"]);
     assert!(!board.path("root/usr/bin/agent").exists());
     board.assert_clean();
