@@ -1,10 +1,12 @@
 //! The wire contract between orchestrator and agent: messages, generated from `proto/quantrack/v1/agent.proto`, and
-//! the [`identity`] of those who send them, with the way in which both replace files.
+//! the [`identity`] of those who send them, with the names of [`Precaution`]s and the way in which both replace files.
 
 mod file;
 pub mod identity;
+mod precaution;
 
 pub use file::replace_file;
+pub use precaution::Precaution;
 
 /// Messages and services of package `quantrack.v1`.
 #[allow(

@@ -78,9 +78,8 @@ const LEAST_ROUNDS: usize = 6;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let cpu = kernels::features(&args.kernels)?;
-    let cores = limits::pin(&args.cores);
-    if cores != args.cores {
-        bail!("failed to pin to cores {:?}: this system does not lend them", args.cores);
+    if let Err(errno) = limits::pin(&args.cores) {
+        bail!("failed to pin to cores {:?}: {}", args.cores, errno.desc());
     }
     let pool = pool(usize::from(args.threads))?;
     let mut all = prepare(args, &cpu, pool.as_ref())?;
@@ -109,7 +108,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         isas: cpu.isas().iter().map(|&isa| isa_name(isa)).collect(),
         asked_kernels: args.kernels.clone(),
         threads,
-        cores,
+        cores: args.cores.clone(),
         clock_hz,
         load_before,
         load_after: conditions.load_1m,

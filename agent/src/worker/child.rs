@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::time::Instant;
 
 use quantrack_engine::{Pool, RayonPool, Serial, Tensor};
+use quantrack_proto::Precaution;
 
 use super::engine::{Edge, Loader, Model};
 use super::frame::{self, FrameError};
@@ -65,8 +66,9 @@ impl State<'_> {
     }
 
     fn setup(&mut self, setup: &Setup) -> Result<Ready, String> {
-        let missing = limits::apply(setup.memory_limit_bytes)?;
-        let cores = limits::pin(&setup.cores);
+        let missing = limits::apply(setup.memory_limit_bytes, &setup.cores)?;
+        let pinned = !missing.is(Precaution::Cores);
+        let cores = if pinned { setup.cores.clone() } else { Vec::new() };
         self.seed = setup.seed;
         if setup.threads > 1 {
             let threads = usize::try_from(setup.threads).map_err(|error| error.to_string())?;
@@ -77,7 +79,7 @@ impl State<'_> {
             self.pool = Box::new(RayonPool::new(pool));
         }
         self.base_bytes = memory::resident().unwrap_or(0);
-        Ok(Ready { cores, missing })
+        Ok(Ready { cores, missing: missing.texts() })
     }
 
     fn load(&mut self, load: &Load) -> Result<Loaded, String> {

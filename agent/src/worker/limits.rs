@@ -11,6 +11,7 @@ use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, rlim_t, setrl
 use nix::sys::signal::Signal;
 use nix::sys::time::TimeValLike as _;
 use nix::unistd::{Pid, Uid};
+use quantrack_proto::Precaution;
 
 /// Files that a worker may have open.
 const OPEN_FILES: u64 = 64;
@@ -37,11 +38,12 @@ pub fn fix_addresses() {
 }
 
 /// Limits memory and files, turns core dumps off, dies with the agent, and offers itself to the kernel first when
-/// memory runs out. Then takes the precautions that the system allows; returns the others, with the reasons.
+/// memory runs out. Then takes the precautions that the system allows, and pins to `cores`; returns those that it does
+/// not allow, with the reasons.
 ///
 /// # Errors
 /// When the system refuses a limit.
-pub fn apply(memory_limit_bytes: u64) -> Result<Vec<String>, String> {
+pub fn apply(memory_limit_bytes: u64, cores: &[u32]) -> Result<Missing, String> {
     let set = |resource, limit: u64| {
         // Wider than a 32-bit address space means no limit there.
         let limit = limit.min(usize::MAX as u64) as rlim_t;
@@ -55,23 +57,41 @@ pub fn apply(memory_limit_bytes: u64) -> Result<Vec<String>, String> {
     die.map_err(|e| format!("failed to tie the worker to the agent: {e}"))?;
     // A container may forbid it; then the kernel chooses by size, which is the worker as well.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
-    let mut missing = Vec::new();
-    let mut want = |what: &str, done: Result<(), Errno>| {
-        if let Err(errno) = done {
-            missing.push(format!("{what}: {}", errno.desc()));
-        }
-    };
-    want("memory is not locked", lock_memory(memory_limit_bytes));
-    want("the network is reachable", leave_network());
-    want(
-        "addresses are random",
+    let mut missing = Missing::default();
+    missing.note(Precaution::Memory, lock_memory(memory_limit_bytes));
+    missing.note(Precaution::Network, leave_network());
+    missing.note(
+        Precaution::Addresses,
         match personality::get() {
             Ok(persona) if persona.contains(Persona::ADDR_NO_RANDOMIZE) => Ok(()),
             Ok(_) => Err(Errno::EPERM),
             Err(errno) => Err(errno),
         },
     );
+    missing.note(Precaution::Cores, pin(cores));
     Ok(missing)
+}
+
+/// Precautions that the system does not allow.
+#[derive(Debug, Default)]
+pub struct Missing(Vec<(Precaution, String)>);
+
+impl Missing {
+    fn note(&mut self, precaution: Precaution, taken: Result<(), Errno>) {
+        if let Err(errno) = taken {
+            self.0.push((precaution, errno.desc().to_owned()));
+        }
+    }
+
+    /// Whether it is this one.
+    pub fn is(&self, precaution: Precaution) -> bool {
+        self.0.iter().any(|(missing, _)| *missing == precaution)
+    }
+
+    /// Each with the reason, as in "memory is not locked: Operation not permitted".
+    pub fn texts(&self) -> Vec<String> {
+        self.0.iter().map(|(missing, why)| format!("{}: {why}", missing.lack())).collect()
+    }
 }
 
 /// Keeps what has been touched in memory. Only where all that the worker may take may be locked: allocations fail beyond
@@ -95,16 +115,20 @@ fn leave_network() -> Result<(), Errno> {
         .or_else(|_| unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET))
 }
 
-/// Pins this thread, and those that it starts from now on. Returns the cores, none when the system refused.
-pub fn pin(cores: &[u32]) -> Vec<u32> {
-    let mut set = CpuSet::new();
-    let all = cores.iter().all(|&core| {
-        usize::try_from(core).is_ok_and(|core| core < CpuSet::count() && set.set(core).is_ok())
-    });
-    if cores.is_empty() || !all || sched_setaffinity(Pid::from_raw(0), &set).is_err() {
-        return Vec::new();
+/// Pins this thread, and those that it starts from now on; to no cores: leaves it where it is.
+///
+/// # Errors
+/// When the system refuses, or has no such cores.
+pub fn pin(cores: &[u32]) -> Result<(), Errno> {
+    if cores.is_empty() {
+        return Ok(());
     }
-    cores.to_vec()
+    let mut set = CpuSet::new();
+    for &core in cores {
+        let core = usize::try_from(core).ok().filter(|&core| core < CpuSet::count());
+        set.set(core.ok_or(Errno::EINVAL)?)?;
+    }
+    sched_setaffinity(Pid::from_raw(0), &set)
 }
 
 /// CPU time of all threads of this process so far, and of the programs that it has started and waited for.

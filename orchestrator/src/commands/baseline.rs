@@ -1,5 +1,6 @@
 //! `baseline`: what nightly checks compare with.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use crate::nightly::check::save;
 use crate::nightly::conditions::unclean;
 use crate::nightly::effect::median;
 use crate::nightly::floor::Noise;
-use crate::nightly::night::{Night, Taken, Task, kept};
+use crate::nightly::night::{Night, Taken, Task, kept, missing};
+use crate::nightly::precautions::Missing;
 use crate::nightly::record::{Baseline, BaselineBody, Role, SessionBody};
 use crate::nightly::subject::Subject;
 use crate::nightly::suite::Suite;
@@ -146,6 +148,7 @@ async fn on_board(
             settings: plan.suite.measure.clone(),
             runs: kept(&taken.now),
             conditions: ConditionsSummary::of(&blocks),
+            missing_precautions: Some(missing(&taken.now)),
         };
         keep(&night, &plan.name, subject, body, taken).await?;
     }
@@ -203,6 +206,9 @@ fn human(shown: &Shown) -> String {
         ]
     });
     let mut text = text_table(&header, rows);
+    for line in without(&shown.baselines) {
+        text.push_str(&format!("\n{line}"));
+    }
     for kept in &shown.accuracy {
         text.push_str(&format!("\nkept: the accuracy of {kept}"));
     }
@@ -212,10 +218,29 @@ fn human(shown: &Shown) -> String {
     text
 }
 
+/// Which boards did not allow all precautions, each told once for all that they lacked alike.
+fn without(baselines: &[Baseline]) -> Vec<String> {
+    let lacking = baselines.iter().filter_map(|baseline| {
+        let missing = baseline.body.missing_precautions.as_ref();
+        let missing = missing.filter(|missing| !missing.is_empty())?;
+        let Baseline { name, board, .. } = baseline;
+        Some(format!("{name} on {board}: measured with precautions missing: {}", listed(missing)))
+    });
+    lacking.collect::<BTreeSet<String>>().into_iter().collect()
+}
+
+fn listed(missing: &Missing) -> String {
+    if missing.is_empty() {
+        return "nothing".to_owned();
+    }
+    missing.iter().map(String::as_str).collect::<Vec<_>>().join("; ")
+}
+
 fn in_full(shown: &Shown) -> String {
     let mut parts = vec![human(shown)];
     for baseline in &shown.baselines {
-        let BaselineBody { setup, settings, runs, variant, conditions } = &baseline.body;
+        let BaselineBody { setup, settings, runs, variant, conditions, missing_precautions } =
+            &baseline.body;
         let medians: Vec<String> = runs.medians_us.iter().map(|&us| duration_us(us)).collect();
         let sampling = format!(
             "{} to {} samples in blocks of {}, {} threads",
@@ -223,7 +248,7 @@ fn in_full(shown: &Shown) -> String {
         );
         parts.push(format!(
             "{} on {}\n  board    {}\n  system   {}\n  agent    {}, engine {}\n  variant  {} by {}, {}\n  \
-             sampling {sampling}\n  blocks   {}, {} voided\n  runs     {}",
+             sampling {sampling}\n  blocks   {}, {} voided\n  missing  {}\n  runs     {}",
             baseline.model,
             baseline.board,
             setup.facts.name(),
@@ -235,6 +260,7 @@ fn in_full(shown: &Shown) -> String {
             variant.sha256,
             conditions.blocks,
             conditions.voided_blocks,
+            missing_precautions.as_ref().map_or("unknown".to_owned(), listed),
             medians.join(", ")
         ));
     }

@@ -16,6 +16,7 @@ use crate::nightly::check::{
     Asked, Comparison, baseline_of, compare, quarantine, refusal, refused,
 };
 use crate::nightly::night::Night;
+use crate::nightly::precautions::PRECAUTIONS;
 use crate::nightly::record::Baseline;
 use crate::nightly::report::{BoardReport, Fault, ModelReport};
 use crate::nightly::setup::Setup;
@@ -37,8 +38,9 @@ pub struct Args {
     /// The slow-down that is to be found, as a share [default: as the suite says, else 0.03].
     #[arg(long, value_name = "SHARE", value_parser = share)]
     min_effect: Option<f64>,
-    /// Compare in spite of these differences between the baseline's setup and the board's.
-    #[arg(long, value_delimiter = ',', value_name = "NAME,...", value_parser = PossibleValuesParser::new(Setup::NAMES))]
+    /// Compare in spite of these differences between the baseline's setup, or its precautions, and the board's.
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...",
+        value_parser = PossibleValuesParser::new(Setup::NAMES.into_iter().chain([PRECAUTIONS])))]
     across: Vec<String>,
     #[command(flatten)]
     report: ReportArgs,

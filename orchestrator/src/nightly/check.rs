@@ -7,7 +7,8 @@ use anyhow::anyhow;
 use super::conditions::unclean;
 use super::effect::median;
 use super::floor::Noise;
-use super::night::{Night, Run, Taken, Task, kept};
+use super::night::{Night, Run, Taken, Task, kept, missing};
+use super::precautions::MissingPrecautions;
 use super::record::{Baseline, Role, Runs, Session, SessionBody};
 use super::report::{Fault, ModelReport};
 use super::setup::{Difference, Setup};
@@ -20,6 +21,9 @@ use crate::measurement::ConditionsSummary;
 use crate::rack::BoardState;
 use crate::store::Store;
 
+/// Why a model is inconclusive of which [`ModelReport::differences`] tells more.
+const OTHER_SETUP: &str = "the baseline is of another setup";
+
 /// What a check is asked for.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -27,7 +31,7 @@ pub struct Asked {
     pub min_effect: f64,
     /// Runs of each model, and as many again to confirm.
     pub runs: usize,
-    /// Differences of the setup (by their names) in spite of which baselines are compared with.
+    /// Differences of the setup, or in precautions, (by their names) in spite of which baselines are compared with.
     pub across: BTreeSet<String>,
 }
 
@@ -105,7 +109,7 @@ pub fn refusal(
         variant: subject.record.clone(),
         baseline_sha256: baseline.body.variant.sha256.clone(),
         verdict: Verdict::Inconclusive,
-        reason: Some("the baseline is of another setup".to_owned()),
+        reason: Some(OTHER_SETUP.to_owned()),
         effect: None,
         floor: None,
         baseline_median_us: median(baseline.body.runs.medians_us.clone()),
@@ -114,6 +118,7 @@ pub fn refusal(
         rerun: false,
         differences,
         conditions: ConditionsSummary::default(),
+        missing_precautions: MissingPrecautions::default(),
         baseline_runs: Vec::new(),
         runs: Vec::new(),
     }
@@ -133,12 +138,12 @@ pub async fn compare(
     let place = night.place();
     let mut judging = Vec::new();
     for (comparison, taken) in comparisons.iter().zip(first) {
-        judging.push(Judging::begin(&place, comparison, taken, asked.min_effect).await?);
+        judging.push(Judging::begin(&place, comparison, taken, asked).await?);
     }
     let due: Vec<usize> = (0..judging.len()).filter(|&index| judging[index].is_due()).collect();
     let again: Vec<&Task> = due.iter().map(|&index| tasks[index]).collect();
     for (index, rerun) in due.into_iter().zip(night.runs(&again, asked.runs).await?) {
-        judging[index].confirm(rerun, asked.min_effect);
+        judging[index].confirm(rerun);
     }
     let mut reports = Vec::new();
     for judged in judging {
@@ -155,6 +160,7 @@ pub struct Judging<'a> {
     taken: Taken,
     noise: Noise,
     judged: Judged,
+    asked: &'a Asked,
     /// Whether a rerun is due.
     due: bool,
     /// Whether the board was in a state in which its samples count.
@@ -172,14 +178,14 @@ impl<'a> Judging<'a> {
         place: &Place<'_>,
         comparison: &'a Comparison,
         taken: Taken,
-        min_effect: f64,
+        asked: &'a Asked,
     ) -> Result<Self, Failure> {
         let noise = noise(place, comparison, &taken).await?;
-        let looked = look(&compared(comparison, &taken), &noise, min_effect);
+        let looked = look(&compared(comparison, &taken), &noise, asked.min_effect);
         let due = needs_rerun(&looked);
         let judged = unconfirmed(looked);
         let cores = place.setup.facts.cores;
-        let mut judging = Self { comparison, taken, noise, judged, due, clean: true, cores };
+        let mut judging = Self { comparison, taken, noise, judged, asked, due, clean: true, cores };
         judging.gate_conditions();
         judging.due &= judging.clean;
         Ok(judging)
@@ -191,10 +197,10 @@ impl<'a> Judging<'a> {
     }
 
     /// Judges anew, with those runs.
-    pub fn confirm(&mut self, rerun: Taken, min_effect: f64) {
+    pub fn confirm(&mut self, rerun: Taken) {
         let (before, after) =
             (compared(self.comparison, &self.taken), compared(self.comparison, &rerun));
-        self.judged = confirmed(&before, &after, &self.noise, min_effect);
+        self.judged = confirmed(&before, &after, &self.noise, self.asked.min_effect);
         self.taken.extend(rerun);
         self.gate_conditions();
     }
@@ -207,11 +213,25 @@ impl<'a> Judging<'a> {
             Against::Measured { .. } => &other,
         };
         let unclean = unclean(&self.taken.blocks(), baseline, self.cores);
-        if let Some(reason) = unclean.or_else(|| self.taken.too_short()) {
+        let other = || self.difference().map(|_| OTHER_SETUP.to_owned());
+        if let Some(reason) = unclean.or_else(|| self.taken.too_short()).or_else(other) {
             self.clean = false;
             self.judged.verdict = Verdict::Inconclusive;
             self.judged.reason = Some(reason);
         }
+    }
+
+    fn missing(&self) -> MissingPrecautions {
+        let baseline = match &self.comparison.against {
+            Against::Stored(baseline) => baseline.body.missing_precautions.clone(),
+            Against::Measured { .. } => Some(missing(&self.taken.beside)),
+        };
+        MissingPrecautions { baseline, now: missing(&self.taken.now) }
+    }
+
+    /// A difference in precautions that forbids to compare.
+    fn difference(&self) -> Option<Difference> {
+        self.missing().difference().filter(|found| !self.asked.across.contains(found.what))
     }
 
     /// Keeps what was measured, for the board's noise and the history.
@@ -243,7 +263,10 @@ impl<'a> Judging<'a> {
     /// # Errors
     /// When the store fails.
     pub async fn report(self, place: &Place<'_>) -> Result<ModelReport, Failure> {
+        let (missing_precautions, difference) = (self.missing(), self.difference());
         let Judged { verdict, reason, effect, floor, rerun } = self.judged;
+        // Of several causes one is told: the difference stands for itself only where it is the one.
+        let differences = difference.filter(|_| reason.as_deref() == Some(OTHER_SETUP));
         let sha256 = self.comparison.baseline_sha256().to_owned();
         let baseline = match &self.comparison.against {
             Against::Measured { .. } => self.taken.beside.clone(),
@@ -269,7 +292,8 @@ impl<'a> Judging<'a> {
             median_us: centre(&kept(&self.taken.now)),
             interleaved: self.comparison.task.beside.is_some(),
             rerun,
-            differences: Vec::new(),
+            differences: differences.into_iter().collect(),
+            missing_precautions,
             conditions: ConditionsSummary::of(&self.taken.blocks()),
             baseline_runs: baseline.iter().map(Run::samples).collect(),
             runs: self.taken.now.iter().map(Run::samples).collect(),

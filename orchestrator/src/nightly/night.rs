@@ -6,6 +6,7 @@ use anyhow::anyhow;
 
 use super::check::Place;
 use super::effect::{MIN_BLOCKS, run_median};
+use super::precautions::Missing;
 use super::record::Runs;
 use super::report::RunSamples;
 use super::setup::Setup;
@@ -53,6 +54,8 @@ pub struct Run {
     pub blocks: Vec<Block>,
     /// Why it ended too early to count.
     pub cut_short: Option<String>,
+    /// Precautions that the board did not allow; of a stored run its baseline knows them.
+    pub missing: Missing,
 }
 
 /// The runs of a task.
@@ -155,6 +158,7 @@ impl<'a> Night<'a> {
         for digest in sha256 {
             let blocks = store.measured_blocks(measurement, &digest).await?;
             let run = Run::new(measurement, blocks);
+            let run = Run { missing: ended.missing.iter().cloned().collect(), ..run };
             runs.push(match ended.cut_short.clone() {
                 Some(why) => Run { median_us: None, cut_short: Some(why), ..run },
                 None => run,
@@ -168,7 +172,8 @@ impl Run {
     fn new(measurement: i64, blocks: Vec<Block>) -> Self {
         let valid = blocks.iter().filter(|block| block.voided.is_none());
         let median_ns = run_median(valid.map(|block| block.duration_ns.as_slice()));
-        Self { measurement, median_us: median_ns.map(|ns| ns / 1e3), blocks, cut_short: None }
+        let (median_us, missing) = (median_ns.map(|ns| ns / 1e3), Missing::new());
+        Self { measurement, median_us, blocks, cut_short: None, missing }
     }
 
     /// The run that was stored.
@@ -208,6 +213,11 @@ impl Taken {
             )
         }))
     }
+}
+
+/// Precautions that were missing in any of the runs.
+pub fn missing(runs: &[Run]) -> Missing {
+    runs.iter().flat_map(|run| run.missing.iter().cloned()).collect()
 }
 
 /// What is kept of runs.

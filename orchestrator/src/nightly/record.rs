@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::effect::Effect;
 use super::floor::Noise;
+use super::precautions::Missing;
 use super::setup::Setup;
 use super::verdict::Verdict;
 use crate::measurement::ConditionsSummary;
@@ -32,6 +33,9 @@ pub struct BaselineBody {
     pub runs: Runs,
     /// What the board was doing.
     pub conditions: ConditionsSummary,
+    /// Precautions that it did not allow; absent in baselines of releases that did not keep them.
+    #[serde(default)]
+    pub missing_precautions: Option<Missing>,
 }
 
 /// Why a variant was measured.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::accuracy::AccuracyReport;
 use super::effect::Effect;
+use super::precautions::MissingPrecautions;
 use super::setup::Difference;
 use super::verdict::Verdict;
 use crate::exit::Exit;
@@ -91,6 +92,8 @@ pub struct ModelReport {
     pub differences: Vec<Difference>,
     /// What the board was doing.
     pub conditions: ConditionsSummary,
+    /// Precautions that it did not allow.
+    pub missing_precautions: MissingPrecautions,
     /// Raw samples of the baseline's runs.
     pub baseline_runs: Vec<RunSamples>,
     /// Raw samples of tonight's runs.

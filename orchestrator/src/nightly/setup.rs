@@ -22,7 +22,7 @@ pub struct Setup {
 /// Something that differs between two setups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Its name, one of [`Setup::NAMES`].
+    /// Its name, one of [`Setup::NAMES`] or [`super::precautions::PRECAUTIONS`].
     pub what: &'static str,
     /// As it was for the baseline.
     pub baseline: String,

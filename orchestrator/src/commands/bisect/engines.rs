@@ -125,12 +125,12 @@ impl Engines<'_> {
         let place = Place { store, setup };
         let comparison = Comparison::with_variant(self.subject.clone(), model.clone());
         let taken = self.turns(build).await?;
-        let mut judging = Judging::begin(&place, &comparison, taken, asked.min_effect).await?;
+        let mut judging = Judging::begin(&place, &comparison, taken, asked).await?;
         if judging.is_due() {
             let rerun = self.turns(build).await?;
-            judging.confirm(rerun, asked.min_effect);
+            judging.confirm(rerun);
         }
-        let compared = Compared::from(judging.report(&place).await?);
+        let compared = Compared::new(judging.report(&place).await?, &self.builds[0].name);
         remember(store, &place.setup, &parts, asked, &compared).await?;
         Ok(compared)
     }

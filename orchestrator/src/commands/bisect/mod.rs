@@ -3,7 +3,6 @@
 mod engines;
 mod models;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
@@ -22,6 +21,7 @@ use crate::exit::{CommandResult, Exit, Failure};
 use crate::nightly::bisect::{Bisection, Step};
 use crate::nightly::check::Asked;
 use crate::nightly::effect::Effect;
+use crate::nightly::precautions::PRECAUTIONS;
 use crate::nightly::render::{change, interval};
 use crate::nightly::report::ModelReport;
 use crate::nightly::setup::Setup;
@@ -61,19 +61,22 @@ struct Compared {
     verdict: Verdict,
     reason: Option<String>,
     effect: Option<Effect>,
+    /// What there is to say of precautions that were missing.
+    #[serde(default)]
+    precautions: Option<String>,
 }
 
 impl Compared {
+    /// What a report on a version says; `first` is the one that all are compared with.
+    fn new(report: ModelReport, first: &str) -> Self {
+        let precautions = report.missing_precautions.sentence(first);
+        let ModelReport { verdict, reason, effect, .. } = report;
+        Self { verdict, reason, effect, precautions }
+    }
+
     /// Of what is the same to the byte.
     fn same() -> Self {
-        Self { verdict: Verdict::Ok, reason: None, effect: None }
-    }
-}
-
-impl From<ModelReport> for Compared {
-    fn from(report: ModelReport) -> Self {
-        let ModelReport { verdict, reason, effect, .. } = report;
-        Self { verdict, reason, effect }
+        Self { verdict: Verdict::Ok, reason: None, effect: None, precautions: None }
     }
 }
 
@@ -108,7 +111,10 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let models = args.versions.iter().map(|version| Model::named(version)).collect();
     let mut suite = Suite { models, ..Suite::default() };
     context.options.overrule(&mut suite.measure);
-    let asked = Asked { min_effect: args.min_effect, runs: args.runs, across: BTreeSet::new() };
+    // Which precautions a worker takes is part of an engine build: one that has lost some is slower, and shall be found.
+    let across = (!args.engines.is_empty()).then(|| PRECAUTIONS.to_owned());
+    let across = across.into_iter().collect();
+    let asked = Asked { min_effect: args.min_effect, runs: args.runs, across };
     let shown = if args.engines.is_empty() {
         of_models(&suite, &asked, &store, context).await?
     } else {
@@ -319,7 +325,15 @@ fn human(shown: &Shown) -> String {
             verdict,
         ]
     });
-    let table = text_table(&header, rows);
+    let mut table = text_table(&header, rows);
+    let noted = shown.versions.iter().filter_map(|version| {
+        let said = version.compared.as_ref()?.precautions.as_ref()?;
+        Some(format!("{}: {said}", version.name))
+    });
+    for (at, line) in noted.enumerate() {
+        table.push_str(if at == 0 { "\n\n" } else { "\n" });
+        table.push_str(&line);
+    }
     let (first, last) = match shown.versions.as_slice() {
         [first, .., last] => (first.name.as_str(), last.name.as_str()),
         _ => ("", ""),

@@ -48,7 +48,7 @@ impl Models<'_> {
         self.night = Some(night);
         let report = reports?.pop();
         let report = report.ok_or_else(|| Failure::lab(anyhow::anyhow!("nothing was compared")))?;
-        let compared = Compared::from(report);
+        let compared = Compared::new(report, &self.subjects[0].name);
         remember(self.store, &setup, &parts, self.asked, &compared).await?;
         Ok(compared)
     }

@@ -1,7 +1,7 @@
 //! For GitHub: workflow commands, which become annotations of the run
 //! (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
 
-use super::{accuracy_sentence, sentence};
+use super::{accuracy_sentence, precautions, sentence};
 use crate::nightly::report::Report;
 use crate::nightly::verdict::Verdict;
 
@@ -20,6 +20,7 @@ pub fn annotations(report: &Report) -> Vec<String> {
             lines.push(line("error", &title, &format!("{}: {message}", board.board)));
         }
     }
+    lines.extend(precautions(report).iter().map(|said| line("notice", "precautions", said)));
     lines
 }
 

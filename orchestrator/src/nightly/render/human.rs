@@ -1,6 +1,8 @@
 //! For a terminal.
 
-use super::{accuracy_sentence, change, interval, percent, points, points_between, sentence};
+use super::{
+    accuracy_sentence, change, interval, percent, points, points_between, precautions, sentence,
+};
 use crate::nightly::accuracy::AccuracyReport;
 use crate::nightly::report::Report;
 use crate::nightly::verdict::Verdict;
@@ -61,6 +63,7 @@ pub fn human(report: &Report) -> String {
         let fault = board.fault.as_ref();
         lines.extend(fault.map(|fault| format!("{}: {}", board.board, fault.sentence())));
     }
+    lines.extend(precautions(report));
     if !lines.is_empty() {
         parts.push(lines.join("\n"));
     }

@@ -23,7 +23,7 @@ pub fn junit(report: &Report) -> io::Result<String> {
     xml.create_element("testsuites")
         .with_attribute(("name", "quantrack check"))
         .write_inner_content(|xml| {
-            report.boards.iter().try_for_each(|board| suite(xml, board))?;
+            report.boards.iter().try_for_each(|board| suite(xml, board, &report.baseline))?;
             if report.accuracy.is_empty() { Ok(()) } else { accuracy(xml, &report.accuracy) }
         })?;
     let mut text = String::from_utf8(xml.into_inner()).map_err(io::Error::other)?;
@@ -31,7 +31,7 @@ pub fn junit(report: &Report) -> io::Result<String> {
     Ok(text)
 }
 
-fn suite(xml: &mut Xml, board: &BoardReport) -> io::Result<()> {
+fn suite(xml: &mut Xml, board: &BoardReport, baseline: &str) -> io::Result<()> {
     let count =
         |verdict: Verdict| board.models.iter().filter(|model| model.verdict == verdict).count();
     let faults = usize::from(board.fault.is_some());
@@ -42,7 +42,7 @@ fn suite(xml: &mut Xml, board: &BoardReport) -> io::Result<()> {
         .with_attribute(("skipped", count(Verdict::Inconclusive).to_string().as_str()))
         .with_attribute(("errors", faults.to_string().as_str()))
         .write_inner_content(|xml| {
-            board.models.iter().try_for_each(|model| case(xml, board, model))?;
+            board.models.iter().try_for_each(|model| case(xml, board, model, baseline))?;
             let Some(fault) = &board.fault else { return Ok(()) };
             let (name, cause) = ("board", clean(&fault.sentence()));
             element(xml, &board.board, name, |xml| message(xml, "error", &cause))
@@ -50,18 +50,21 @@ fn suite(xml: &mut Xml, board: &BoardReport) -> io::Result<()> {
     Ok(())
 }
 
-fn case(xml: &mut Xml, board: &BoardReport, model: &ModelReport) -> io::Result<()> {
+fn case(xml: &mut Xml, board: &BoardReport, model: &ModelReport, baseline: &str) -> io::Result<()> {
     let figures = model.effect.as_ref().map_or(String::new(), |effect| {
         format!("{} ({})", change(effect.change), interval(effect))
     });
     let why = clean(&model.why().unwrap_or_default());
-    let said = match model.verdict {
+    let mut said = match model.verdict {
         Verdict::Regression => format!("slower than the baseline: {figures}"),
         Verdict::Inconclusive => format!("inconclusive: {why}"),
         Verdict::Ok | Verdict::Improved | Verdict::LabFault => {
             format!("{} {figures}", model.verdict)
         }
     };
+    if let Some(precautions) = model.missing_precautions.sentence(baseline) {
+        said.push_str(&clean(&format!("; {precautions}")));
+    }
     element(xml, &board.board, &clean(&model.model), |xml| outcome(xml, model.verdict, &said))
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{accuracy_sentence, change, interval, percent, points, points_between, sentence};
+use super::{
+    accuracy_sentence, change, interval, percent, points, points_between, precautions, sentence,
+};
 use crate::nightly::report::Report;
 use crate::nightly::verdict::Verdict;
 use crate::output::duration_us;
@@ -40,6 +42,10 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
             writeln!(out, "- {}: {}", escaped(&board.board), escaped(&fault.sentence()))?;
             told = true;
         }
+    }
+    for line in precautions(report) {
+        writeln!(out, "- {}", escaped(&line))?;
+        told = true;
     }
     if told {
         writeln!(out)?;

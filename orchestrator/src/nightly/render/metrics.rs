@@ -61,6 +61,11 @@ pub fn metrics(report: &Report, at: u64) -> String {
         of_models(&|model| model.floor),
     );
     family(
+        "missing_precautions",
+        "How many precautions the board did not allow.",
+        of_models(&|model| Some(model.missing_precautions.now.len() as f64)),
+    );
+    family(
         "model_regression",
         "Whether a model is confirmed to be slower.",
         of_models(&|model| Some(f64::from(u8::from(model.verdict == Verdict::Regression)))),

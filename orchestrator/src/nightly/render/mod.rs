@@ -12,9 +12,11 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use metrics::metrics;
 
+use std::collections::BTreeMap;
+
 use super::accuracy::AccuracyReport;
 use super::effect::Effect;
-use super::report::{BoardReport, ModelReport};
+use super::report::{BoardReport, ModelReport, Report};
 use crate::metric::Unit;
 
 /// Slow-downs from here on are told as ratios: percentages with four digits say little.
@@ -51,6 +53,28 @@ fn sentence(board: &BoardReport, model: &ModelReport) -> String {
         text.push_str(&format!(", {why}"));
     }
     text
+}
+
+/// What the boards' workers did without, board by board; where models of a board differ in that, with their names.
+fn precautions(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    for board in &report.boards {
+        let mut said: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for model in board.golden.iter().chain(&board.models) {
+            if let Some(sentence) = model.missing_precautions.sentence(&report.baseline) {
+                said.entry(sentence).or_default().push(&model.model);
+            }
+        }
+        let measured = board.golden.iter().chain(&board.models).count();
+        lines.extend(said.into_iter().map(|(sentence, models)| {
+            if models.len() == measured {
+                format!("{}: {sentence}", board.board)
+            } else {
+                format!("{} on {}: {sentence}", models.join(", "), board.board)
+            }
+        }));
+    }
+    lines
 }
 
 /// A difference in points, as in "-1.5"; decibels and whatever a program counts in are themselves.

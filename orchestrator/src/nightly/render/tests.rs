@@ -4,7 +4,8 @@ use quantrack_engine::Level;
 
 use super::*;
 use crate::measurement::ConditionsSummary;
-use crate::nightly::report::{Fault, Report};
+use crate::nightly::precautions::{Missing, MissingPrecautions};
+use crate::nightly::report::Fault;
 use crate::nightly::setup::Difference;
 use crate::nightly::verdict::Verdict;
 use crate::rack::BoardState;
@@ -32,6 +33,7 @@ fn model(name: &str, verdict: Verdict, change: f64, reason: Option<&str>) -> Mod
         rerun: true,
         differences: Vec::new(),
         conditions: ConditionsSummary::default(),
+        missing_precautions: MissingPrecautions::default(),
         baseline_runs: Vec::new(),
         runs: Vec::new(),
     }
@@ -92,6 +94,39 @@ fn people_see_a_table_and_the_reasons() {
     let quiet = human(&report(vec![board("a", vec![model("palm", Verdict::Ok, 0.0, None)])]));
     assert!(quiet.ends_with("ok: nothing is 3.0 % slower than main"), "{quiet}");
     assert!(!quiet.contains("board"), "{quiet}");
+}
+
+#[test]
+fn missing_precautions_are_told_whatever_the_verdict_is() {
+    let set = |text: &str| Missing::from([text.to_owned()]);
+    let memory = "memory is not locked: Operation not permitted";
+    let less = |now, baseline| {
+        let mut model = model("palm", Verdict::Ok, 0.0, None);
+        model.missing_precautions = MissingPrecautions { baseline, now };
+        model
+    };
+    let report = report(vec![
+        board("pi3-a", vec![less(set(memory), Some(Missing::new()))]),
+        board("pi3-b", vec![less(set(memory), Some(set(memory)))]),
+        board("pi3-c", vec![less(set(memory), None), model("hand", Verdict::Ok, 0.0, None)]),
+        board("pi3-d", vec![less(Missing::new(), Some(Missing::new()))]),
+    ]);
+    let other = "pi3-a: measured with other precautions missing than main: memory is not locked";
+    let as_before = "pi3-b: measured with precautions missing, as main was: memory is not locked";
+    let unknown = "palm on pi3-c: measured with precautions missing: memory is not locked";
+    let (text, page) = (human(&report), markdown(&report));
+    let lines = annotations(&report);
+    for said in [other, as_before, unknown] {
+        assert!(text.contains(said) && page.contains(said), "{text}\n{page}");
+        assert!(lines.iter().any(|line| line.contains(said)), "{lines:?}");
+    }
+    assert!(!text.contains("pi3-d: ") && lines.len() == 3, "{text}\n{lines:?}");
+    assert!(lines[0].starts_with("::notice title=precautions::pi3-a"), "{lines:?}");
+    let xml = junit(&report).unwrap();
+    assert_eq!(xml.matches("memory is not locked").count(), 3, "{xml}");
+    let text = metrics(&report, 1);
+    let count = "quantrack_missing_precautions{board=\"pi3-a\",model=\"palm\",baseline=\"main\"} 1";
+    assert!(text.contains(count), "{text}");
 }
 
 #[test]
