@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use quantrack_tests::{Demo, program, slow_emulator};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Everything here takes seconds; what takes longer than this hangs.
@@ -547,6 +547,26 @@ fn bisect_names_the_first_engine_build_that_is_slower_and_resumes() {
     assert!(!String::from_utf8_lossy(&told).contains("measured"), "{told:?}");
     let (code, shown, _) = bisect(&["v1", "v2"]);
     assert_eq!((code, &shown["first_slower"]), (Some(0), &Value::Null), "{shown}");
+    // A build that does not start is gone around, and told where it could be the one.
+    std::fs::write(lab.path("bad"), "#!/bin/sh\nexit 3\n").unwrap();
+    std::fs::set_permissions(lab.path("bad"), Permissions::from_mode(0o755)).unwrap();
+    let (code, shown, told) = bisect(&["v1", "bad", "v2", "v3", "v4"]);
+    assert_eq!((code, &shown["first_slower"]), (Some(1), &"v3".into()), "{shown}");
+    let told = String::from_utf8_lossy(&told).into_owned();
+    assert!(!told.contains("bad cannot be tried") || told.contains("exit status: 3"), "{told}");
+    let (code, shown, told) = bisect(&["v1", "bad", "v4"]);
+    assert_eq!((code, &shown["candidates"]), (Some(3), &json!(["bad", "v4"])), "{shown}");
+    assert_eq!(shown["versions"][1]["compared"]["verdict"], "lab-fault", "{shown}");
+    let told = String::from_utf8_lossy(&told).into_owned();
+    assert!(told.contains("bad cannot be tried") && told.contains("exit status: 3"), "{told}");
+    let (code, shown, _) = bisect(&["v1", "v2", "bad"]);
+    assert_eq!((code, &shown["open"]), (Some(3), &json!(["bad"])), "{shown}");
+    assert_eq!(bisect(&["v1", "v4", "bad"]).0, Some(1), "what comes before the bad one says so");
+    // All are compared with the first, so without it there is nothing.
+    let engines = ["--engine", "bad", "--engine", "v1"];
+    let none = lab.run(&[], &[&["bisect", "net.tflite"], &engines[..]].concat());
+    assert_eq!(none.status.code(), Some(4), "{}", said(&none));
+    assert!(said(&none).contains("failed to put bad on the board"), "{}", said(&none));
     // What cannot be put anywhere is said before anything is measured.
     for (arguments, words) in [
         (&["bisect", "net.tflite", "--engine", "v1"][..], "two or more"),

@@ -100,7 +100,11 @@ pub(crate) async fn take(device: &Device, store: &Store) -> Result<(Lease, Optio
     Ok((device.lease().await?, lock))
 }
 
-async fn lock(device: &Device, store: &Store) -> Result<Lock, StoreError> {
+/// Keeps others on this machine from measuring here, after waiting for as long as the device is waited for.
+///
+/// # Errors
+/// When somebody else measures here, or the store fails.
+pub(crate) async fn lock(device: &Device, store: &Store) -> Result<Lock, StoreError> {
     let begin = Instant::now();
     loop {
         match store.lock("local-board", "measuring on this machine") {

@@ -64,7 +64,7 @@ pub(super) struct Shown {
     model: String,
     architecture: &'static str,
     agent_version: String,
-    changes: Vec<Change>,
+    pub(super) changes: Vec<Change>,
 }
 
 impl From<EnrollError> for Failure {
@@ -83,6 +83,46 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     Ok(Exit::Ok)
 }
 
+/// A board that ssh reaches, and what it will be called.
+struct Found {
+    remote: Remote,
+    board: Board,
+    subject: Subject,
+    port: u16,
+    address: Address,
+}
+
+async fn look(args: &Args) -> Result<Found, Failure> {
+    let remote = Remote::new(&args.target)?;
+    let board = probe(&remote).await?;
+    let name = match &args.name {
+        Some(name) => name,
+        None if NAMELESS.contains(&board.name.as_str()) => {
+            let (target, name) = (&args.target, &board.name);
+            let error = anyhow!("the board at {target} has no host name: it calls itself {name:?}");
+            return Err(Failure::usage(error).next(NAME_IT));
+        }
+        None => &board.name,
+    };
+    let subject = Subject::board(name).map_err(AuthorityError::from);
+    let subject = subject.map_err(|error| Failure::from(error).next(NAME_IT))?;
+    let host = match &args.address {
+        Some(address) => address.clone(),
+        None => remote.host().await?,
+    };
+    let port = args.port.or(board.port).unwrap_or(DEFAULT_PORT);
+    let address = address(name, &host, port)?;
+    Ok(Found { remote, board, subject, port, address })
+}
+
+/// The address at which the board will answer, or does so already.
+///
+/// # Errors
+/// When ssh does not get there, or the board has no name.
+pub(super) async fn whereabouts(args: &Args) -> Result<Address, Failure> {
+    Ok(look(args).await?.address)
+}
+
 /// Enrols a board, or puts another agent on one, and connects to it.
 ///
 /// # Errors
@@ -91,33 +131,12 @@ pub(super) async fn enrol(args: &Args, context: &Context) -> Result<(Shown, Devi
     let own = own_folder(context)?;
     let mut authority = args.keeper.open()?;
     refresh_own(&mut authority, &own)?;
-    let remote = Remote::new(&args.target)?;
-    let board = probe(&remote).await?;
-    let name = match &args.name {
-        Some(name) => name.clone(),
-        None if NAMELESS.contains(&board.name.as_str()) => {
-            let error = anyhow!(
-                "the board at {} has no host name: it calls itself {:?}",
-                args.target,
-                board.name
-            );
-            return Err(Failure::usage(error).next(NAME_IT));
-        }
-        None => board.name.clone(),
-    };
-    let subject = Subject::board(&name)
-        .map_err(AuthorityError::from)
-        .map_err(|error| Failure::from(error).next(NAME_IT))?;
+    let Found { remote, board, subject, port, address } = look(args).await?;
+    let name = subject.name().to_owned();
     let architecture = Architecture::of(&board.machine, board.bits)?;
     let (program, agent) =
         enroll::choose(architecture, args.agent.as_deref(), args.agents.as_deref())?;
     tracing::info!("{name} takes {} ({})", program.display(), architecture.name());
-    let host = match &args.address {
-        Some(address) => address.clone(),
-        None => remote.host().await?,
-    };
-    let port = args.port.or(board.port).unwrap_or(DEFAULT_PORT);
-    let address = address(&name, &host, port)?;
     let credentials = credentials(&mut authority, &remote, &board, &subject, &address).await?;
     let identity = Identity { credentials, port };
     let changes = put(&remote, &board, &agent, &identity).await?;

@@ -1,5 +1,7 @@
 //! The right to use a board.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use quantrack_proto::v1;
@@ -25,12 +27,19 @@ pub struct Lease {
     wire: v1::Lease,
     /// Reads the signs of life; the lease lasts while its stream is open.
     keeper: JoinHandle<()>,
+    /// Whether its end is no surprise.
+    foreseen: Arc<AtomicBool>,
 }
 
 impl Lease {
     /// Which lease of its agent this is.
-    pub(super) fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.wire.epoch
+    }
+
+    /// Its agent is going to be exchanged, and the lease ends with it.
+    pub(crate) fn foresee_end(&self) {
+        self.foreseen.store(true, Ordering::Relaxed);
     }
 
     /// Proof of holding the board, for requests.
@@ -68,11 +77,15 @@ impl Device {
             DeviceError::Vanished { address: self.address().to_owned(), doing: TAKING, status }
         })??;
         let address = self.address().to_owned();
+        let foreseen = Arc::new(AtomicBool::new(false));
+        let quiet = Arc::clone(&foreseen);
         let keeper = tokio::spawn(async move {
             while let Ok(Some(_)) = signs.message().await {}
-            tracing::warn!("the lease of the board at {address} has ended");
+            if !quiet.load(Ordering::Relaxed) {
+                tracing::warn!("the lease of the board at {address} has ended");
+            }
         });
-        Ok(Lease { wire, keeper })
+        Ok(Lease { wire, keeper, foreseen })
     }
 
     /// Reads the signs of a queue until they bring the lease, and tells whom it waits for when that changes.

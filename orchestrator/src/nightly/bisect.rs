@@ -1,5 +1,5 @@
 //! Binary search for the first of several versions that is slower than the first one. It takes for granted that once they
-//! are slower they stay so; where a version allows no verdict, one beside it is tried.
+//! are slower they stay so; where a version allows no verdict, or cannot be tried, one beside it is.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +28,11 @@ pub enum Step {
         /// The last one.
         to: usize,
     },
+    /// Those before this one are not slower; of it and all after it nothing can be said.
+    Open {
+        /// The first of which nothing can be said.
+        from: usize,
+    },
 }
 
 impl Bisection {
@@ -49,10 +54,12 @@ impl Bisection {
             None => return Step::Compare(slower),
             Some(Verdict::Ok | Verdict::Improved) => return Step::NoneSlower,
             Some(Verdict::Regression) => {}
-            Some(Verdict::Inconclusive | Verdict::LabFault) => {
-                return Step::Unclear { from: 1, to: slower };
-            }
+            // The evidence is worst where the change may be largest: others would hardly be clearer.
+            Some(Verdict::Inconclusive) => return Step::Open { from: 1 },
+            // Those before it may do, and then it does not matter, or all those that are left cannot be tried.
+            Some(Verdict::LabFault) => {}
         }
+        let untried = |version: usize| self.known.get(&version) == Some(&Verdict::LabFault);
         loop {
             let middle = usize::midpoint(fine, slower);
             let mut between: Vec<usize> = (fine + 1..slower).collect();
@@ -61,6 +68,7 @@ impl Bisection {
                 matches!(self.known.get(version), Some(Verdict::Inconclusive | Verdict::LabFault))
             };
             match between.iter().find(|version| !unclear(version)) {
+                None if untried(slower) => return Step::Open { from: fine + 1 },
                 None if between.is_empty() => return Step::Found(slower),
                 None => return Step::Unclear { from: fine + 1, to: slower },
                 Some(&version) => match self.known.get(&version) {
@@ -79,6 +87,11 @@ mod tests {
 
     /// Searches among versions of which those from `first` on are slower; returns the end and how many were compared.
     fn search(versions: usize, first: usize, unclear: &[usize]) -> (Step, u32) {
+        among(versions, first, unclear, Verdict::Inconclusive)
+    }
+
+    /// The same, with what becomes of those that allow no verdict.
+    fn among(versions: usize, first: usize, unclear: &[usize], fault: Verdict) -> (Step, u32) {
         let mut bisection = Bisection::new(versions);
         let mut compared = 0;
         loop {
@@ -89,7 +102,7 @@ mod tests {
             bisection.learn(
                 version,
                 match version {
-                    version if unclear.contains(&version) => Verdict::Inconclusive,
+                    version if unclear.contains(&version) => fault,
                     version if version >= first => Verdict::Regression,
                     _ => Verdict::Ok,
                 },
@@ -114,13 +127,39 @@ mod tests {
         assert_eq!(search(9, 6, &[4]).0, Step::Found(6));
         assert_eq!(search(9, 6, &[5]).0, Step::Unclear { from: 5, to: 6 });
         assert_eq!(search(9, 6, &[4, 5, 6]).0, Step::Unclear { from: 4, to: 7 });
-        assert_eq!(search(9, 6, &[8]).0, Step::Unclear { from: 1, to: 8 });
+        assert_eq!(search(9, 6, &[8]), (Step::Open { from: 1 }, 1));
         for first in 1..12 {
             for unclear in 1..11 {
                 match search(12, first, &[unclear, unclear + 1]).0 {
                     Step::Found(found) => assert_eq!(found, first),
                     Step::Unclear { from, to } => assert!((from..=to).contains(&first)),
+                    Step::Open { from } => assert!(from == 1 && unclear == 10),
                     other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn versions_that_cannot_be_tried_are_gone_around_even_at_the_end() {
+        let untried = |first, untried: &[usize]| among(9, first, untried, Verdict::LabFault).0;
+        assert_eq!(untried(6, &[4]), Step::Found(6));
+        assert_eq!(untried(6, &[5]), Step::Unclear { from: 5, to: 6 });
+        assert_eq!(untried(6, &[8]), Step::Found(6), "what comes after it says so");
+        assert_eq!(untried(6, &[7, 8]), Step::Found(6));
+        assert_eq!(untried(7, &[7, 8]), Step::Open { from: 7 });
+        assert_eq!(untried(9, &[8]), Step::Open { from: 8 });
+        assert_eq!(untried(9, &[1, 2, 3, 4, 5, 6, 7, 8]), Step::Open { from: 1 });
+        for first in 1..=12 {
+            for bad in 0..1 << 11 {
+                let bad: Vec<usize> =
+                    (1..12).filter(|version| bad >> (version - 1) & 1 == 1).collect();
+                match among(12, first, &bad, Verdict::LabFault).0 {
+                    Step::Found(found) => assert_eq!(found, first),
+                    Step::Unclear { from, to } => assert!((from..=to).contains(&first)),
+                    Step::Open { from } => assert!(from <= first, "{from} {first} {bad:?}"),
+                    Step::NoneSlower => assert_eq!(first, 12),
+                    Step::Compare(_) => unreachable!(),
                 }
             }
         }

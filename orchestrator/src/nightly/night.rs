@@ -78,16 +78,30 @@ impl<'a> Night<'a> {
         settings: &'a Measure,
         bars: &ProgressBars,
     ) -> Result<Self, Failure> {
+        let (lease, lock) = take(device, store).await?;
+        Ok(Self { _lock: lock, ..Self::under(lease, device, store, settings, bars).await? })
+    }
+
+    /// Begins under a lease of the board that is there already.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn under(
+        lease: Lease,
+        device: &'a Device,
+        store: &'a Store,
+        settings: &'a Measure,
+        bars: &ProgressBars,
+    ) -> Result<Self, Failure> {
         let record = device.record();
         store.save_device(&record).await?;
-        let (lease, lock) = take(device, store).await?;
         let key = MeasurementKey {
             device: record.fingerprint,
             engine_build: device.engine_build().to_owned(),
             threads: settings.threads,
         };
         let bar = bars.bar(&device.facts().hostname, u64::from(settings.max_samples));
-        Ok(Self { device, store, settings, key, lease, _lock: lock, bar })
+        Ok(Self { device, store, settings, key, lease, _lock: None, bar })
     }
 
     /// The board.
@@ -110,9 +124,10 @@ impl<'a> Night<'a> {
         Place { store: self.store, setup: self.setup() }
     }
 
-    /// Gives the board back.
-    pub fn end(self) {
+    /// Ends it. The board is given back when the lease is dropped.
+    pub fn end(self) -> Lease {
         self.bar.done("measured");
+        self.lease
     }
 
     /// So many runs of each task, in turns, so that what changes during the night meets all alike. A task of which a run

@@ -74,6 +74,12 @@ impl Compared {
         Self { verdict, reason, effect, precautions }
     }
 
+    /// Of what could not be tried.
+    fn untried(failure: &Failure) -> Self {
+        let cause = failure.to_string().replace("\n  because: ", ": ");
+        Self { verdict: Verdict::LabFault, reason: Some(cause), effect: None, precautions: None }
+    }
+
     /// Of what is the same to the byte.
     fn same() -> Self {
         Self { verdict: Verdict::Ok, reason: None, effect: None, precautions: None }
@@ -100,6 +106,8 @@ struct Shown {
     first_slower: Option<String>,
     /// Those of which one is the first, the last included, where the evidence does not allow to say which.
     candidates: Vec<String>,
+    /// Those of which nothing can be said, where none before them is slower: they allow no verdict, or cannot be tried.
+    open: Vec<String>,
 }
 
 /// Runs the command.
@@ -121,10 +129,10 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
         of_engines(args, &suite, &asked, &store, context).await?
     };
     context.print("bisect", &shown, human)?;
-    Ok(match (&shown.first_slower, shown.candidates.as_slice()) {
-        (Some(_), _) => Exit::TargetMissed,
-        (None, []) => Exit::Ok,
-        (None, _) => Exit::Inconclusive,
+    Ok(match shown.first_slower {
+        Some(_) => Exit::TargetMissed,
+        None if shown.candidates.is_empty() && shown.open.is_empty() => Exit::Ok,
+        None => Exit::Inconclusive,
     })
 }
 
@@ -198,6 +206,8 @@ async fn of_engines(
         enroll,
         running: None,
         last: None,
+        lock: None,
+        disturbed: false,
     };
     let mut search = Search::new(names);
     let ended = async {
@@ -205,7 +215,7 @@ async fn of_engines(
             let compared = bench.compare(build).await?;
             search.learn(build, compared);
         }
-        let last = if stays { builds.len() - 1 } else { 0 };
+        let last = if stays { search.newest_usable() } else { 0 };
         Ok(bench.on(last).await?.facts().hostname.clone())
     };
     let ended: Result<String, Failure> = ended.await;
@@ -237,6 +247,14 @@ impl Search {
         Some(version)
     }
 
+    /// The last of those that are known to run, and the last of all unless it does not.
+    fn newest_usable(&self) -> usize {
+        let tried = |compared: &Option<Compared>| {
+            compared.as_ref().is_some_and(|compared| compared.verdict != Verdict::LabFault)
+        };
+        self.compared.iter().rposition(tried).unwrap_or(0)
+    }
+
     fn learn(&mut self, version: usize, compared: Compared) {
         tracing::info!("{}", said(&self.names[version].0, &self.names[0].0, &compared));
         self.bisection.learn(version, compared.verdict);
@@ -246,11 +264,14 @@ impl Search {
     fn shown(self, board: &str, asked: &Asked) -> Shown {
         let end = self.bisection.next();
         let name = |version: usize| self.names[version].0.clone();
-        let (first_slower, candidates) = match end {
-            Step::Found(version) => (Some(name(version)), Vec::new()),
-            Step::Unclear { from, to } => (None, (from..=to).map(name).collect()),
-            Step::NoneSlower | Step::Compare(_) => (None, Vec::new()),
+        let count = self.names.len();
+        let (first_slower, candidates, open) = match end {
+            Step::Found(version) => (Some(name(version)), 0..0, 0..0),
+            Step::Unclear { from, to } => (None, from..to + 1, 0..0),
+            Step::Open { from } => (None, 0..0, from..count),
+            Step::NoneSlower | Step::Compare(_) => (None, 0..0, 0..0),
         };
+        let [candidates, open] = [candidates, open].map(|all| all.map(name).collect());
         let all = self.names.into_iter().zip(self.compared);
         let version = |((name, sha256), compared)| Version { name, sha256, compared };
         Shown {
@@ -258,6 +279,7 @@ impl Search {
             min_effect: asked.min_effect,
             first_slower,
             candidates,
+            open,
             versions: all.map(version).collect(),
         }
     }
@@ -301,6 +323,10 @@ async fn remember(
 }
 
 fn said(version: &str, first: &str, compared: &Compared) -> String {
+    if compared.verdict == Verdict::LabFault {
+        let why = compared.reason.as_deref().unwrap_or_default();
+        return format!("{version} cannot be tried: {why}");
+    }
     let effect = compared.effect.as_ref();
     let change = effect.map_or(String::new(), |e| format!(", {}", change(e.change)));
     let reason = compared.reason.as_ref().map_or(String::new(), |why| format!(", {why}"));
@@ -315,6 +341,7 @@ fn human(shown: &Shown) -> String {
         let verdict = match compared {
             None if index == 0 => "what all are compared with".to_owned(),
             None => "not needed".to_owned(),
+            Some(Compared { verdict: Verdict::LabFault, .. }) => "cannot be tried".to_owned(),
             Some(Compared { verdict, reason: Some(why), .. }) => format!("{verdict}: {why}"),
             Some(compared) => compared.verdict.to_string(),
         };
@@ -327,8 +354,9 @@ fn human(shown: &Shown) -> String {
     });
     let mut table = text_table(&header, rows);
     let noted = shown.versions.iter().filter_map(|version| {
-        let said = version.compared.as_ref()?.precautions.as_ref()?;
-        Some(format!("{}: {said}", version.name))
+        let Compared { verdict, reason, precautions, .. } = version.compared.as_ref()?;
+        let said = if *verdict == Verdict::LabFault { reason } else { precautions };
+        Some(format!("{}: {}", version.name, said.as_ref()?))
     });
     for (at, line) in noted.enumerate() {
         table.push_str(if at == 0 { "\n\n" } else { "\n" });
@@ -338,16 +366,23 @@ fn human(shown: &Shown) -> String {
         [first, .., last] => (first.name.as_str(), last.name.as_str()),
         _ => ("", ""),
     };
-    let end = match (&shown.first_slower, shown.candidates.as_slice()) {
-        (Some(found), _) => {
+    let again = "what allowed no verdict, or could not be tried, is compared again when the command is repeated, with more \
+                 runs (--runs) or on a quieter board";
+    let end = match &shown.first_slower {
+        Some(found) => {
             format!("{found} is the first that is slower than {first} on {}", shown.board)
         }
-        (None, []) => format!("none is slower: {last} is not slower than {first}"),
-        (None, candidates) => format!(
-            "inconclusive: the first that is slower is one of {}; what allowed no verdict is compared \
-             again when the command is repeated, with more runs (--runs) or on a quieter board",
-            candidates.join(", ")
-        ),
+        None if !shown.candidates.is_empty() => {
+            let candidates = shown.candidates.join(", ");
+            format!("inconclusive: the first that is slower is one of {candidates}; {again}")
+        }
+        None if !shown.open.is_empty() => {
+            let open = shown.open.join(", ");
+            format!(
+                "inconclusive: none before is slower, and nothing can be said of {open}; {again}"
+            )
+        }
+        None => format!("none is slower: {last} is not slower than {first}"),
     };
     format!("{table}\n\n{end}")
 }
