@@ -13,6 +13,8 @@ use nix::sys::time::TimeValLike as _;
 use nix::unistd::{Pid, Uid};
 use quantrack_proto::Precaution;
 
+use super::sockets;
+
 /// Files that a worker may have open.
 const OPEN_FILES: u64 = 64;
 
@@ -59,7 +61,10 @@ pub fn apply(memory_limit_bytes: u64, cores: &[u32]) -> Result<Missing, String> 
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let mut missing = Missing::default();
     missing.note(Precaution::Memory, lock_memory(memory_limit_bytes));
-    missing.note(Precaution::Network, leave_network());
+    if let Err((namespace, filter)) = leave_network() {
+        let why = format!("{}; nor are sockets refused: {}", namespace.desc(), filter.desc());
+        missing.0.push((Precaution::Network, why));
+    }
     missing.note(
         Precaution::Addresses,
         match personality::get() {
@@ -109,10 +114,12 @@ fn lock_memory(memory_limit_bytes: u64) -> Result<(), Errno> {
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | ON_FAULT)
 }
 
-/// Moves to a network of its own, in which there is nothing. Who may not make one alone may do so among users of its own.
-fn leave_network() -> Result<(), Errno> {
+/// Moves to a network of its own, in which there is nothing. Who may not make one alone may do so among users of its own; who
+/// may not do that either goes without sockets. With an error, why there is neither.
+fn leave_network() -> Result<(), (Errno, Errno)> {
     unshare(CloneFlags::CLONE_NEWNET)
         .or_else(|_| unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET))
+        .or_else(|namespace| sockets::refuse().map_err(|filter| (namespace, filter)))
 }
 
 /// Pins this thread, and those that it starts from now on; to no cores: leaves it where it is.

@@ -13,6 +13,7 @@ pub mod limits;
 mod memory;
 pub mod message;
 pub mod process;
+mod sockets;
 
 pub use engine::{EngineLoader, Loader, Model, Port, Resources};
 pub use process::{Launcher, Worker, WorkerError};

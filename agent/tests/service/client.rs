@@ -25,13 +25,18 @@ pub(crate) struct Board {
 
 /// Starts an agent whose board is imitated by the files below `root`.
 pub(crate) async fn start(root: &Path) -> Board {
+    start_with(root, Launcher::default()).await
+}
+
+/// The same, with workers that are started otherwise.
+pub(crate) async fn start_with(root: &Path, launcher: Launcher) -> Board {
     let state = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = AgentService::new(Config {
         root: Root::new(root),
         blobs: Blobs::open(state.path(), 4 << 20).unwrap(),
-        launcher: Launcher::default(),
+        launcher,
         order_deadline: Duration::from_millis(1500),
         governor: Governor::new(state.path().join("governor")),
         shared_machine: false,

@@ -8,6 +8,7 @@ use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use quantrack_agent::board::Root;
 use quantrack_agent::governor::{Switch, helper};
+use quantrack_agent::worker::Launcher;
 use quantrack_proto::v1::measure_response::Event;
 use quantrack_proto::{API_VERSION, MIN_API_VERSION, v1};
 use tempfile::TempDir;
@@ -15,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixListener};
 use tonic::Code;
 
-use crate::client::{Board, Held, imitated, settings, start};
+use crate::client::{Board, Held, imitated, settings, start, start_with};
 use crate::raw;
 
 const THROTTLED: &str = "sys/devices/platform/soc/soc:firmware/get_throttled";
@@ -269,6 +270,29 @@ pub(crate) async fn workers_that_stop_die_fork_or_flood_end_alone() {
         }
     }
     works(&board, &held).await;
+}
+
+pub(crate) async fn where_there_are_no_namespaces_workers_have_no_sockets() {
+    // Among users of its own it may forbid itself networks of its own, as a board's kernel does. Where it may not even be
+    // among such users, it has no network of its own anyway.
+    const WITHOUT: &str = r#"
+unshare --user --map-root-user true 2>/dev/null || exec "$0" "$@"
+exec unshare --user --map-root-user sh -c 'echo 0 >/proc/sys/user/max_net_namespaces && exec "$0" "$@"' "$0" "$@"
+"#;
+    let program = std::env::current_exe().unwrap();
+    let arguments = ["-c".into(), WITHOUT.into(), program.into(), "worker".into()];
+    let launcher = Launcher { program: "/bin/sh".into(), arguments: arguments.into() };
+    let board = start_with(&imitated("pi3b"), launcher).await;
+    let held = board.acquire("ana").await.unwrap();
+    let network = board.upload(&held, b"network").await;
+    let error = board.events(&held, &[network]).await.1.unwrap();
+    // Not that nobody is reached: there is not even a socket.
+    assert!(error.message().contains("no network: Operation not permitted"), "{error}");
+    let double = board.upload(&held, b"double").await;
+    let (events, error) = board.events(&held, &[double]).await;
+    assert!(error.is_none(), "{error:?}");
+    let Some(Event::Summary(summary)) = events.last() else { panic!("no summary") };
+    assert!(!summary.missing.iter().any(|text| text.starts_with("the network")), "{summary:?}");
 }
 
 pub(crate) async fn callers_of_other_versions_are_told() {

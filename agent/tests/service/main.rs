@@ -60,6 +60,10 @@ fn main() {
             "workers_that_stop_die_fork_or_flood_end_alone",
             faults::workers_that_stop_die_fork_or_flood_end_alone,
         ),
+        test(
+            "where_there_are_no_namespaces_workers_have_no_sockets",
+            faults::where_there_are_no_namespaces_workers_have_no_sockets,
+        ),
         test("callers_of_other_versions_are_told", faults::callers_of_other_versions_are_told),
         test("fuzzed_messages_are_refused_in_time", faults::fuzzed_messages_are_refused_in_time),
     ];
