@@ -335,7 +335,8 @@ fn a_slow_board_is_quarantined_and_does_not_pass_for_a_regression() {
     assert_eq!(show(&well).status.code(), Some(0), "{}", said(&show(&well)));
     drop(slow);
     let mended = lab.agent();
-    assert_eq!(lab.check(&[&mended.address], &[]).0, 0);
+    let (code, report) = lab.check(&[&mended.address], &[]);
+    assert_eq!(code, 0, "{report}");
     assert_eq!(show(&mended).status.code(), Some(0));
     let page = lab.path("history.html");
     let output = lab.run(&[], &["history", "--html", page.to_str().unwrap()]);
