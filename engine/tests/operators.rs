@@ -8,6 +8,7 @@ use quantrack_engine::kernels::operators::{
     Buffer, ConvShape, F32Conv, F32DepthwiseConv, I8Conv, I8DepthwiseConv, I8DepthwiseSignsConv,
     IntegerWeights, Operator, bin_conv,
 };
+use quantrack_engine::kernels::registry::i4_group_gemm;
 use quantrack_engine::kernels::{CpuFeatures, RequantParams};
 use quantrack_engine::{Pool, RayonPool, Serial};
 
@@ -218,6 +219,53 @@ proptest! {
             };
             let conv = I8Conv::new(&cpu, &shape, weights, &bias, zero_point, requant.clone());
             check(&conv, &input, &expected)?;
+        }
+    }
+
+    /// Groups of all sizes: of one channel, longer than a tap, and those that kernels for groups take, which run whether they
+    /// are the fastest or not.
+    #[test]
+    fn convolutions_with_groups_equal_loops(
+        shape in shapes(),
+        wide in prop_oneof![Just(0_usize), 0..100_usize],
+        group in prop_oneof![1..70_usize, (1..4_usize).prop_map(|thirty_twos| 32 * thirty_twos)],
+        zero_point: i8,
+        seed: u64,
+    ) {
+        let mut next = sequence(seed);
+        let shape = ConvShape { in_c: shape.in_c + wide, ..shape };
+        let (depth, count) = (shape.in_c, shape.taps());
+        let input = many(&mut next, shape.in_pixels() * depth, byte);
+        let weights = many(&mut next, shape.out_c * count * depth, |bits| byte(bits) % 8);
+        let groups = depth.div_ceil(group);
+        let multipliers =
+            many(&mut next, shape.out_c * count * groups, |bits| (bits % 20).clamp(1, 15) as u8);
+        let bias = many(&mut next, shape.out_c, |bits| bits as i32 >> 12);
+        let requant = requant(&mut next, shape.out_c);
+        let mut expected = Vec::new();
+        for pixel in taps(&shape) {
+            for channel in 0..shape.out_c {
+                let mut sum = bias[channel];
+                for (tap, at) in pixel.iter().enumerate().filter_map(|(t, at)| Some((t, (*at)?))) {
+                    let row = channel * count + tap;
+                    for (k, &x) in input[at * depth..][..depth].iter().enumerate() {
+                        let w = i32::from(weights[row * depth + k])
+                            * i32::from(multipliers[row * groups + k / group]);
+                        sum += (i32::from(x) - i32::from(zero_point)) * w;
+                    }
+                }
+                expected.push(requant.apply(channel, sum));
+            }
+        }
+        let names: Vec<String> =
+            i4_group_gemm().iter().map(|kernel| kernel.name.to_owned()).collect();
+        for cpu in instruction_sets() {
+            for cpu in [cpu.clone(), cpu.preferring(names.clone())] {
+                let weights =
+                    IntegerWeights::Groups { weights: &weights, multipliers: &multipliers, group };
+                let conv = I8Conv::new(&cpu, &shape, weights, &bias, zero_point, requant.clone());
+                check(&conv, &input, &expected)?;
+            }
         }
     }
 

@@ -13,7 +13,7 @@ mod stats;
 mod types;
 mod validate;
 
-pub use encoding::{Constant, ConstantData, Encoding};
+pub use encoding::{Constant, ConstantData, Encoding, grouped};
 pub use error::GraphError;
 pub use op::{Activation, BinaryOp, Op, Padding, ReduceOp, UnaryOp, Window};
 pub use shape::{MAX_ELEMENTS, broadcast, checked_elements, infer};

@@ -163,8 +163,10 @@ fn value_fault(value: &Value) -> Option<String> {
         return Some(format!("has a scale of {scale}"));
     }
     let Some(constant) = &value.constant else {
-        let constant_only =
-            matches!(value.encoding, Encoding::I32 | Encoding::Int4 | Encoding::Ternary);
+        let constant_only = matches!(
+            value.encoding,
+            Encoding::I32 | Encoding::Int4 | Encoding::Int4Groups { .. } | Encoding::Ternary
+        );
         return constant_only.then(|| format!("computes with {:?}", value.encoding));
     };
     let rows = value.shape.last().map(|&channels| (elements / channels, channels));
@@ -173,6 +175,16 @@ fn value_fault(value: &Value) -> Option<String> {
         (ConstantData::F16(data), Encoding::F16) => (data.len(), elements),
         (ConstantData::I8(data), Encoding::Int8 { .. }) => (data.len(), elements),
         (ConstantData::I4(data), Encoding::Int4) => (data.len(), elements.div_ceil(2)),
+        (ConstantData::I4Groups { weights, multipliers }, Encoding::Int4Groups { group }) => {
+            let groups = match rows {
+                Some((rows, row)) if group > 0 => rows * row.div_ceil(group),
+                _ => return Some(format!("has no groups of {group} weights")),
+            };
+            if let Some(fault) = multiplier_fault(constant, multipliers.len(), groups) {
+                return Some(fault);
+            }
+            (weights.len(), elements.div_ceil(2))
+        }
         (ConstantData::I32(data), Encoding::I32) => (data.len(), elements),
         (ConstantData::Bits(data), Encoding::Bits) => {
             (data.len(), rows.map_or(0, |(rows, channels)| rows * channels.div_ceil(64)))
@@ -195,6 +207,15 @@ fn value_fault(value: &Value) -> Option<String> {
         return Some(format!("has {} scales, or one that is no number", scales.len()));
     }
     None
+}
+
+/// What is wrong with the multipliers, stored in so many bytes, of `groups` groups, if anything is.
+fn multiplier_fault(constant: &Constant, bytes: usize, groups: usize) -> Option<String> {
+    if bytes != groups.div_ceil(2) {
+        return Some(format!("holds {bytes} bytes of multipliers for {groups} groups of weights"));
+    }
+    let multipliers = constant.to_multipliers(groups);
+    multipliers.is_some_and(|all| all.contains(&0)).then(|| "holds a multiplier of 0".to_owned())
 }
 
 #[cfg(test)]
@@ -272,6 +293,21 @@ mod tests {
         assert!(check(&[3, 65], Encoding::Ternary, ConstantData::Bits(vec![0; 12]), &[0.5; 3]));
         assert!(!check(&[3, 65], Encoding::Ternary, ConstantData::Bits(vec![0; 6]), &[0.5; 3]));
         assert!(!check(&[], Encoding::Bits, ConstantData::Bits(vec![0]), &[]));
+        // Each row of five weights has three groups of two, the last of them shorter.
+        let groups = |weights: usize, multipliers: &[u8], group| {
+            let (weights, multipliers) = (vec![0x17; weights], multipliers.to_vec());
+            let data = ConstantData::I4Groups { weights, multipliers };
+            check(&[3, 5], Encoding::Int4Groups { group }, data, &[0.5; 3])
+        };
+        assert!(groups(8, &[0x1f, 0xf1, 0x11, 0x11, 0x01], 2));
+        assert!(groups(8, &[0x11, 0x01], 5) && groups(8, &[0x11, 0x01], usize::MAX));
+        assert!(!groups(7, &[0x1f, 0xf1, 0x11, 0x11, 0x01], 2), "weights are missing");
+        assert!(!groups(8, &[0x1f, 0xf1, 0x11, 0x11], 2), "multipliers are missing");
+        assert!(!groups(8, &[0x1f, 0xf1, 0x11, 0x11, 0x01, 0], 2), "multipliers are left over");
+        assert!(!groups(8, &[0x1f, 0x0f, 0x11, 0x11, 0x01], 2), "a multiplier is 0");
+        assert!(!groups(8, &[], 0));
+        let plain = ConstantData::I4(vec![0; 8]);
+        assert!(!check(&[3, 5], Encoding::Int4Groups { group: 2 }, plain, &[0.5; 3]));
     }
 
     #[test]

@@ -36,6 +36,8 @@ impl Tile {
     /// 4-bit panels of so many channels next to each other have columns in pairs, a byte for each channel: 16 times the weight
     /// of the second plus that of the first. Two instructions take sixteen such bytes apart, one for each column.
     pub const PAIRED_CHANNELS: usize = 16;
+    /// Channels of a tap, from the first on, whose 4-bit weights share a multiplier where groups have some.
+    pub const GROUPED_CHANNELS: usize = 32;
     /// One-bit panels of so many columns are packed in groups of [`Tile::PAIRED_GROUP`] columns, one after the other, and the
     /// words of all taps of a group in pairs: `[[[u64; 2]; group]; taps * words / 2]`, then `[u64; group]` where one is left.
     pub const PAIRED_COLUMNS: usize = 64;

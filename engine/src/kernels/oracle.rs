@@ -12,11 +12,12 @@ use super::isa::CpuFeatures;
 use super::micro::{
     BinGemm, BinGemmArgs, BinTable, F32Depthwise, F32DepthwiseArgs, F32Gemm, F32GemmArgs,
     I8Depthwise, I8DepthwiseArgs, I8DepthwiseSigns, I8DepthwiseSignsArgs, I8Gemm, I8GemmArgs,
-    MicroKernel, SLACK, Taps, clamp_f32,
+    MicroKernel, SLACK, Taps, Tile, clamp_f32,
 };
 use super::pack;
 use super::registry;
 use super::requant::RequantParams;
+use crate::graph::grouped;
 
 /// How one kernel did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,6 +38,7 @@ pub fn self_test(features: &CpuFeatures, cases: usize) -> Vec<SelfTestResult> {
     check(&mut results, features, cases, "f32_gemm", registry::f32_gemm(), f32_gemm);
     check(&mut results, features, cases, "i8_gemm", registry::i8_gemm(), i8_gemm);
     check(&mut results, features, cases, "i4_gemm", registry::i4_gemm(), i4_gemm);
+    check(&mut results, features, cases, "i4_group_gemm", registry::i4_group_gemm(), i4_group_gemm);
     check(&mut results, features, cases, "bin_gemm", registry::bin_gemm(), |kernel, random| {
         bin_gemm(kernel, random, false)
     });
@@ -252,27 +254,48 @@ fn i8_gemm(kernel: &I8Gemm, random: &mut Random) -> Result<(), String> {
             false => (i32::from(w) * i32::from(most) / 128) as i8,
         })
         .collect();
-    integer_gemm(kernel, pack::i8_gemm, &weights, [channels, taps, cols], random)
+    let pack = |bias: &[i32]| pack::i8_gemm(kernel.tile, &weights, bias, taps, channels);
+    integer_gemm(kernel, pack, &weights, [channels, taps, cols], random)
 }
 
 /// Often the extremes, which fill narrow accumulators soonest.
-fn i4_gemm(kernel: &I8Gemm, random: &mut Random) -> Result<(), String> {
-    let (channels, taps) = (random.one_to(330), random.taps());
-    let cols = random.one_to(kernel.tile.nr);
+fn i4s(random: &mut Random, count: usize) -> Vec<i8> {
     let (extreme, sign) = (random.coin(), random.coin());
-    let weights = random.i8s(cols * taps * channels).into_iter();
     let narrow = |w: i8| match (extreme, sign) {
         (true, true) => 7,
         (true, false) => -7,
         _ => w % 8,
     };
-    let weights: Vec<i8> = weights.map(narrow).collect();
-    integer_gemm(kernel, pack::i4_gemm, &weights, [channels, taps, cols], random)
+    random.i8s(count).into_iter().map(narrow).collect()
 }
 
+fn i4_gemm(kernel: &I8Gemm, random: &mut Random) -> Result<(), String> {
+    let (channels, taps) = (random.one_to(330), random.taps());
+    let cols = random.one_to(kernel.tile.nr);
+    let weights = i4s(random, cols * taps * channels);
+    let pack = |bias: &[i32]| pack::i4_gemm(kernel.tile, &weights, bias, taps, channels);
+    integer_gemm(kernel, pack, &weights, [channels, taps, cols], random)
+}
+
+/// Groups of one or more of the kernel's, also longer than the layer, whose multipliers are often the largest.
+fn i4_group_gemm(kernel: &I8Gemm, random: &mut Random) -> Result<(), String> {
+    let (channels, taps) = (random.one_to(150), random.taps());
+    let cols = random.one_to(kernel.tile.nr);
+    let group = Tile::GROUPED_CHANNELS * random.one_to(4);
+    let weights = i4s(random, cols * taps * channels);
+    let count = cols * taps * channels.div_ceil(group);
+    let multipliers: Vec<u8> = (0..count).map(|_| random.one_to(20).min(15) as u8).collect();
+    let products = grouped(&weights, &multipliers, channels, group);
+    let groups = (&multipliers[..], group);
+    let pack =
+        |bias: &[i32]| pack::i4_group_gemm(kernel.tile, &weights, groups, bias, taps, channels);
+    integer_gemm(kernel, pack, &products, [channels, taps, cols], random)
+}
+
+/// `pack` packs for these biases what acts as `weights`.
 fn integer_gemm(
     kernel: &I8Gemm,
-    pack: pack::PackIntegers,
+    pack: impl Fn(&[i32]) -> pack::Panels<i8>,
     weights: &[i8],
     [channels, taps, cols]: [usize; 3],
     random: &mut Random,
@@ -284,7 +307,7 @@ fn integer_gemm(
         Rows::new(rows * taps, channels, |n| if lowest { vec![i8::MIN; n] } else { random.i8s(n) });
     let bias = random.i32s(cols);
     let requant = random.requant(cols);
-    let panel = pack(tile, weights, &bias, taps, channels);
+    let panel = pack(&bias);
     let narrow = pack::NarrowGroups::new(tile, weights, cols, taps, channels);
     let pointers = a.pointers(taps, tile.mr, rows);
     let stride = cols + 3;

@@ -85,10 +85,6 @@ pub(crate) fn f32_gemm(
     panels
 }
 
-/// Packs integer weights `[columns, taps, channels]` and biases `[columns]` for tiles: the last two numbers are taps and
-/// channels.
-pub(crate) type PackIntegers = fn(Tile, &[i8], &[i32], usize, usize) -> Panels<i8>;
-
 /// 8-bit weights `[columns, taps, channels]` and 32-bit biases `[columns]`.
 pub(crate) fn i8_gemm(
     tile: Tile,
@@ -179,8 +175,48 @@ pub(crate) fn i4_gemm(
     taps: usize,
     channels: usize,
 ) -> Panels<i8> {
+    i4_panels(tile, weights, bias, [taps, channels], 0)
+}
+
+/// As [`i4_gemm`], then the multipliers of the weights' groups, given for each column, tap and group of so many channels, a
+/// multiple of [`Tile::GROUPED_CHANNELS`]: `[i16; nr]` for each tap and as many channels.
+pub(crate) fn i4_group_gemm(
+    tile: Tile,
+    weights: &[i8],
+    (multipliers, group): (&[u8], usize),
+    bias: &[i32],
+    taps: usize,
+    channels: usize,
+) -> Panels<i8> {
+    let groups = channels.div_ceil(Tile::GROUPED_CHANNELS);
+    let rows = taps * groups;
+    let mut panels = i4_panels(tile, weights, bias, [taps, channels], 2 * rows);
+    let first = i4_bytes(tile, taps, channels) / 2;
+    for (column, row) in (0..bias.len()).flat_map(|column| (0..rows).map(move |row| (column, row)))
+    {
+        let (tap, channel) = (row / groups, row % groups * Tile::GROUPED_CHANNELS);
+        let source = (column * taps + tap) * channels.div_ceil(group) + channel / group;
+        panels.panel_mut::<i16>(column / tile.nr)[first + row * tile.nr + column % tile.nr] =
+            multipliers[source].into();
+    }
+    panels
+}
+
+/// Bytes of a panel of biases and 4-bit weights.
+fn i4_bytes(tile: Tile, taps: usize, channels: usize) -> usize {
+    tile.nr * (4 + taps * channels.next_multiple_of(tile.kr) / 2)
+}
+
+/// [`i4_gemm`] with room for so many more bytes for each column.
+fn i4_panels(
+    tile: Tile,
+    weights: &[i8],
+    bias: &[i32],
+    [taps, channels]: [usize; 2],
+    more: usize,
+) -> Panels<i8> {
     let columns = bias.len();
-    let bytes = tile.nr * (4 + taps * channels.next_multiple_of(tile.kr) / 2);
+    let bytes = i4_bytes(tile, taps, channels) + more * tile.nr;
     let mut panels = Panels::new(columns.div_ceil(tile.nr), bytes);
     for (column, &bias) in bias.iter().enumerate() {
         panels.panel_mut::<i32>(column / tile.nr)[column % tile.nr] = bias;

@@ -25,6 +25,11 @@ pub fn i4_gemm() -> &'static [&'static I8Gemm] {
     i4_gemm::KERNELS
 }
 
+/// The same, where groups of 4-bit weights have multipliers.
+pub fn i4_group_gemm() -> &'static [&'static I8Gemm] {
+    i4_gemm::GROUPED
+}
+
 /// One-bit matrix-product tiles.
 pub fn bin_gemm() -> &'static [&'static BinGemm] {
     bin_gemm::KERNELS
@@ -64,6 +69,7 @@ pub fn all() -> Vec<(&'static str, Isa)> {
         names(f32_gemm()),
         names(i8_gemm()),
         names(i4_gemm()),
+        names(i4_group_gemm()),
         names(bin_gemm()),
         names(ternary_gemm()),
         names(bin_table()),
@@ -101,6 +107,7 @@ const CYCLES: &[Cycles] = &[
     cycles("i8_gemm_1x8c32_neon", [32, 8], 72, 120),
     cycles("i4_gemm_4x4c16_neon", [16, 4], 43, 130),
     cycles("i4_gemm_1x8c16_neon", [16, 8], 31, 120),
+    cycles("i4_group_gemm_4x4c32_neon", [32, 4], 106, 130),
     cycles("bin_gemm_8x64w2_neon", [8, 8], 106, 148),
     cycles("bin_gemm_4x32b_neon", [1, 32], 28, 600),
     cycles("ternary_gemm_4x32b_neon", [1, 32], 38, 620),
@@ -133,10 +140,15 @@ fn cost<A>(kernel: &MicroKernel<A>, work: Work) -> usize {
     tiles * (work.taps * work.depth.div_ceil(channels) * step + tile)
 }
 
-/// The kernel for 4-bit weights, and whether it is one for 8-bit weights, which are then unpacked beforehand: that is
-/// faster for layers of few channels, and where no kernel for 4 bits has the CPU's best instruction set.
-pub(crate) fn select_four_bits(features: &CpuFeatures, work: Work) -> (&'static I8Gemm, bool) {
-    let (four, eight) = (select(i4_gemm(), features, work), select(i8_gemm(), features, work));
+/// The kernel for 4-bit weights, of [`i4_gemm`] or [`i4_group_gemm`], and whether it is one for 8-bit weights, which are then
+/// unpacked beforehand: that is faster for layers of few channels, and where no kernel for 4 bits has the CPU's best
+/// instruction set.
+pub(crate) fn select_four_bits(
+    kernels: &[&'static I8Gemm],
+    features: &CpuFeatures,
+    work: Work,
+) -> (&'static I8Gemm, bool) {
+    let (four, eight) = (select(kernels, features, work), select(i8_gemm(), features, work));
     let as_good = four.isa == eight.isa && cost(four, work) <= cost(eight, work);
     if as_good || features.prefers(four.name) { (four, false) } else { (eight, true) }
 }
@@ -203,7 +215,7 @@ mod tests {
     fn names_are_unique_and_every_family_has_a_portable_kernel() {
         let mut names: Vec<&str> = all().into_iter().map(|(name, _)| name).collect();
         let portable = all().iter().filter(|(_, isa)| *isa == Isa::Portable).count();
-        assert_eq!(portable, 9);
+        assert_eq!(portable, 10);
         let count = names.len();
         names.sort_unstable();
         names.dedup();
@@ -240,7 +252,7 @@ mod tests {
             [
                 select(f32_gemm(), cpu, work(rows)).name,
                 select(i8_gemm(), cpu, work(rows)).name,
-                select_four_bits(cpu, work(rows)).0.name,
+                select_four_bits(i4_gemm(), cpu, work(rows)).0.name,
             ]
         };
         let a55 = cpu(&[Isa::NeonDotprod]);

@@ -30,7 +30,7 @@ pub(super) fn value_bytes(value: &Value) -> usize {
     match value.encoding {
         Encoding::Bits => value.elements() / last * last.div_ceil(64) * 8,
         Encoding::Ternary => 2 * value.elements() / last * last.div_ceil(64) * 8,
-        Encoding::Int4 => value.elements().div_ceil(2),
+        Encoding::Int4 | Encoding::Int4Groups { .. } => value.elements().div_ceil(2),
         encoding => value.elements() * element_bytes(encoding),
     }
 }
@@ -39,7 +39,11 @@ fn element_bytes(encoding: Encoding) -> usize {
     match encoding {
         Encoding::F32 | Encoding::I32 => 4,
         Encoding::F16 => 2,
-        Encoding::Int8 { .. } | Encoding::Int4 | Encoding::Bits | Encoding::Ternary => 1,
+        Encoding::Int8 { .. }
+        | Encoding::Int4
+        | Encoding::Int4Groups { .. }
+        | Encoding::Bits
+        | Encoding::Ternary => 1,
     }
 }
 
@@ -49,7 +53,7 @@ pub(super) fn constant_bytes(constant: &Constant) -> &[u8] {
         ConstantData::F32(data) => bytemuck::cast_slice(data),
         ConstantData::F16(data) => bytemuck::cast_slice(data),
         ConstantData::I8(data) => bytemuck::cast_slice(data),
-        ConstantData::I4(data) => data,
+        ConstantData::I4(data) | ConstantData::I4Groups { weights: data, .. } => data,
         ConstantData::Bits(data) => bytemuck::cast_slice(data),
         ConstantData::I32(data) => bytemuck::cast_slice(data),
     }
@@ -480,17 +484,21 @@ impl Context<'_> {
         input: (f32, i8),
     ) -> Result<Box<dyn Operator>> {
         /// Unpacked 4-bit weights can be multiplied by eight, and four of them still add up in 16 bits. Their steps are large, so
-        /// without that few layers would have a right shift in common.
+        /// without that few layers would have a right shift in common. Those of groups are as small as 8-bit ones.
         const ROOM: i32 = 3;
         let (shape, bias) = (self.product_shape(window)?, self.i32s(2)?);
-        let weights = self.value(1)?;
-        let nibbles = self.constant(1)?.to_i4(weights.elements());
-        let left = if nibbles.is_some() { ROOM } else { 0 };
-        let requant = self.requant(f64::from(input.0), activation, left)?;
-        let weights = match &nibbles {
-            Some(weights) => IntegerWeights::Four(weights),
-            None => IntegerWeights::Eight(self.i8_weights()?),
+        let (value, constant) = (self.value(1)?, self.constant(1)?);
+        let nibbles = constant.to_i4(value.elements());
+        let multipliers = constant.to_multipliers(value.elements());
+        let weights = match (&nibbles, &multipliers, value.encoding) {
+            (Some(weights), Some(multipliers), Encoding::Int4Groups { group }) => {
+                IntegerWeights::Groups { weights, multipliers, group }
+            }
+            (Some(weights), ..) => IntegerWeights::Four(weights),
+            _ => IntegerWeights::Eight(self.i8_weights()?),
         };
+        let left = if matches!(weights, IntegerWeights::Four(_)) { ROOM } else { 0 };
+        let requant = self.requant(f64::from(input.0), activation, left)?;
         boxed(I8Conv::new(self.cpu, &shape, weights, bias, input.1, requant))
     }
 

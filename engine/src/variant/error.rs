@@ -13,14 +13,16 @@ pub enum VariantError {
     NoGraph,
     /// Another version of the format.
     #[error(
-        "failed to read the variant: its format is version {found}, this build reads version {known}; make the \
-         variant again with the same version of orchestrator and agent"
+        "failed to read the variant: its format is version {found}, this build reads versions {oldest} to {newest}; \
+         make the variant again with the same version of orchestrator and agent"
     )]
     Version {
         /// In the file.
         found: u32,
-        /// Of this build.
-        known: u32,
+        /// The first that this build reads.
+        oldest: u32,
+        /// The last.
+        newest: u32,
     },
     /// The description of the graph cannot be read.
     #[error("failed to read the variant: its graph is damaged ({0})")]

@@ -21,8 +21,8 @@ pub(crate) static GEMM_4X4: I8Gemm = MicroKernel {
     run: gemm_4x4,
 };
 
-const MR: usize = 4;
-const NR: usize = 4;
+pub(super) const MR: usize = 4;
+pub(super) const NR: usize = 4;
 /// Steps of 16 channels after which 16-bit lanes are full: each adds two products of at most 7 * 128.
 pub(super) const STEPS: usize = 18;
 
@@ -30,13 +30,27 @@ pub(super) const STEPS: usize = 18;
 /// As [`MicroKernel::run`].
 #[target_feature(enable = "neon")]
 unsafe fn gemm_4x4(args: &I8GemmArgs) {
+    // SAFETY: the caller vouches for `args`, and `multiply` is called with rows of them.
+    unsafe { tiles(args, |rows| multiply(args, rows)) };
+}
+
+/// All tiles of `args`, whose sums, biases included, `multiply` computes from the pointers to the rows of a tile.
+///
+/// # Safety
+/// As [`MicroKernel::run`].
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn tiles(
+    args: &I8GemmArgs,
+    multiply: impl Fn(*const *const i8) -> [int32x4_t; MR],
+) {
     let requant = &args.requant;
     let direct = requant.only_right && requant.negative_multiplier.is_null() && args.cols == NR;
     // SAFETY: the caller vouches for `args`: `a` has taps * MR pointers per tile to `channels` elements followed by at least 31
     // readable ones (SLACK), which meet zero weights or are not used; `w` is a whole panel followed by as many; `c` is
     // `rows` rows of `cols` elements.
     unsafe {
-        let sums = |first: usize| multiply(args, args.a.add(first * args.taps));
+        let sums = |first: usize| multiply(args.a.add(first * args.taps));
         let at = |first: usize| args.c.add(first * args.c_stride);
         for first in (0..args.rows).step_by(2 * MR) {
             let (second, rows) = (first + MR, args.rows - first);
@@ -89,10 +103,11 @@ macro_rules! columns {
     ) };
 }
 
-/// Sixteen channels. Where they are the last of a tap, the rows are those of the next tap from there on.
+/// Sixteen channels. Where they are the last of a tap, the rows are those of the next tap from there on; with an instruction
+/// that ends them.
 #[rustfmt::skip]
 macro_rules! step {
-    ($first:literal) => { concat!(
+    ($first:literal, $last:literal) => { concat!(
         "subs x9, x9, #1\n", "b.ne 4f\n",
         "subs x11, x11, #1\n", "b.eq 4f\n",
         "ldp x0, x1, [x8], #16\n", "ldp x2, x3, [x8], #16\n", "mov x9, x12\n",
@@ -104,11 +119,13 @@ macro_rules! step {
         columns!($first, "22" "23", "20" "21", "2" "6" "10" "14", "3" "7" "11" "15";
             "ldr x14, [x10, #48]" "ldr x15, [x10, #56]" "ldr x24, [x0, #8]" "ldr x25, [x1, #8]"
             "ldr x26, [x2, #8]" "ldr x27, [x3, #8]" "add x10, x10, #32"),
-        "subs x13, x13, #1\n",
+        $last, "\n",
         "fmov d16, x20\nins v16.d[1], x24\nfmov d17, x21\nins v17.d[1], x25\n",
         "fmov d18, x22\nins v18.d[1], x26\nfmov d19, x23\nins v19.d[1], x27\n",
     ) };
 }
+
+pub(super) use {columns, step};
 
 /// Adds the 16-bit sums to v28-v31, the rows' four columns.
 #[rustfmt::skip]
@@ -154,10 +171,10 @@ unsafe fn multiply(args: &I8GemmArgs, rows: *const *const i8) -> [int32x4_t; MR]
             "mov v29.16b, v28.16b", "ldr q18, [x2]", "ldr q19, [x3]", "mov v30.16b, v28.16b",
             "ldr q22, [x10, #16]", "mov v31.16b, v28.16b",
             "2:",
-            step!("smull"),
+            step!("smull", "subs x13, x13, #1"),
             "b.eq 5f",
             "3:",
-            step!("smlal"),
+            step!("smlal", "subs x13, x13, #1"),
             "b.ne 3b",
             "5:",
             widen!(),

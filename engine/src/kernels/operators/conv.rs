@@ -8,6 +8,7 @@ use super::walk::Walk;
 use super::widen::{FloatPanels, HalfPanels, widened};
 use super::winograd::F32Winograd;
 use super::{Operator, Scratch, SharedRows, elements, elements_mut};
+use crate::graph::grouped;
 use crate::kernels::fp16;
 use crate::kernels::isa::CpuFeatures;
 use crate::kernels::micro::{F32Gemm, F32GemmArgs, I8Gemm, I8GemmArgs, SLACK, Tile};
@@ -284,6 +285,15 @@ pub enum IntegerWeights<'a> {
     Eight(&'a [i8]),
     /// -7..=7, which are packed two to a byte.
     Four(&'a [i8]),
+    /// The same, which count as often as the multiplier of their group says.
+    Groups {
+        /// -7..=7.
+        weights: &'a [i8],
+        /// 1..=15, for each output, tap and group of input channels.
+        multipliers: &'a [u8],
+        /// Input channels of a group; the last of a tap may have fewer.
+        group: usize,
+    },
 }
 
 /// Integer arithmetic on 8-bit activations and weights of 8 or 4 bits.
@@ -317,6 +327,9 @@ fn shifted(weights: &[i8], bias: &[i32], left: i32) -> Option<(Vec<i8>, Vec<i32>
 impl I8Conv {
     /// Weights `[out_c, taps, in_c]`; biases `[out_c]` in units of input scale times weight scale, for inputs less their
     /// zero point.
+    ///
+    /// Weights times the multipliers of their groups have 8 bits: where no kernel for groups serves, they are weights like any
+    /// other of 8 bits, with the same sums.
     pub fn new(
         cpu: &CpuFeatures,
         shape: &ConvShape,
@@ -327,11 +340,27 @@ impl I8Conv {
     ) -> Self {
         assert_eq!(bias.len(), shape.out_c, "a bias per output channel");
         assert_eq!(requant.channels(), shape.out_c, "a factor per output channel");
-        let (weights, four) = match weights {
-            IntegerWeights::Eight(weights) => (weights, false),
-            IntegerWeights::Four(weights) => (weights, true),
+        let (in_count, shallow) = (shape.in_pixels() * shape.in_c, Shallow::new(shape));
+        let work = work(shape, shallow.as_ref());
+        let eight = || (registry::select(registry::i8_gemm(), cpu, work), true);
+        let (kernel, unpacked) = match weights {
+            IntegerWeights::Four(_) => registry::select_four_bits(registry::i4_gemm(), cpu, work),
+            IntegerWeights::Groups { group, .. }
+                if group.is_multiple_of(Tile::GROUPED_CHANNELS) && shallow.is_none() =>
+            {
+                registry::select_four_bits(registry::i4_group_gemm(), cpu, work)
+            }
+            _ => eight(),
         };
-        let folded: Vec<i32> = weights
+        let products: Vec<i8>;
+        let effective = match weights {
+            IntegerWeights::Eight(weights) | IntegerWeights::Four(weights) => weights,
+            IntegerWeights::Groups { weights, multipliers, group } => {
+                products = grouped(weights, multipliers, shape.in_c, group);
+                &products
+            }
+        };
+        let folded: Vec<i32> = effective
             .chunks_exact(shape.taps() * shape.in_c)
             .zip(bias)
             .map(|(weights, &bias)| {
@@ -339,20 +368,21 @@ impl I8Conv {
                 bias.wrapping_sub(sum.wrapping_mul(i32::from(input_zero_point)))
             })
             .collect();
-        let (in_count, shallow) = (shape.in_pixels() * shape.in_c, Shallow::new(shape));
-        let work = work(shape, shallow.as_ref());
-        let (kernel, unpacked) = match four {
-            true => registry::select_four_bits(cpu, work),
-            false => (registry::select(registry::i8_gemm(), cpu, work), true),
-        };
-        let shifted = if unpacked { shifted(weights, &folded, requant.left()) } else { None };
-        let (weights, folded, requant) = match &shifted {
+        let shifted = if unpacked { shifted(effective, &folded, requant.left()) } else { None };
+        let (effective, folded, requant) = match &shifted {
             Some((weights, folded)) => (&weights[..], &folded[..], requant.without_left()),
-            None => (weights, &folded[..], requant),
+            None => (effective, &folded[..], requant),
         };
-        let pack = if unpacked { pack::i8_gemm } else { pack::i4_gemm };
-        let panels = pack(kernel.tile, weights, folded, work.taps, work.depth);
-        let narrow = NarrowGroups::new(kernel.tile, weights, shape.out_c, work.taps, work.depth);
+        let Work { taps, depth, .. } = work;
+        let panels = match weights {
+            _ if unpacked => pack::i8_gemm(kernel.tile, effective, folded, taps, depth),
+            IntegerWeights::Groups { weights, multipliers, group } => {
+                let groups = (multipliers, group);
+                pack::i4_group_gemm(kernel.tile, weights, groups, folded, taps, depth)
+            }
+            _ => pack::i4_gemm(kernel.tile, effective, folded, taps, depth),
+        };
+        let narrow = NarrowGroups::new(kernel.tile, effective, shape.out_c, taps, depth);
         let walk = walk(shape, shallow.as_ref(), kernel.tile);
         let padding = vec![input_zero_point; walk.depth + SLACK];
         Self { walk, shallow, kernel, panels, narrow, requant, padding, in_count }
