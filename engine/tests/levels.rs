@@ -49,6 +49,14 @@ impl Model {
         calibrator.finish().unwrap()
     }
 
+    /// The default variant of each level, and one whose groups of weights have multipliers.
+    fn variants(&self, calibration: &Calibration) -> Vec<Variant> {
+        let groups = "mse+gptq+group-32".parse().unwrap();
+        let groups = quantize(&self.graph, Level::Int4, &groups, Some(calibration)).unwrap();
+        let defaults = Level::ALL.into_iter().map(|level| self.variant(level, calibration));
+        defaults.chain([groups]).collect()
+    }
+
     fn variant(&self, level: Level, calibration: &Calibration) -> Variant {
         quantize(&self.graph, level, &default_recipe(level), Some(calibration)).unwrap()
     }
@@ -117,15 +125,15 @@ fn every_level_gives_the_same_bits_on_every_instruction_set_and_number_of_thread
         let model = Model::load(&folder, name);
         let calibration = model.calibration();
         let inputs = &model.samples[0].0;
-        for level in Level::ALL {
-            let variant = model.variant(level, &calibration);
+        for variant in model.variants(&calibration) {
+            let what = format!("{name} at {} by {}", variant.level, variant.recipe);
             let expected = run(&variant, &CpuFeatures::detect_assuming_neon(), inputs, &Serial);
             for cpu in CpuFeatures::detect_assuming_neon().prefixes() {
                 let outputs = run(&variant, &cpu, inputs, &threads(3));
-                assert!(outputs == expected, "{name} at {level} differs on {:?}", cpu.isas());
+                assert!(outputs == expected, "{what} differs on {:?}", cpu.isas());
             }
             let outputs = run(&variant, &CpuFeatures::detect_assuming_neon(), inputs, &threads(2));
-            assert!(outputs == expected, "{name} at {level} differs on two threads");
+            assert!(outputs == expected, "{what} differs on two threads");
         }
     }
 }
@@ -137,8 +145,8 @@ fn variants_survive_their_file_and_shrink_with_the_bits() {
         let model = Model::load(&folder, name);
         let calibration = model.calibration();
         let mut sizes = Vec::new();
-        for level in Level::ALL {
-            let variant = model.variant(level, &calibration);
+        for variant in model.variants(&calibration) {
+            let level = variant.level;
             let bytes = variant.to_bytes();
             let read = Variant::from_bytes(&bytes).unwrap();
             assert_eq!(read, variant, "{name} at {level}");
@@ -147,7 +155,10 @@ fn variants_survive_their_file_and_shrink_with_the_bits() {
             let exempt = variant.exemptions.len();
             eprintln!("{} at {level}: {} bytes, {exempt} layers exempt", model.name, bytes.len());
         }
+        let groups = sizes.pop().unwrap();
         if name != MODELS[3] {
+            // Four bits for each multiplier.
+            assert!((sizes[3]..sizes[2]).contains(&groups), "{name}: {groups} of {sizes:?}");
             assert!(sizes.windows(2).all(|pair| pair[1] < pair[0]), "{name}: {sizes:?}");
         }
     }

@@ -12,7 +12,7 @@ use crate::graph::{
 };
 use crate::kernels::CpuFeatures;
 use crate::kernels::fence::{Side, fenced, running};
-use crate::quantize::{Calibration, Calibrator, default_recipe, quantize};
+use crate::quantize::{Calibration, Calibrator, Recipe, default_recipe, quantize};
 use crate::{Level, Serial, Tensor};
 
 /// A graph under construction, with weights from a sequence.
@@ -285,6 +285,14 @@ fn run(variant: &crate::Variant, cpu: &CpuFeatures, input: &Tensor, side: Side) 
     })
 }
 
+/// The recipe of each level, and one with other weights.
+fn recipes() -> Vec<(Level, Recipe)> {
+    let mut recipes: Vec<_> =
+        Level::ALL.into_iter().map(|level| (level, default_recipe(level))).collect();
+    recipes.push((Level::Int4, "mse+group-32".parse().unwrap()));
+    recipes
+}
+
 /// Compares an operator's variants on every instruction set, with the inputs fenced on one side.
 struct Fenced {
     name: &'static str,
@@ -308,10 +316,9 @@ impl Fenced {
         Fenced { name, graph, input, calibration, side }
     }
 
-    fn check(&self, level: Level) {
-        let recipe = default_recipe(level);
-        let variant = quantize(&self.graph, level, &recipe, Some(&self.calibration)).unwrap();
-        let what = format!("{} at {level}, {:?}", self.name, self.input.shape());
+    fn check(&self, level: Level, recipe: &Recipe) {
+        let variant = quantize(&self.graph, level, recipe, Some(&self.calibration)).unwrap();
+        let what = format!("{} at {level} by {recipe}, {:?}", self.name, self.input.shape());
         let mut first: Option<Vec<Tensor>> = None;
         for cpu in CpuFeatures::detect_assuming_neon().prefixes() {
             fenced(self.side, || running(&format!("{what}, on {:?}", cpu.isas().last())));
@@ -329,7 +336,7 @@ impl Fenced {
 fn images_behind_the_first_are_padded_too() {
     let (name, make) = OPERATORS[0];
     let operator = Fenced::new(name, make, [2, 3, 3, 11], 1, true);
-    Level::ALL.into_iter().for_each(|level| operator.check(level));
+    recipes().iter().for_each(|(level, recipe)| operator.check(*level, recipe));
 }
 
 proptest! {
@@ -344,10 +351,12 @@ proptest! {
         for (index, &(name, make)) in OPERATORS.iter().enumerate() {
             let operator = Fenced::new(name, make, shape, seed, before);
             // An emulator takes long to protect a page, so each operator runs at one of the levels there.
-            let turn = (index + seed as usize) % Level::ALL.len();
-            let due = |&(level, _): &(usize, Level)| cfg!(target_arch = "x86_64") || level == turn;
-            for (_, level) in Level::ALL.into_iter().enumerate().filter(due) {
-                operator.check(level);
+            let recipes = recipes();
+            let turn = (index + seed as usize) % recipes.len();
+            for (number, (level, recipe)) in recipes.iter().enumerate() {
+                if cfg!(target_arch = "x86_64") || number == turn {
+                    operator.check(*level, recipe);
+                }
             }
         }
     }

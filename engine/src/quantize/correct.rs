@@ -12,7 +12,7 @@ use super::samples::spread;
 use super::sign;
 use super::sign_fit::{self, SignRows};
 use crate::Tensor;
-use crate::graph::{Constant, ConstantData, Encoding, Graph, Node, Op, ValueId};
+use crate::graph::{Constant, ConstantData, Encoding, Graph, Node, Op, ValueId, grouped};
 use crate::variant::Variant;
 
 /// Most samples that are fitted to.
@@ -38,7 +38,7 @@ pub(super) fn correct(
         let Some(layer) = variant.graph.nodes.iter().position(same) else { continue };
         let weights = variant.graph.nodes[layer].inputs[1];
         match variant.graph.values[weights].encoding {
-            Encoding::Int8 { .. } | Encoding::Int4 => {
+            Encoding::Int8 { .. } | Encoding::Int4 | Encoding::Int4Groups { .. } => {
                 fit.correct_bias(node, means, variant, layer)?;
             }
             Encoding::Bits | Encoding::Ternary => fit.fit_signs(node, variant, layer)?,
@@ -188,10 +188,17 @@ impl Fit<'_> {
 
 /// Weights as the real numbers that their integers stand for, and the scales of the output channels.
 fn dequantized(graph: &Graph, id: ValueId, depthwise: bool) -> Option<(Vec<f32>, Vec<f32>)> {
-    let constant = graph.values[id].constant.as_ref()?;
-    let integers = match &constant.data {
-        ConstantData::I8(integers) => integers.clone(),
-        ConstantData::I4(_) => constant.to_i4(graph.values[id].elements())?,
+    let value = &graph.values[id];
+    let constant = value.constant.as_ref()?;
+    let integers = match (&constant.data, value.encoding) {
+        (ConstantData::I8(integers), _) => integers.clone(),
+        (ConstantData::I4(_), _) => constant.to_i4(value.elements())?,
+        (ConstantData::I4Groups { .. }, Encoding::Int4Groups { group }) => {
+            let weights = constant.to_i4(value.elements())?;
+            // Some of them may be padding, which no group has.
+            let multipliers = constant.to_multipliers(usize::MAX)?;
+            grouped(&weights, &multipliers, *value.shape.last()?, group)
+        }
         _ => return None,
     };
     let scales = constant.scales.clone();

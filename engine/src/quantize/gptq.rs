@@ -52,25 +52,28 @@ impl Rounder {
         error.dot(&self.covariance.dot(&error))
     }
 
-    /// The row in steps of `scale` from `-limit` to `limit`; its [`Rounder::cost`] is never above that of rounding each
-    /// weight to the nearest step.
-    pub(super) fn round(&self, row: &[f32], scale: f32, limit: f32) -> Vec<i8> {
-        let steps: Vec<f64> = row.iter().map(|&w| f64::from(w) / f64::from(scale)).collect();
+    /// The row in steps from `-limit` to `limit`, each weight's `scale` times its multiplier; its [`Rounder::cost`] is never
+    /// above that of rounding each weight to the nearest step.
+    pub(super) fn round(&self, row: &[f32], scale: f32, multipliers: &[u8], limit: f32) -> Vec<i8> {
+        let scaled: Vec<f64> = row.iter().map(|&w| f64::from(w) / f64::from(scale)).collect();
         let limit = f64::from(limit);
-        let nearest: Vec<f64> = steps.iter().map(|&w| nearest(w, limit)).collect();
-        let candidates = [self.compensated(&steps, limit), nearest];
-        let refined = candidates.map(|rounded| self.refined(&steps, rounded, limit));
+        let grid: Vec<Steps> =
+            multipliers.iter().map(|&step| Steps { step: f64::from(step), limit }).collect();
+        let nearest: Vec<f64> =
+            scaled.iter().zip(&grid).map(|(&w, grid)| grid.nearest(w)).collect();
+        let candidates = [self.compensated(&scaled, &grid), nearest];
+        let refined = candidates.map(|rounded| self.refined(&scaled, rounded, &grid));
         let [first, second] = refined;
         let best = if first.0 <= second.0 { first.1 } else { second.1 };
-        best.iter().map(|&q| q as i8).collect()
+        best.iter().zip(&grid).map(|(&q, grid)| (q / grid.step) as i8).collect()
     }
 
     /// GPTQ proper.
-    fn compensated(&self, steps: &[f64], limit: f64) -> Vec<f64> {
+    fn compensated(&self, steps: &[f64], grid: &[Steps]) -> Vec<f64> {
         let mut left: Vec<f64> = self.order.iter().map(|&k| steps[k]).collect();
         let mut rounded = vec![0.0; steps.len()];
         for (i, &k) in self.order.iter().enumerate() {
-            rounded[k] = nearest(left[i], limit);
+            rounded[k] = grid[k].nearest(left[i]);
             let error = (left[i] - rounded[k]) / self.factor[[i, i]];
             let row = self.factor.row(i);
             for (w, &share) in left.iter_mut().zip(row).skip(i + 1) {
@@ -81,7 +84,7 @@ impl Rounder {
     }
 
     /// Moves each weight to where the cost is least, the others held, until none moves. The cost and the weights.
-    fn refined(&self, steps: &[f64], mut rounded: Vec<f64>, limit: f64) -> (f64, Vec<f64>) {
+    fn refined(&self, steps: &[f64], mut rounded: Vec<f64>, grid: &[Steps]) -> (f64, Vec<f64>) {
         let error = |rounded: &[f64]| -> Vec<f64> {
             steps.iter().zip(rounded).map(|(w, q)| w - q).collect()
         };
@@ -90,7 +93,7 @@ impl Rounder {
             let mut moved = false;
             for k in 0..rounded.len() {
                 let variance = self.covariance[[k, k]];
-                let to = nearest(rounded[k] + slope[k] / variance, limit);
+                let to = grid[k].nearest(rounded[k] + slope[k] / variance);
                 let by = to - rounded[k];
                 // Only where it pays: rounding of the division must not move weights to and fro.
                 if by != 0.0 && by * (by * variance - 2.0 * slope[k]) < 0.0 {
@@ -107,8 +110,16 @@ impl Rounder {
     }
 }
 
-fn nearest(w: f64, limit: f64) -> f64 {
-    w.round_ties_even().clamp(-limit, limit)
+/// What a weight can be, in units of the row's scale: multiples of `step`, up to `limit` of them.
+struct Steps {
+    step: f64,
+    limit: f64,
+}
+
+impl Steps {
+    fn nearest(&self, w: f64) -> f64 {
+        (w / self.step).round_ties_even().clamp(-self.limit, self.limit) * self.step
+    }
 }
 
 /// The lower triangular factor of a positive definite matrix (Cholesky); `None` for another matrix.
@@ -168,14 +179,19 @@ mod tests {
         causes.t().dot(&causes)
     }
 
-    fn error(row: &[f32], rounded: &[i8], scale: f32) -> Vec<f64> {
-        let off = |(&w, &q): (&f32, &i8)| f64::from(w) / f64::from(scale) - f64::from(q);
-        row.iter().zip(rounded).map(off).collect()
+    fn error(row: &[f32], rounded: &[i8], scale: f32, multipliers: &[u8]) -> Vec<f64> {
+        let off = |((&w, &q), &m): ((&f32, &i8), &u8)| {
+            f64::from(w) / f64::from(scale) - f64::from(q) * f64::from(m)
+        };
+        row.iter().zip(rounded).zip(multipliers).map(off).collect()
     }
 
-    fn to_nearest(row: &[f32], scale: f32, limit: f32) -> Vec<i8> {
-        let step = |w: &f32| nearest(f64::from(*w) / f64::from(scale), f64::from(limit)) as i8;
-        row.iter().map(step).collect()
+    fn to_nearest(row: &[f32], scale: f32, multipliers: &[u8]) -> Vec<i8> {
+        let step = |(&w, &m): (&f32, &u8)| {
+            (f64::from(w) / f64::from(scale) / f64::from(m)).round_ties_even().clamp(-7.0, 7.0)
+                as i8
+        };
+        row.iter().zip(multipliers).map(step).collect()
     }
 
     /// Every row of weights within a step of the real ones.
@@ -197,14 +213,15 @@ mod tests {
         let covariance = Array2::from_shape_fn((2, 2), |(i, j)| if i == j { 1.0 } else { 0.98 });
         let rounder = Rounder::new(&covariance).unwrap();
         let row = [0.4, 0.4];
-        let rounded = rounder.round(&row, 1.0, 7.0);
+        let rounded = rounder.round(&row, 1.0, &[1; 2], 7.0);
         assert_eq!(rounded.iter().sum::<i8>(), 1, "{rounded:?}");
     }
 
     #[test]
     fn operands_without_relation_are_rounded_to_nearest() {
         let rounder = Rounder::new(&Array2::eye(4)).unwrap();
-        assert_eq!(rounder.round(&[0.4, -1.6, 20.0, 0.0], 1.0, 7.0), [0, -2, 7, 0]);
+        assert_eq!(rounder.round(&[0.4, -1.6, 20.0, 0.0], 1.0, &[1; 4], 7.0), [0, -2, 7, 0]);
+        assert_eq!(rounder.round(&[1.4, -1.6, 20.0, 8.0], 1.0, &[1, 3, 2, 5], 7.0), [1, -1, 7, 2]);
     }
 
     #[test]
@@ -215,7 +232,8 @@ mod tests {
         // An operand that never varies is harmless.
         let mut covariance = Array2::eye(3);
         covariance[[1, 1]] = 0.0;
-        assert_eq!(Rounder::new(&covariance).unwrap().round(&[1.0, 2.0, 3.0], 1.0, 7.0), [1, 2, 3]);
+        let rounder = Rounder::new(&covariance).unwrap();
+        assert_eq!(rounder.round(&[1.0, 2.0, 3.0], 1.0, &[1; 3], 7.0), [1, 2, 3]);
     }
 
     proptest! {
@@ -235,14 +253,15 @@ mod tests {
         #[test]
         fn the_cost_is_never_above_that_of_the_nearest_steps(
             causes in prop::collection::vec(-2.0..2.0_f64, 60), row in prop::collection::vec(-1.0..1.0_f32, 12),
-            scale in 0.05..0.4_f32
+            scale in 0.05..0.4_f32, multipliers in prop::collection::vec(1..=15_u8, 12), alike: bool,
         ) {
+            let multipliers = if alike { vec![1; 12] } else { multipliers };
             let rounder = Rounder::new(&covariance(12, &causes)).unwrap();
-            let cost = |rounded: &[i8]| rounder.cost(&error(&row, rounded, scale));
-            let rounded = rounder.round(&row, scale, 7.0);
+            let cost = |rounded: &[i8]| rounder.cost(&error(&row, rounded, scale, &multipliers));
+            let rounded = rounder.round(&row, scale, &multipliers, 7.0);
             prop_assert!(rounded.iter().all(|q| (-7..=7).contains(q)));
-            prop_assert!(cost(&rounded) <= cost(&to_nearest(&row, scale, 7.0)) + 1e-12);
-            prop_assert_eq!(rounded, rounder.round(&row, scale, 7.0));
+            prop_assert!(cost(&rounded) <= cost(&to_nearest(&row, scale, &multipliers)) + 1e-12);
+            prop_assert_eq!(rounded, rounder.round(&row, scale, &multipliers, 7.0));
         }
     }
 
@@ -261,10 +280,10 @@ mod tests {
             let causes: Vec<f64> = (0..12).map(|_| random()).collect();
             let row: Vec<f32> = (0..4).map(|_| random() as f32).collect();
             let rounder = Rounder::new(&covariance(4, &causes)).unwrap();
-            let cost = |rounded: &[i8]| rounder.cost(&error(&row, rounded, 0.3));
-            found += cost(&rounder.round(&row, 0.3, 7.0));
+            let cost = |rounded: &[i8]| rounder.cost(&error(&row, rounded, 0.3, &[1; 4]));
+            found += cost(&rounder.round(&row, 0.3, &[1; 4], 7.0));
             least += all_roundings(&row, 0.3).iter().map(|q| cost(q)).fold(f64::INFINITY, f64::min);
-            nearest += cost(&to_nearest(&row, 0.3, 7.0));
+            nearest += cost(&to_nearest(&row, 0.3, &[1; 4]));
         }
         assert!(found - least < 0.25 * (nearest - least), "{found} {least} {nearest}");
     }

@@ -15,7 +15,7 @@ use super::recipe::{Range, Recipe};
 use super::rewrite::Rewriter;
 use super::roles::{Roles, activation, eight_bit_reason, needs_fp32};
 use super::sign::{self, SignLayer};
-use super::weights::{Symmetric, eight_bits, four_bits, int8, quantize_operand};
+use super::weights::{Grouping, Symmetric, eight_bits, four_bits, int8, quantize_operand};
 use crate::Level;
 use crate::graph::{Activation, Constant, Encoding, Graph, Node, Op, ValueId};
 use crate::variant::Variant;
@@ -252,6 +252,7 @@ fn four_bit_layers(
         true => moments(graph, calibration)?,
         false => BTreeMap::new(),
     };
+    let group = recipe.scheme().group;
     let mut layers = BTreeMap::new();
     for (index, node) in graph.nodes.iter().enumerate() {
         if !roles.weighted[index] || eight_bit_reason(node, index, roles).is_some() {
@@ -270,7 +271,9 @@ fn four_bit_layers(
         };
         let rounder = moments.and_then(|moments| Rounder::new(&moments.covariance));
         let input_scale = encodings[node.inputs[0]].0;
-        let layer = four_bits(&weights, &bias, input_scale, &means, rounder.as_ref());
+        let groups = group.zip(in_channels);
+        let groups = groups.map(|(group, channels)| Grouping { channels, group: group.into() });
+        let layer = four_bits(&weights, &bias, input_scale, &means, rounder.as_ref(), groups);
         layers.insert(index, layer);
     }
     Ok(layers)
@@ -335,18 +338,13 @@ impl Pass {
         let channel = |index: usize| if depthwise { index % channels } else { index / per_output };
         let narrow = depthwise && self.narrow_depthwise;
         let quantized = eight_bits(&weights, &bias, input_scale, channel, narrow);
-        self.parameters(node, Encoding::Int8 { scale: 1.0, zero_point: 0 }, quantized)
+        self.parameters(node, quantized)
     }
 
     /// The operands of a layer with these weights.
-    fn parameters(
-        &mut self,
-        node: &Node,
-        encoding: Encoding,
-        quantized: Symmetric,
-    ) -> Vec<ValueId> {
+    fn parameters(&mut self, node: &Node, quantized: Symmetric) -> Vec<ValueId> {
         let mut inputs = vec![self.operand(node.inputs[0])];
-        inputs.push(self.parameter(node.inputs[1], encoding, quantized.weights));
+        inputs.push(self.parameter(node.inputs[1], quantized.encoding, quantized.weights));
         inputs.push(self.parameter(node.inputs[2], Encoding::I32, quantized.bias));
         inputs.extend(self.slopes(node));
         inputs
@@ -354,7 +352,7 @@ impl Pass {
 
     /// A layer with 4-bit weights and 8-bit activations.
     fn int4(&mut self, node: &Node, rounded: Symmetric) {
-        let inputs = self.parameters(node, Encoding::Int4, rounded);
+        let inputs = self.parameters(node, rounded);
         let encodings = std::mem::take(&mut self.encodings);
         self.rewriter.node(node, inputs, |id| int8(encodings[id]), Level::Int4);
         self.encodings = encodings;

@@ -31,6 +31,8 @@ pub struct Scheme {
     pub equalize: bool,
     /// Whether weights are rounded so that the layers' results change least, rather than the weights themselves.
     pub gptq: bool,
+    /// How many input channels of a tap share a multiplier of a 4-bit weight's steps; all weights of an output where none.
+    pub group: Option<u8>,
     /// Whether biases make up for what quantization adds to the means of the layers' results.
     pub correct: bool,
     /// The layers that hurt most run one level higher, up to this many percent of the multiply-accumulates.
@@ -46,6 +48,7 @@ impl Scheme {
             range,
             equalize: false,
             gptq: false,
+            group: None,
             correct: false,
             mixed: None,
             float_heads: false,
@@ -74,7 +77,7 @@ pub enum Recipe {
 /// A name that is no recipe's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown recipe {0:?}: use direct (fp32, fp16), minmax, percentile-99.99, mse, kl or best, each with any of +cle, +gptq, +bias, +mixed-10 and +heads (int8, int4), sign-center, sign-fit or sign-fit+mixed-10 (int2, bin1), trained or imported (bin1)"
+    "unknown recipe {0:?}: use direct (fp32, fp16), minmax, percentile-99.99, mse, kl or best, each with any of +cle, +gptq, +group-32, +bias, +mixed-10 and +heads (int8, int4), sign-center, sign-fit or sign-fit+mixed-10 (int2, bin1), trained or imported (bin1)"
 )]
 pub struct UnknownRecipe(pub String);
 
@@ -116,8 +119,11 @@ impl Scheme {
                 "bias" => &mut scheme.correct,
                 "heads" => &mut scheme.float_heads,
                 _ => {
-                    let percent = read_mixed(part)?;
-                    if scheme.mixed.replace(percent).is_some() {
+                    let (number, value) = match read_group(part) {
+                        Some(group) => (&mut scheme.group, group),
+                        None => (&mut scheme.mixed, read_mixed(part)?),
+                    };
+                    if number.replace(value).is_some() {
                         return None;
                     }
                     continue;
@@ -137,12 +143,24 @@ fn read_mixed(text: &str) -> Option<u8> {
     (1..=99).contains(&percent).then_some(percent)
 }
 
+/// The channels of `group-32`: sixteens, which kernels take at a time.
+fn read_group(text: &str) -> Option<u8> {
+    let channels: u8 = text.strip_prefix("group-")?.parse().ok()?;
+    (channels > 0 && channels.is_multiple_of(16)).then_some(channels)
+}
+
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.range)?;
-        let before = [(self.equalize, "cle"), (self.gptq, "gptq"), (self.correct, "bias")];
-        for (_, name) in before.iter().filter(|technique| technique.0) {
+        for (_, name) in [(self.equalize, "cle"), (self.gptq, "gptq")].iter().filter(|used| used.0)
+        {
             write!(f, "+{name}")?;
+        }
+        if let Some(channels) = self.group {
+            write!(f, "+group-{channels}")?;
+        }
+        if self.correct {
+            f.write_str("+bias")?;
         }
         if let Some(percent) = self.mixed {
             write!(f, "+mixed-{percent}")?;
@@ -190,7 +208,7 @@ impl Recipe {
         let known = match level {
             Level::Fp32 | Level::Fp16 => "direct",
             Level::Int8 | Level::Int4 => {
-                "minmax, percentile-99.99, mse, kl, best, mse+cle+gptq+bias+mixed-10"
+                "minmax, percentile-99.99, mse, kl, best, mse+cle+gptq+group-32+bias+mixed-10"
             }
             Level::Int2 => "sign-center, sign-fit",
             Level::Bin1 => "sign-center, sign-fit, trained, imported",
@@ -256,9 +274,10 @@ pub fn recipes_of(level: Level) -> Vec<Recipe> {
             .map(Recipe::Integer),
         ),
         Level::Int4 => {
+            let groups = Scheme { gptq: true, group: Some(32), ..plain };
             let rounded = Scheme { gptq: true, ..corrected };
             let mixed = |percent| Scheme { mixed: Some(percent), ..rounded };
-            recipes.extend([rounded, mixed(10), mixed(25)].map(Recipe::Integer));
+            recipes.extend([groups, rounded, mixed(10), mixed(25)].map(Recipe::Integer));
         }
         Level::Int2 | Level::Bin1 => {
             recipes.extend([None, Some(25)].map(Recipe::SignFit));
@@ -279,7 +298,8 @@ mod tests {
             "percentile-99.99",
             "mse+gptq+heads",
             "kl+heads",
-            "best+cle+gptq+bias+mixed-10+heads",
+            "mse+group-16",
+            "best+cle+gptq+group-32+bias+mixed-10+heads",
             "sign-center",
             "sign-fit",
             "sign-fit+mixed-25",
@@ -300,6 +320,11 @@ mod tests {
             "mse+mixed-0",
             "mse+mixed-100",
             "mse+mixed-5+mixed-6",
+            "mse+group",
+            "mse+group-0",
+            "mse+group-24",
+            "mse+group-256",
+            "mse+group-32+group-32",
             "sign-fit+cle",
         ] {
             assert!(name.parse::<Recipe>().is_err(), "{name}");

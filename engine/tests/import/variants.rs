@@ -4,21 +4,37 @@
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
+use quantrack_engine::Variant;
+use quantrack_engine::graph::Encoding;
 use quantrack_engine::model::import;
 
-use crate::variant_files::files;
+use crate::variant_files::{convolutions, files};
 use crate::variant_survives::survives;
 use crate::zoo;
 
 /// Files at every level, of some models with every kind of constant.
 static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let models = zoo::zoo().into_iter().step_by(5);
-    models.flat_map(|model| files(&import(&model.bytes).unwrap())).map(|(_, file)| file).collect()
+    let graphs = models.map(|model| import(&model.bytes).unwrap()).chain([convolutions()]);
+    graphs.flat_map(|graph| files(&graph)).map(|(_, file)| file).collect()
 });
 
 #[test]
+fn the_files_have_every_kind_of_weights() {
+    let variants = FILES.iter().map(|bytes| Variant::from_bytes(bytes).unwrap());
+    let values = variants.flat_map(|variant| variant.graph.values);
+    let encodings: Vec<Encoding> =
+        values.filter(|value| value.constant.is_some()).map(|value| value.encoding).collect();
+    let has = |kind: fn(&Encoding) -> bool| encodings.iter().any(kind);
+    assert!(has(|encoding| *encoding == Encoding::Int4));
+    assert!(has(|encoding| matches!(encoding, Encoding::Int4Groups { .. })));
+    assert!(has(|encoding| *encoding == Encoding::Ternary));
+}
+
+#[test]
 fn every_truncation_and_every_byte_replaced() {
-    for bytes in FILES.iter().step_by(13) {
+    // The last one has groups of weights.
+    for bytes in FILES.iter().step_by(13).chain(FILES.last()) {
         for length in 0..bytes.len() {
             survives(&bytes[..length]);
         }

@@ -12,6 +12,7 @@ mod zoo_onnx;
 use std::error::Error;
 use std::path::PathBuf;
 
+use quantrack_engine::graph::Graph;
 use quantrack_engine::model;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -19,13 +20,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (models, variants) = (folder.join("import_tflite"), folder.join("decode_variant"));
     std::fs::create_dir_all(&models)?;
     std::fs::create_dir_all(&variants)?;
+    let save = |name: &str, graph: &Graph| -> std::io::Result<()> {
+        for (recipe, bytes) in variant_files::files(graph) {
+            std::fs::write(variants.join(format!("{name}.{recipe}")), bytes)?;
+        }
+        Ok(())
+    };
+    save("convolutions", &variant_files::convolutions())?;
     for (index, model) in zoo::zoo().into_iter().enumerate() {
         let name = model.name.replace(' ', "-");
         // A few variants have every kind of constant; mutation finds the operators.
         if index % 6 == 0 {
-            for (level, bytes) in variant_files::files(&model::import(&model.bytes)?) {
-                std::fs::write(variants.join(format!("{name}.{level}")), bytes)?;
-            }
+            save(&name, &model::import(&model.bytes)?)?;
         }
         std::fs::write(models.join(name + ".tflite"), model.bytes)?;
     }
