@@ -10,7 +10,7 @@
 //! a53_kernels m.tflite int8 CONV_2D  # counts steps whose operator or number is so only
 //! ```
 //!
-//! KERNELS=NAME,... takes those kernels wherever they can run.
+//! KERNELS=NAME,... takes those kernels wherever they can run, RECIPE=NAME that recipe for a model.
 //!
 //! An estimator counts the instructions between `hint #0x60` and `hint #0x61`: a whole operator on packed weights, with the
 //! pointers that it sets up, after one run that is not counted.
@@ -71,7 +71,11 @@ fn run_model(path: &str, level: Level, only: Option<&str>) -> Result<(), Box<dyn
     let mut calibrator = Calibrator::new(&graph, &features())?;
     calibrator.observe(&inputs, &Serial)?;
     let calibration = calibrator.finish()?;
-    let variant = quantize(&graph, level, &default_recipe(level), Some(&calibration))?;
+    let recipe = match std::env::var("RECIPE") {
+        Ok(name) => name.parse()?,
+        Err(_) => default_recipe(level),
+    };
+    let variant = quantize(&graph, level, &recipe, Some(&calibration))?;
     let mut session = Session::new(Arc::new(Plan::new(&variant, &features())?));
     session.run(&inputs, &Serial)?;
     let steps = session.plan().steps().to_vec();
