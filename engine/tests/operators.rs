@@ -244,8 +244,8 @@ proptest! {
         let requant = requant(&mut next, shape.out_c);
         let mut expected = Vec::new();
         for pixel in taps(&shape) {
-            for channel in 0..shape.out_c {
-                let mut sum = bias[channel];
+            for (channel, &first) in bias.iter().enumerate() {
+                let mut sum = first;
                 for (tap, at) in pixel.iter().enumerate().filter_map(|(t, at)| Some((t, (*at)?))) {
                     let row = channel * count + tap;
                     for (k, &x) in input[at * depth..][..depth].iter().enumerate() {
