@@ -152,8 +152,9 @@ pub struct I8GemmArgs {
     /// Of 8-bit weights, a byte for each tap and group of channels of the panel, and one more: whose products add up in 16
     /// bits, whatever the activations, because the magnitudes of their weights sum to 255 at most in every column. Groups are
     /// eight channels (those beyond have no byte); bits 0 and 1 are for the first three and four of them, bits 2 and 3 for
-    /// three and four from the fifth on, bits 4 and 5 for three from the second and from the sixth on. In tiles of one row groups are `kr` channels, the last of a tap or not, and bit 0 is
-    /// for all sets of channels of the group that are eight apart.
+    /// three and four from the fifth on, bits 4 and 5 for three from the second and from the sixth on, and a byte of zero is
+    /// behind those of each tap. In tiles of one row groups are `kr` channels, the last of a tap or not, and bit 0 is for all
+    /// sets of channels of the group that are eight apart.
     pub narrow: *const u8,
 }
 

@@ -126,9 +126,12 @@ impl NarrowGroups {
         let several = tile.mr > 1;
         let group = if several { 8 } else { tile.kr };
         let groups = if several { channels / group } else { channels.div_ceil(group) };
-        let mut flags = Vec::with_capacity(columns.div_ceil(tile.nr) * taps * groups + 1);
+        // Behind the groups of a tap.
+        let end: &[u8] = if several { &[0] } else { &[] };
+        let stride = taps * (groups + end.len());
+        let mut flags = Vec::with_capacity(columns.div_ceil(tile.nr) * stride + 1);
         for panel in (0..columns).step_by(tile.nr) {
-            for (tap, first) in (0..taps).flat_map(|t| (0..groups).map(move |g| (t, g * group))) {
+            for tap in 0..taps {
                 let fits = |channel: usize, count: usize, step: usize| {
                     let set = (0..count).map(|i| channel + i * step).filter(|&k| k < channels);
                     (panel..columns.min(panel + tile.nr)).all(|column| {
@@ -136,20 +139,23 @@ impl NarrowGroups {
                         set.clone().map(|k| u32::from(row[k].unsigned_abs())).sum::<u32>() <= 255
                     })
                 };
-                flags.push(match several {
-                    true => [(0, 3), (0, 4), (4, 3), (4, 4), (1, 3), (5, 3)]
-                        .iter()
-                        .enumerate()
-                        .fold(0, |flags, (bit, &(from, count))| {
-                            flags | u8::from(fits(first + from, count, 1)) << bit
-                        }),
+                flags.extend((0..groups).map(|index| index * group).map(|first| match several {
+                    true => {
+                        [(0, 3), (0, 4), (4, 3), (4, 4), (1, 3), (5, 3)].iter().enumerate().fold(
+                            0,
+                            |flags, (bit, &(from, count))| {
+                                flags | u8::from(fits(first + from, count, 1)) << bit
+                            },
+                        )
+                    }
                     false => u8::from((first..first + 8).all(|k| fits(k, group / 8, 8))),
-                });
+                }));
+                flags.extend(end);
             }
         }
         // Kernels read one ahead.
         flags.push(0);
-        Self { flags, stride: taps * groups }
+        Self { flags, stride }
     }
 
     /// Those of a panel.

@@ -1,8 +1,9 @@
 //! 8-bit tiles of eight rows by eight columns for 64-bit ARM, scheduled for in-order cores.
 
 use std::arch::aarch64::{
-    int32x4_t, vget_high_s16, vget_low_s16, vld1_s8, vld1q_s32, vmlal_high_lane_s16,
-    vmlal_lane_s16, vmovl_s8,
+    int16x4_t, int16x8_t, int32x4_t, vaddw_high_s16, vaddw_s16, vget_high_s16, vget_low_s16,
+    vld1_s8, vld1q_s32, vmlal_high_lane_s16, vmlal_lane_s16, vmlaq_lane_s16, vmovl_s8,
+    vmulq_lane_s16,
 };
 use std::arch::asm;
 use std::mem::offset_of;
@@ -33,8 +34,6 @@ pub(crate) static GEMM_8X8: I8Gemm = MicroKernel {
 
 const MR: usize = 8;
 const NR: usize = 8;
-/// Rows that are fewer than a tile is for.
-const FEW: usize = 2;
 
 /// Tiles one after the other: where they come from and go to.
 #[repr(C)]
@@ -86,7 +85,8 @@ unsafe fn gemm_8x8(args: &I8GemmArgs) {
         for first in (whole * MR..args.rows).step_by(MR) {
             let (rows, c) = (args.a.add(first * args.taps), args.c.add(first * args.c_stride));
             match args.rows - first {
-                left @ 1..=FEW => finish(args, multiply_few(args, rows), left, c),
+                1 => finish::<1>(args, multiply_few(args, rows), 1, c),
+                2 => finish::<2>(args, multiply_few(args, rows), 2, c),
                 left if at_once => {
                     let mut part = [0_i8; MR * NR];
                     tiles(args, rows, (part.as_mut_ptr(), NR), std::ptr::null_mut(), 1);
@@ -134,51 +134,108 @@ unsafe fn finish<const R: usize>(
     }
 }
 
-/// The sums of a few rows, where the last tile of a block has no more, as of layers of 7x7 pixels: eight channels take 55 cycles.
+/// The sums of `R` rows, where the last tile of a block has no more, as of layers of 7x7 pixels.
 ///
 /// # Safety
 /// `rows` has taps * MR pointers as `args` says.
 #[target_feature(enable = "neon")]
-unsafe fn multiply_few(args: &I8GemmArgs, rows: *const *const i8) -> [[int32x4_t; 2]; FEW] {
-    // SAFETY: reads rows, up to seven elements beyond their channels, and the panel.
+unsafe fn multiply_few<const R: usize>(
+    args: &I8GemmArgs,
+    rows: *const *const i8,
+) -> [[int32x4_t; 2]; R] {
+    // SAFETY: reads rows, up to seven elements beyond their channels, the panel, and a byte of `narrow` for each group and tap.
     unsafe {
         let bias = args.w.cast::<i32>();
-        let mut acc = [[vld1q_s32(bias), vld1q_s32(bias.add(4))]; FEW];
-        let mut w = args.w.add(4 * NR);
+        let mut acc = [[vld1q_s32(bias), vld1q_s32(bias.add(4))]; R];
+        let (mut w, mut narrow) = (args.w.add(4 * NR), args.narrow);
         for tap in 0..args.taps {
-            let mut a: [*const i8; FEW] = std::array::from_fn(|r| *rows.add(tap * MR + r));
+            let mut a: [*const i8; R] = std::array::from_fn(|r| *rows.add(tap * MR + r));
             for channels in (1..=args.channels).rev().step_by(8) {
                 let x = a.map(|a| vmovl_s8(vld1_s8(a)));
                 a = a.map(|a| a.wrapping_add(8));
-                macro_rules! lanes {
-                    ($count:expr; $($half:ident $lane:literal $channel:literal),*) => { $(
-                        if $channel < $count {
-                            let column = vmovl_s8(vld1_s8(w.add($channel * NR)));
-                            for (acc, x) in acc.iter_mut().zip(x) {
-                                let x = $half(x);
-                                acc[0] = vmlal_lane_s16::<$lane>(acc[0], vget_low_s16(column), x);
-                                acc[1] = vmlal_high_lane_s16::<$lane>(acc[1], column, x);
-                            }
-                        }
-                    )* };
-                    ($count:expr) => {
-                        lanes! {
-                            $count; vget_low_s16 0 0, vget_low_s16 1 1, vget_low_s16 2 2, vget_low_s16 3 3,
-                            vget_high_s16 0 4, vget_high_s16 1 5, vget_high_s16 2 6, vget_high_s16 3 7
-                        }
-                    };
-                }
-                // Without branches the loads of a channel go beside the products of others.
                 if channels >= 8 {
-                    lanes!(8);
+                    multiply_four(&mut acc, x.map(|x| vget_low_s16(x)), w, *narrow & 1 << 1 != 0);
+                    let (x, w) = (x.map(|x| vget_high_s16(x)), w.add(4 * NR));
+                    multiply_four(&mut acc, x, w, *narrow & 1 << 3 != 0);
+                    narrow = narrow.add(1);
                 } else {
-                    lanes!(channels);
+                    multiply_rest(&mut acc, x, w, channels);
                 }
                 w = w.add(channels.min(8) * NR);
             }
+            // Behind the groups of a tap.
+            narrow = narrow.add(1);
         }
         acc
     }
+}
+
+/// Adds the products of four channels of each row, which add up in 16 bits if they are `narrow`.
+///
+/// # Safety
+/// `w` is readable for so many channels.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn multiply_four<const R: usize>(
+    acc: &mut [[int32x4_t; 2]; R],
+    x: [int16x4_t; R],
+    w: *const i8,
+    narrow: bool,
+) {
+    // SAFETY: the caller vouches for `w`.
+    let [w0, w1, w2, w3] =
+        unsafe { [vld1_s8(w), vld1_s8(w.add(NR)), vld1_s8(w.add(2 * NR)), vld1_s8(w.add(3 * NR))] };
+    let (w0, w1, w2, w3) = (vmovl_s8(w0), vmovl_s8(w1), vmovl_s8(w2), vmovl_s8(w3));
+    for (acc, x) in acc.iter_mut().zip(x) {
+        if narrow {
+            let sum = vmulq_lane_s16::<0>(w0, x);
+            let sum = vmlaq_lane_s16::<1>(sum, w1, x);
+            let sum = vmlaq_lane_s16::<3>(vmlaq_lane_s16::<2>(sum, w2, x), w3, x);
+            *acc = [vaddw_s16(acc[0], vget_low_s16(sum)), vaddw_high_s16(acc[1], sum)];
+        } else {
+            add_lane::<0>(acc, w0, x);
+            add_lane::<1>(acc, w1, x);
+            add_lane::<2>(acc, w2, x);
+            add_lane::<3>(acc, w3, x);
+        }
+    }
+}
+
+/// Adds the products of the last one to seven channels of a tap.
+///
+/// # Safety
+/// `w` is readable for so many channels.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn multiply_rest<const R: usize>(
+    acc: &mut [[int32x4_t; 2]; R],
+    x: [int16x8_t; R],
+    w: *const i8,
+    channels: usize,
+) {
+    macro_rules! lanes {
+        ($($half:ident $lane:literal $channel:literal),*) => { $(
+            if $channel < channels {
+                // SAFETY: the caller vouches for `w`.
+                let column = vmovl_s8(unsafe { vld1_s8(w.add($channel * NR)) });
+                for (acc, x) in acc.iter_mut().zip(x) {
+                    add_lane::<$lane>(acc, column, $half(x));
+                }
+            }
+        )* };
+    }
+    lanes! {
+        vget_low_s16 0 0, vget_low_s16 1 1, vget_low_s16 2 2, vget_low_s16 3 3,
+        vget_high_s16 0 4, vget_high_s16 1 5, vget_high_s16 2 6
+    }
+}
+
+/// Adds the products of a column's weights and a lane of `x` to sums of 32 bits.
+#[inline]
+#[target_feature(enable = "neon")]
+fn add_lane<const LANE: i32>(acc: &mut [int32x4_t; 2], column: int16x8_t, x: int16x4_t) {
+    acc[0] = vmlal_lane_s16::<LANE>(acc[0], vget_low_s16(column), x);
+    acc[1] = vmlal_high_lane_s16::<LANE>(acc[1], column, x);
 }
 
 /// Four channels (lanes) of row `$row` times columns v8-v11, added up in 16 bits, and up to four instructions beside.
@@ -261,7 +318,7 @@ macro_rules! second_three {
         three!("28" "29", "6", "14", $($column $lane),*; "ldr x26, [x6], #8" "ldr x27, [x7], #8"),
         add_narrow!("15", "26" "27"),
         next_rows!("4" "x24", "5" "x25"),
-        three!("30" "31", "7", "15", $($column $lane),*; "subs x11, x11, #1"), add_narrow!("14", "28" "29"),
+        three!("30" "31", "7", "15", $($column $lane),*; "sub x11, x11, #1"), add_narrow!("14", "28" "29"),
         next_rows!("6" "x26", "7" "x27"),
         add_narrow!("15", "30" "31"),
     ) };
@@ -421,7 +478,7 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
     unsafe {
         asm!(
             "ldr x10, [x12, #{w}]", "ldr x28, [x12, #{narrow}]", "ldr x9, [x12, #{taps}]",
-            "ldp q16, q17, [x10], #32", "ldrb w30, [x28], #1",
+            "ldp q16, q17, [x10], #32",
             "ldr q12, [x10]", "ldr q13, [x10, #16]",
             "mov v18.16b, v16.16b", "mov v19.16b, v17.16b", "mov v20.16b, v16.16b", "mov v21.16b, v17.16b",
             "mov v22.16b, v16.16b", "mov v23.16b, v17.16b", "mov v24.16b, v16.16b", "mov v25.16b, v17.16b",
@@ -430,18 +487,18 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
             "2:",
             "ldp x0, x1, [x8]", "ldp x2, x3, [x8, #16]",
             "ldr d0, [x0], #8", "ldr d1, [x1], #8", "ldr x11, [x12, #{groups}]",
-            "ldr d2, [x2], #8", "ldr d3, [x3], #8", "ldr x13, [x12, #{rest}]",
+            "ldr d2, [x2], #8", "ldr d3, [x3], #8", "ldr x13, [x12, #{rest}]", "ldrb w30, [x28], #1",
             "ldp x4, x5, [x8, #32]", "sshll v0.8h, v0.8b, #0", "ldp x6, x7, [x8, #48]", "sshll v1.8h, v1.8b, #0",
             "add x8, x8, #64", "sshll v2.8h, v2.8b, #0",
             "ldr d4, [x4], #8", "ldr d5, [x5], #8", "ldr d6, [x6], #8", "ldr d7, [x7], #8",
             "sshll v3.8h, v3.8b, #0",
             "sshll v4.8h, v4.8b, #0", "sshll v5.8h, v5.8b, #0", "sshll v6.8h, v6.8b, #0", "sshll v7.8h, v7.8b, #0",
             "10:",
-            "cbz x11, 7f",
-            // Bits of w30: `I8GemmArgs::narrow`.
+            // Bits of w30: `I8GemmArgs::narrow`, of which there are none behind the last group of a tap: so the branch that most
+            // groups end with also ends the tap.
             // The last group of a tap loads up to eight elements of each row and 32 bytes of weights beyond.
-            "3:",
             "tbz w30, #1, 4f",
+            "3:",
             columns!("32" "40" "48" "56"),
             narrow!("0", "14", "0" "1" "2" "3";),
             next_columns!(),
@@ -467,12 +524,12 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
             narrow!("5", "15", "4" "5" "6" "7";), add_narrow!("14", "24" "25"),
             narrow!("6", "14", "4" "5" "6" "7"; "ldr x26, [x6], #8" "ldr x27, [x7], #8"), add_narrow!("15", "26" "27"),
             next_rows!("4" "x24", "5" "x25"),
-            narrow!("7", "15", "4" "5" "6" "7"; "subs x11, x11, #1"), add_narrow!("14", "28" "29"),
+            narrow!("7", "15", "4" "5" "6" "7"; "sub x11, x11, #1"), add_narrow!("14", "28" "29"),
             next_rows!("6" "x26", "7" "x27"),
             add_narrow!("15", "30" "31"),
-            "b.ne 3b",
-            "b 7f",
+            "tbnz w30, #1, 3b",
             "4:",
+            "cbz x11, 7f",
             "tbz w30, #0, 21f",
             first_three!("8" "0", "9" "1", "10" "2", "11" "3"),
             "tbnz w30, #3, 5b",
@@ -480,8 +537,8 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
             "tbz w30, #2, 43f",
             "33:",
             second_three!("8" "4", "9" "5", "10" "6", "11" "7"),
-            "b.ne 3b",
-            "b 7f",
+            "tbnz w30, #1, 3b",
+            "b 4b",
             "21:",
             "tbz w30, #4, 22f",
             first_three!("9" "1", "10" "2", "11" "3", "8" "0"),
@@ -491,8 +548,8 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
             "tbz w30, #5, 44f",
             "34:",
             second_three!("9" "5", "10" "6", "11" "7", "8" "4"),
-            "b.ne 3b",
-            "b 7f",
+            "tbnz w30, #1, 3b",
+            "b 4b",
             "22:",
             columns!("32" "40" "48" "56"),
             wide!("16" "17", "0", "0" "1" "2" "3";),
@@ -520,9 +577,10 @@ unsafe fn tiles(args: &I8GemmArgs, rows: *const *const i8, (c, stride): (*mut i8
             wide!("26" "27", "5", "4" "5" "6" "7";),
             next_rows!("4" "x24", "5" "x25"),
             wide!("28" "29", "6", "4" "5" "6" "7"; "ldr x26, [x6], #8" "ldr x27, [x7], #8"),
-            wide!("30" "31", "7", "4" "5" "6" "7"; "subs x11, x11, #1"),
+            wide!("30" "31", "7", "4" "5" "6" "7"; "sub x11, x11, #1"),
             next_rows!("6" "x26", "7" "x27"),
-            "b.ne 3b",
+            "tbnz w30, #1, 3b",
+            "cbnz x11, 4b",
             // The last one to seven channels of the tap, whose activations are there.
             "7:",
             "cbz x13, 9f",
