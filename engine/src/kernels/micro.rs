@@ -371,6 +371,9 @@ pub struct I8DepthwiseArgs {
     pub c_stride: usize,
     /// Output stage, arrays of `channels` rounded up to `nr`.
     pub requant: Requant,
+    /// For each channel, rounded up to eight, the right shift that all channels of its block of eight have, 1..=16; 0 where they
+    /// have none in common. Of channels whose multiplier is 0 it may be another. Valid without PReLU.
+    pub shifts: *const u8,
 }
 
 /// Arguments of [`I8DepthwiseSigns`]: as [`I8DepthwiseArgs`] for weights whose magnitudes sum to 255 at most in every channel, so

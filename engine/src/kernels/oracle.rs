@@ -138,13 +138,18 @@ impl Random {
     }
 
     /// Factors from hardly any shift to far too large, so that all shifts and saturation occur; or all of them below 1, or so
-    /// small that they have the same shift, which some kernels have an output stage for.
+    /// small that they have the same shift, which some kernels have an output stage for, as they have for eight channels.
     fn requant(&mut self, channels: usize) -> RequantParams {
         let powers = [28, 22, 18, 14][self.below(4)];
+        let blocks = self.coin();
         let mut factors = |signed: bool| -> Vec<f64> {
+            let mut power = 0;
             (0..channels)
-                .map(|_| {
-                    let magnitude = 2_f64.powi(self.below(powers) as i32 - 22);
+                .map(|channel| {
+                    if !blocks || channel % 8 == 0 {
+                        power = self.below(powers) as i32 - 22;
+                    }
+                    let magnitude = 2_f64.powi(power);
                     let sign = if signed && self.coin() { -1.0 } else { 1.0 };
                     sign * magnitude * (1.0 + self.below(1000) as f64 / 1000.0)
                 })
@@ -581,6 +586,7 @@ fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String>
     let packed = pack::i8_depthwise(kernel.tile, &weights, &bias, taps);
     let narrow = pack::narrow_rows(&weights, window.kernel, channels, kernel.tile.nr);
     let run_ends = pack::run_ends(&weights, window.kernel, window.step, channels, kernel.tile.nr);
+    let shifts = requant.block_shifts();
     let tables = window.tables();
     let stride = channels + 3;
     let mut c = vec![77_i8; (pixels - 1) * stride + channels];
@@ -594,6 +600,7 @@ fn i8_depthwise(kernel: &I8Depthwise, random: &mut Random) -> Result<(), String>
         c: c.as_mut_ptr(),
         c_stride: stride,
         requant: requant.raw(0),
+        shifts: shifts.as_ptr(),
     };
     // SAFETY: the registry gives kernels of this CPU only, and every pointer covers what its field says.
     unsafe { (kernel.run)(&args) };

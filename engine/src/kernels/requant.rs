@@ -212,6 +212,20 @@ impl RequantParams {
         x.clamp(self.min, self.max) as i8
     }
 
+    /// As [`I8DepthwiseArgs::shifts`](super::micro::I8DepthwiseArgs::shifts).
+    pub(crate) fn block_shifts(&self) -> Vec<u8> {
+        const BLOCK: usize = 8;
+        let of_block = |block: usize| {
+            let channels = block * BLOCK..self.channels.min((block + 1) * BLOCK);
+            let factors = channels.map(|channel| self.positive.factor(channel));
+            let mut shifts = factors.filter(|factor| factor.multiplier != 0).map(|f| f.right);
+            let first = shifts.next().unwrap_or(1);
+            let common = (1..=16).contains(&first) && shifts.all(|shift| shift == first);
+            [if common { first as u8 } else { 0 }; BLOCK]
+        };
+        (0..self.channels.div_ceil(BLOCK)).flat_map(of_block).collect()
+    }
+
     /// The arrays from `channel` on, as micro-kernels take them; valid as long as `self`.
     pub(crate) fn raw(&self, channel: usize) -> Requant {
         let null = std::ptr::null();

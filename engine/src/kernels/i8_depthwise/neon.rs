@@ -79,8 +79,8 @@ pub(super) struct Segment {
     bias_step: usize,
     /// Bytes of a table before the first output's first tap.
     pub(super) skip: usize,
-    /// Bytes of code before the right shift that all channels have; 0 where they differ.
-    shift: usize,
+    /// As [`I8DepthwiseArgs::shifts`]. For each shift from 1 on there is code of 64 bytes.
+    shifts: *const u8,
 }
 
 /// Code for one kind of window and so many outputs side by side. It changes `segment`.
@@ -212,7 +212,7 @@ unsafe fn some_blocks(
             run_ends_step: blocks.run_ends_step,
             bias_step: blocks.bias_step,
             skip: 0,
-            shift: 0,
+            shifts: args.shifts,
         };
         let weights =
             args.w.add(blocks.channel / NR * w_step + NR * (4 + inside.start * taps.kernel[1]));
@@ -222,8 +222,6 @@ unsafe fn some_blocks(
             let multiply = if pixels == MAX_PIXELS { seven } else { six };
             segment.table = taps.row(first, inside.start);
             segment.skip = size_of::<*const i8>() * first * taps.step;
-            // An instruction for each register of sums and a branch, for every shift from 1 on.
-            segment.shift = (requant.shift.max(1) - 1) as usize * 4 * (2 * pixels + 1);
             let begin = |segment: &mut Segment, block: usize| {
                 segment.bias = blocks.bias.byte_add(block * blocks.bias_step);
                 segment.w = weights.add(block * w_step);
@@ -444,7 +442,7 @@ unsafe fn signs_of_blocks(
                 run_ends_step: 0,
                 bias_step: size_of::<[i16; 2 * NR]>(),
                 skip: size_of::<*const i8>() * first * taps.step,
-                shift: 0,
+                shifts: std::ptr::null(),
             };
             multiply(&mut segment, blocks.start * NR, blocks.len());
         }

@@ -315,7 +315,8 @@ impl I8DepthwiseConv {
         let narrow = pack::narrow_rows(weights, shape.window.kernel, shape.in_c, kernel.tile.nr);
         let run_ends =
             pack::run_ends(weights, shape.window.kernel, rows.step, shape.in_c, kernel.tile.nr);
-        Self { rows, kernel, packed, narrow, run_ends, requant, padding }
+        let shifts = requant.block_shifts();
+        Self { rows, kernel, packed, narrow, run_ends, requant, shifts, padding }
     }
 }
 
@@ -344,6 +345,8 @@ impl Operator for I8DepthwiseConv {
                 requant: self.requant.raw(0),
             };
             // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, both readable
+    /// As [`I8DepthwiseArgs::shifts`].
+    shifts: Vec<u8>,
             // for SLACK bytes past their channels, and `output` is a whole row.
             unsafe { (self.kernel.run)(&args) };
         });
@@ -361,3 +364,4 @@ impl Operator for I8DepthwiseConv {
         self.packed.bytes()
     }
 }
+                shifts: self.shifts.as_ptr(),
