@@ -8,7 +8,7 @@ use super::micro::{
 use super::{bin_gemm, bin_table, f32_depthwise, f32_gemm, i4_gemm, i8_depthwise, i8_gemm};
 
 /// Changes whenever a kernel computes something else or at another speed than before under the same name.
-const REVISION: u32 = 20;
+const REVISION: u32 = 21;
 
 /// fp32 matrix-product tiles.
 pub fn f32_gemm() -> &'static [&'static F32Gemm] {
@@ -165,6 +165,17 @@ pub(crate) fn select_ternary(features: &CpuFeatures, work: Work) -> Option<&'sta
 pub(crate) fn select_table(features: &CpuFeatures, work: Work) -> Option<&'static BinTable> {
     let (table, bits) = (select(bin_table(), features, work), select(bin_gemm(), features, work));
     (table.isa == bits.isa && !features.prefers(bits.name)).then_some(table)
+}
+
+/// Whether the kernel for 8-bit weights takes less time where the products of four channels add up in 16 bits.
+pub(crate) fn adds_fours(features: &CpuFeatures, work: Work) -> bool {
+    let kernel = select(i8_gemm(), features, work);
+    kernel.isa == Isa::Neon && kernel.tile.mr > 1
+}
+
+/// Whether the kernel for depthwise layers takes less time the more of their products add up in 16 bits.
+pub(crate) fn adds_runs(features: &CpuFeatures, work: Work) -> bool {
+    select(i8_depthwise(), features, work).isa == Isa::Neon
 }
 
 /// The kernel for depthwise layers whose results are bits, where one has the CPU's best instruction set for such of 8 bits.

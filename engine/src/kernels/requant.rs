@@ -212,6 +212,16 @@ impl RequantParams {
         x.clamp(self.min, self.max) as i8
     }
 
+    /// The right shift of each channel where there is none in common, no left shift and no PReLU; none for channels whose result
+    /// is the same with any.
+    pub(crate) fn right_shifts(&self) -> Option<Vec<Option<u8>>> {
+        if self.shift > 0 || self.negative.is_some() || !self.only_right {
+            return None;
+        }
+        let factors = (0..self.channels).map(|channel| self.positive.factor(channel));
+        Some(factors.map(|f| (f.multiplier != 0).then_some(f.right as u8)).collect())
+    }
+
     /// As [`I8DepthwiseArgs::shifts`](super::micro::I8DepthwiseArgs::shifts).
     pub(crate) fn block_shifts(&self) -> Vec<u8> {
         const BLOCK: usize = 8;

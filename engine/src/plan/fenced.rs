@@ -16,7 +16,7 @@ use crate::quantize::{Calibration, Calibrator, Recipe, default_recipe, quantize}
 use crate::{Level, Serial, Tensor};
 
 /// A graph under construction, with weights from a sequence.
-struct Builder {
+pub(super) struct Builder {
     graph: Graph,
     state: u64,
 }
@@ -112,10 +112,10 @@ fn window(kernel: usize, stride: usize, dilation: usize) -> Window {
     Window { kernel: [kernel; 2], stride: [stride; 2], dilation: [dilation; 2], padding }
 }
 
-type Make = fn(&mut Builder, ValueId) -> ValueId;
+pub(super) type Make = fn(&mut Builder, ValueId) -> ValueId;
 
 /// Operators behind a first layer, by name.
-const OPERATORS: &[(&str, Make)] = &[
+pub(super) const OPERATORS: &[(&str, Make)] = &[
     ("conv 1x1", |b, x| b.convolution(x, 37, window(1, 1, 1), Activation::Prelu)),
     ("conv 3x3", |b, x| b.convolution(x, 33, window(3, 1, 1), Activation::Relu)),
     ("conv 3x3 of every other pixel", |b, x| {
@@ -294,16 +294,22 @@ fn recipes() -> Vec<(Level, Recipe)> {
 }
 
 /// Compares an operator's variants on every instruction set, with the inputs fenced on one side.
-struct Fenced {
+pub(super) struct Fenced {
     name: &'static str,
-    graph: Graph,
-    input: Tensor,
-    calibration: Calibration,
+    pub(super) graph: Graph,
+    pub(super) input: Tensor,
+    pub(super) calibration: Calibration,
     side: Side,
 }
 
 impl Fenced {
-    fn new(name: &'static str, make: Make, shape: [usize; 4], seed: u64, before: bool) -> Fenced {
+    pub(super) fn new(
+        name: &'static str,
+        make: Make,
+        shape: [usize; 4],
+        seed: u64,
+        before: bool,
+    ) -> Fenced {
         let graph = graph(make, shape, seed);
         let mut builder = Builder { graph: Graph::default(), state: !seed };
         let extents = &graph.values[graph.inputs[0]].shape;

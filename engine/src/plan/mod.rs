@@ -8,6 +8,7 @@ mod error;
 #[cfg(all(unix, not(miri)))]
 mod fenced;
 mod lower;
+mod order;
 #[allow(clippy::module_inception, reason = "the module is named after its type")]
 mod plan;
 mod session;

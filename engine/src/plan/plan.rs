@@ -3,6 +3,7 @@
 use super::arena::{self, Lifetime};
 use super::error::PlanError;
 use super::lower::{constant_bytes, lower, value_bytes};
+use super::order;
 use crate::Level;
 use crate::graph::{Encoding, Graph, Node, Op, ValueId};
 use crate::kernels::CpuFeatures;
@@ -66,13 +67,20 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Selects kernels for `cpu`, packs the weights and lays out the memory.
+    /// Orders channels and selects kernels for `cpu`, packs the weights and lays out the memory.
     ///
     /// # Errors
     /// A graph that is not valid, or a node that no operator computes.
     pub fn new(variant: &Variant, cpu: &CpuFeatures) -> Result<Self, PlanError> {
-        let graph = &variant.graph;
-        graph.validate()?;
+        variant.graph.validate()?;
+        match order::ordered(&variant.graph, cpu) {
+            None => Self::of(&variant.graph, cpu),
+            Some(graph) => Self::of(&graph, cpu),
+        }
+    }
+
+    /// The plan of a valid graph, its channels in the order that they have.
+    pub(super) fn of(graph: &Graph, cpu: &CpuFeatures) -> Result<Self, PlanError> {
         let roots = roots(graph);
         let (slots, sizes) = arena::assign(&lifetimes(graph, &roots));
         let mut places = Places { graph, roots, slots, constants: Vec::new(), known: Vec::new() };
