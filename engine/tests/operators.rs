@@ -2,6 +2,7 @@
 //! threads: integers exactly, fp32 bit by bit (taps in order, fused multiply-add).
 
 use bytemuck::Pod;
+use half::f16;
 use proptest::prelude::*;
 use quantrack_engine::graph::{Padding, Window};
 use quantrack_engine::kernels::operators::{
@@ -410,6 +411,70 @@ proptest! {
             let conv =
                 I8DepthwiseSignsConv::new(&cpu, &shape, &weights, &bias, &thresholds, zero_point);
             check(&conv, &input, &expected)?;
+        }
+    }
+}
+
+/// What an fp32 operator makes of one operand, rounded to fp16.
+fn rounded(operator: &dyn Operator, input: &[f16], count: usize) -> Vec<f16> {
+    let wide: Vec<f32> = input.iter().map(|x| x.to_f32()).collect();
+    let (mut source, mut result) = (Buffer::new(4 * wide.len()), Buffer::new(4 * count));
+    source.bytes_mut()[..4 * wide.len()].copy_from_slice(bytemuck::cast_slice(&wide));
+    operator.run_alone(&[source.bytes()], &mut [result.bytes_mut()], &Serial);
+    let result: &[f32] = bytemuck::cast_slice(&result.bytes()[..4 * count]);
+    result.iter().map(|&x| f16::from_f32(x)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 24 }))]
+
+    /// Whole, in chunks, and pixel by pixel: large images of few channels have several chunks.
+    #[test]
+    fn fp16_layers_are_fp32_ones_between_roundings(
+        shape in shapes(),
+        large: bool,
+        single: bool,
+        channels in 1..5_usize,
+        seed: u64,
+    ) {
+        let mut next = sequence(seed);
+        let half = |bits| f16::from_f32(real(bits));
+        let wide = |all: &[f16]| -> Vec<f32> { all.iter().map(|x| x.to_f32()).collect() };
+        let shape = match (large, single) {
+            // Rows and columns that the window does not reach are left out.
+            (true, _) => ConvShape {
+                in_h: shape.in_h + 40 * shape.window.stride[0],
+                in_w: shape.in_w + 40 * shape.window.stride[1],
+                out_h: shape.out_h + 40,
+                out_w: shape.out_w + 40,
+                in_c: channels,
+                ..shape
+            },
+            (false, true) => ConvShape::matrix(1, shape.in_c, shape.out_c),
+            _ => shape,
+        };
+        let input = many(&mut next, shape.in_pixels() * shape.in_c, half);
+        let bounds = bounds(next());
+        let dense = many(&mut next, shape.out_c * shape.taps() * shape.in_c, half);
+        let bias = many(&mut next, shape.out_c.max(shape.in_c), real);
+        let slopes = next().is_multiple_of(2).then(|| bias.iter().rev().copied().collect::<Vec<_>>());
+        let depthwise = many(&mut next, shape.taps() * shape.in_c, half);
+        for cpu in instruction_sets() {
+            let layer = |half: bool| {
+                let (weights, columns) = (wide(&dense), shape.out_c);
+                let slopes = slopes.as_ref().map(|slopes| &slopes[..columns]);
+                F32Conv::new(&cpu, &shape, &weights, &bias[..columns], slopes, bounds, half)
+            };
+            let expected = rounded(&layer(false), &input, shape.out_pixels() * shape.out_c);
+            check(&layer(true), &input, &expected)?;
+            let shape = ConvShape { out_c: shape.in_c, ..shape.clone() };
+            let layer = |half: bool| {
+                let (weights, columns) = (wide(&depthwise), shape.in_c);
+                let slopes = slopes.as_ref().map(|slopes| &slopes[..columns]);
+                F32DepthwiseConv::new(&cpu, &shape, &weights, &bias[..columns], slopes, bounds, half)
+            };
+            let expected = rounded(&layer(false), &input, shape.out_pixels() * shape.in_c);
+            check(&layer(true), &input, &expected)?;
         }
     }
 }

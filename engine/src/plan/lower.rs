@@ -9,7 +9,7 @@ use crate::kernels::operators::{
     F32DepthwiseConv, F32MaxPool, F32Prelu, F32Reduce, F32Resize, F32Signs, F32Softmax, F32Unary,
     Gather, I8Add, I8AveragePool, I8Conv, I8DepthwiseConv, I8DepthwiseSignsConv, I8MaxPool, I8Mean,
     I8Mul, I8Prelu, I8Resize, I8Signs, I8Softmax, I8Table, IntegerWeights, Operands, Operator,
-    Widened, bin_conv, float_conv, unary,
+    Widened, WidenedRows, bin_conv, float_conv, unary,
 };
 use crate::kernels::{CpuFeatures, RequantParams};
 
@@ -255,6 +255,9 @@ impl Context<'_> {
                 ))
             }
             _ if half => {
+                if let Some(operator) = self.half_rows()? {
+                    return Ok(operator);
+                }
                 let operands = match self.node.op {
                     Op::Binary { .. } => &self.node.inputs[..2],
                     _ => &self.node.inputs[..1],
@@ -295,13 +298,40 @@ impl Context<'_> {
         Ok(float_conv(self.cpu, &shape, &weights, self.f32s(2)?, slopes, bounds, half))
     }
 
+    /// Operators on the elements of operands of one shape, in fp16: rows by rows.
+    fn half_rows(&self) -> Result<Option<Box<dyn Operator>>> {
+        let operands = match self.node.op {
+            Op::Binary { .. } if self.value(0)?.shape == self.value(1)?.shape => 2,
+            Op::Prelu | Op::Unary(_) => 1,
+            _ => return Ok(None),
+        };
+        let channels = self.result().shape.last().copied().unwrap_or(1);
+        let rows = self.result().elements() / channels;
+        let operator = |rows| self.float_rows([rows, channels]);
+        Ok(Some(Box::new(WidenedRows::new([rows, channels], operands, operator)?)))
+    }
+
+    /// Such an operator in fp32.
+    fn float_rows(&self, shape: [usize; 2]) -> Result<Box<dyn Operator>> {
+        let count = shape.iter().product();
+        match &self.node.op {
+            Op::Prelu => boxed(F32Prelu::new(self.cpu, self.f32s(1)?, count)),
+            Op::Unary(op) => boxed(F32Unary::new(self.cpu, *op, count)),
+            Op::Binary { op, activation } => {
+                let (slopes, bounds) = (self.slopes(*activation)?, real_bounds(*activation));
+                let operands = Operands::new(self.cpu, &shape, &shape, &shape);
+                boxed(F32Binary::new(*op, operands, slopes, bounds))
+            }
+            op => Err(format!("{} has more than elements", op.name())),
+        }
+    }
+
     /// fp32 operators without kernels of their own for fp16.
     fn float_rest(&self) -> Result<Box<dyn Operator>> {
         let input = self.value(0)?;
         let count = input.elements();
         match &self.node.op {
-            Op::Prelu => boxed(F32Prelu::new(self.cpu, self.f32s(1)?, count)),
-            Op::Unary(op) => boxed(F32Unary::new(self.cpu, *op, count)),
+            Op::Prelu | Op::Unary(_) => self.float_rows([1, count]),
             Op::Binary { op, activation } => {
                 let (slopes, bounds) = (self.slopes(*activation)?, real_bounds(*activation));
                 boxed(F32Binary::new(*op, self.binary_operands()?, slopes, bounds))

@@ -7,7 +7,7 @@ use super::shallow::Shallow;
 use super::walk::Walk;
 use super::widen::{FloatPanels, HalfPanels, widened};
 use super::winograd::F32Winograd;
-use super::{Operator, Scratch, SharedRows, elements, elements_mut};
+use super::{LEAST_PRODUCTS, Operator, Scratch, SharedRows, elements, elements_mut};
 use crate::graph::grouped;
 use crate::kernels::fp16;
 use crate::kernels::isa::CpuFeatures;
@@ -66,26 +66,47 @@ pub struct F32Conv {
     in_count: usize,
     /// A pixel of zeros.
     padding: Vec<f32>,
-    /// How layers on fp16 whose output pixels read one input pixel each are computed.
+    /// How layers on fp16 are computed that need not be fp32 as a whole.
     chunks: Option<Chunks>,
 }
 
+/// Most rows of a tile.
+const MOST_ROWS: usize = 32;
 /// Bytes of fp32 activations of a chunk: they stay in the second cache.
 const CHUNK_BYTES: usize = 128 << 10;
 
-/// Runs of pixels that are widened, computed and narrowed one after the other.
+/// Runs of pixels that are widened, computed and narrowed one after the other: whole rows of results where a pixel reads several.
 #[derive(Debug)]
 struct Chunks {
-    rows: usize,
-    /// Of `rows` rows, and of those that remain behind the last whole chunk.
+    /// Pixels of a chunk, and elements of its input.
+    pixels: usize,
+    input: usize,
+    /// Chunks of an image, of which there are so many; all pixels are one image where each reads one.
+    per_image: usize,
+    images: usize,
+    /// Of a whole chunk, and of what remains behind the last of an image.
     whole: Walk,
     last: Option<Walk>,
 }
 
 impl Chunks {
-    /// Nothing where a pixel reads several, or where there is but one chunk.
-    fn new(walk: &Walk) -> Option<Self> {
+    /// Nothing where there is but one chunk, or where a pixel reads several that are not copied anyway.
+    fn new(walk: &Walk, shallow: Option<&Shallow>) -> Option<Self> {
         let (shape, tile) = (walk.shape(), walk.tile);
+        if let Some(shallow) = shallow {
+            let row = shallow.strip_elements(2) - shallow.strip_elements(1);
+            let rows = CHUNK_BYTES / (4 * (row + shape.out_w * shape.out_c));
+            let rows = rows.clamp(1, shape.out_h);
+            let rest = shape.out_h % rows;
+            return Some(Self {
+                pixels: rows * shape.out_w,
+                input: shallow.strip_elements(rows),
+                per_image: shape.out_h.div_ceil(rows),
+                images: shape.batch,
+                whole: shallow.strip_walk(rows, tile),
+                last: (rest > 0).then(|| shallow.strip_walk(rest, tile)),
+            });
+        }
         let rows = CHUNK_BYTES / (4 * (shape.in_c + shape.out_c)) / tile.mr * tile.mr;
         let rows = rows.max(tile.mr);
         if !walk.geometry.is_pointwise() || shape.out_pixels() <= rows {
@@ -96,19 +117,33 @@ impl Chunks {
             Walk::new(&shape, tile, shape.in_c, shape.in_c)
         };
         let rest = shape.out_pixels() % rows;
-        Some(Self { rows, whole: of(rows), last: (rest > 0).then(|| of(rest)) })
+        Some(Self {
+            pixels: rows,
+            input: rows * shape.in_c,
+            per_image: shape.out_pixels().div_ceil(rows),
+            images: 1,
+            whole: of(rows),
+            last: (rest > 0).then(|| of(rest)),
+        })
     }
 
     /// Whether there are enough for all threads.
-    fn serve(&self, threads: usize, shape: &ConvShape) -> bool {
-        threads == 1 || shape.out_pixels() >= 2 * self.rows * threads
+    fn serve(&self, threads: usize) -> bool {
+        threads == 1 || self.per_image * self.images >= 2 * threads
+    }
+
+    /// How chunk `index` of an image is computed.
+    fn walk(&self, index: usize) -> &Walk {
+        match &self.last {
+            Some(last) if index + 1 == self.per_image => last,
+            _ => &self.whole,
+        }
     }
 
     /// Bytes of scratch memory for a chunk.
     fn bytes(&self) -> usize {
-        let shape = self.whole.shape();
-        Scratch::bytes_for::<f32>(self.rows * shape.in_c)
-            + Scratch::bytes_for::<f32>(self.rows * shape.out_c)
+        Scratch::bytes_for::<f32>(self.input)
+            + Scratch::bytes_for::<f32>(self.pixels * self.whole.shape().out_c)
             + self.whole.scratch_bytes::<f32>(1)
     }
 }
@@ -142,7 +177,7 @@ impl F32Conv {
         };
         let walk = walk(shape, shallow.as_ref(), kernel.tile);
         let padding = vec![0.0; walk.depth + SLACK / 4];
-        let chunks = if half { Chunks::new(&walk) } else { None };
+        let chunks = if half { Chunks::new(&walk, shallow.as_ref()) } else { None };
         Self { walk, shallow, kernel, weights, slopes, bounds, in_count, padding, chunks }
     }
 
@@ -171,25 +206,87 @@ impl F32Conv {
         pool: &dyn Pool,
     ) {
         let wide = self.weights.widened(&mut scratch);
-        let (pixels, in_c) = (self.walk.shape().out_pixels(), self.walk.depth);
+        let (pixels, in_c) = (self.walk.shape().out_pixels() / chunks.images, self.walk.depth);
+        let width = self.walk.shape().out_w;
         let output = SharedRows::new(output, self.walk.shape().out_c);
         let parts = scratch.per_task(pool, chunks.bytes());
-        parts.split(pool, pixels.div_ceil(chunks.rows), 1, |first, end, part| {
-            for first in (first..end).map(|chunk| chunk * chunks.rows) {
-                let walk = match &chunks.last {
-                    Some(last) if first + chunks.rows > pixels => last,
-                    _ => &chunks.whole,
-                };
-                let end = first + walk.shape().out_pixels();
+        parts.split(pool, chunks.images * chunks.per_image, 1, |first, end, part| {
+            for chunk in first..end {
+                let (image, index) = (chunk / chunks.per_image, chunk % chunks.per_image);
+                let walk = chunks.walk(index);
+                let count = walk.shape().out_pixels();
+                let first = image * pixels + index * chunks.pixels;
                 // SAFETY: chunks are disjoint.
-                let output = unsafe { output.rows(first, end) };
+                let output = unsafe { output.rows(first, first + count) };
                 let mut scratch = Scratch::within(&mut *part);
-                let input = widened(&input[first * in_c..end * in_c], &mut scratch);
+                let input = match &self.shallow {
+                    None => widened(&input[first * in_c..(first + count) * in_c], &mut scratch),
+                    Some(shallow) => {
+                        let strip = [image, index * chunks.pixels / width, count / width];
+                        shallow.strip(input, strip, &mut scratch)
+                    }
+                };
                 let results = &mut scratch.take::<f32>(output.len())[..output.len()];
                 self.tiles(walk, input, wide, results, scratch, &Serial);
                 fp16::narrow(results, output);
             }
         });
+    }
+
+    /// A single pixel: panels are widened one by one, as each is read only once.
+    fn run_pixel(
+        &self,
+        panels: &HalfPanels,
+        input: &[f16],
+        output: &mut [f16],
+        mut scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
+        let input = widened(input, &mut scratch);
+        let nr = self.kernel.tile.nr;
+        assert!(self.kernel.tile.mr <= MOST_ROWS);
+        let (out_c, least) = (output.len(), LEAST_PRODUCTS / (self.walk.depth * nr));
+        let output = SharedRows::new(output, 1);
+        let parts = scratch.per_task(pool, Self::pixel_bytes(panels, nr));
+        parts.split(pool, out_c.div_ceil(nr), least, |first, end, part| {
+            let rows = [input.as_ptr(); MOST_ROWS];
+            for panel in first..end {
+                let mut scratch = Scratch::within(&mut *part);
+                let (column, cols) = (panel * nr, nr.min(out_c - panel * nr));
+                let w = panels.widened_panel(panel, &mut scratch);
+                let results = scratch.take::<f32>(cols);
+                let slopes =
+                    self.slopes.as_ref().map_or(std::ptr::null(), |s| s[column..].as_ptr());
+                let args = F32GemmArgs {
+                    rows: 1,
+                    cols,
+                    channels: self.walk.depth,
+                    taps: 1,
+                    a: rows.as_ptr(),
+                    w: w.as_ptr(),
+                    c: results.as_mut_ptr(),
+                    c_stride: cols,
+                    min: self.bounds.0,
+                    max: self.bounds.1,
+                    slopes,
+                };
+                // SAFETY: selection gave a kernel of this CPU; `rows` has a pointer for each row of a tile, all of them to `input`,
+                // and there is room for `cols` results.
+                unsafe { (self.kernel.run)(&args) };
+                // SAFETY: each panel belongs to one task.
+                fp16::narrow(&results[..cols], unsafe { output.rows(column, column + cols) });
+            }
+        });
+    }
+
+    /// Bytes of scratch memory that a task needs for that.
+    fn pixel_bytes(panels: &HalfPanels, nr: usize) -> usize {
+        panels.widened_panel_bytes() + Scratch::bytes_for::<f32>(nr)
+    }
+
+    /// Whether there is a single pixel to compute from a single one.
+    fn is_pixel(&self) -> bool {
+        self.walk.geometry.is_pointwise() && self.walk.shape().out_pixels() == 1
     }
 
     /// `wide` are the widened panels of fp16.
@@ -241,28 +338,34 @@ impl Operator for F32Conv {
                 let input = elements(inputs[0], in_count);
                 self.run_f32(input, elements_mut(outputs[0], out_count), scratch, pool);
             }
-            FloatPanels::F16(_) => {
-                if let Some(chunks) =
-                    self.chunks.as_ref().filter(|c| c.serve(pool.threads(), shape))
-                {
-                    let input = elements(inputs[0], in_count);
-                    let output = elements_mut(outputs[0], out_count);
+            FloatPanels::F16(panels) => {
+                let input = elements(inputs[0], in_count);
+                let output = elements_mut(outputs[0], out_count);
+                if self.is_pixel() {
+                    return self.run_pixel(panels, input, output, scratch, pool);
+                }
+                if let Some(chunks) = self.chunks.as_ref().filter(|c| c.serve(pool.threads())) {
                     return self.run_chunks(chunks, input, output, scratch, pool);
                 }
-                let input = widened(elements(inputs[0], in_count), &mut scratch);
-                let output = &mut scratch.take::<f32>(out_count)[..out_count];
-                self.run_f32(input, output, scratch, pool);
-                fp16::narrow(output, elements_mut(outputs[0], out_count));
+                let input = widened(input, &mut scratch);
+                let results = &mut scratch.take::<f32>(out_count)[..out_count];
+                self.run_f32(input, results, scratch, pool);
+                fp16::narrow(results, output);
             }
         }
     }
 
     fn scratch_bytes(&self, threads: usize) -> usize {
         let shape = self.walk.shape();
-        if let (FloatPanels::F16(panels), Some(chunks)) = (&self.weights, &self.chunks)
-            && chunks.serve(threads, shape)
-        {
-            return panels.widened_bytes() + Scratch::bytes_per_task(threads, chunks.bytes());
+        if let FloatPanels::F16(panels) = &self.weights {
+            if self.is_pixel() {
+                let task = Self::pixel_bytes(panels, self.kernel.tile.nr);
+                return Scratch::bytes_for::<f32>(self.in_count)
+                    + Scratch::bytes_per_task(threads, task);
+            }
+            if let Some(chunks) = self.chunks.as_ref().filter(|chunks| chunks.serve(threads)) {
+                return panels.widened_bytes() + Scratch::bytes_per_task(threads, chunks.bytes());
+            }
         }
         self.weights.layer_bytes(self.in_count, shape.out_pixels() * shape.out_c)
             + Shallow::scratch_bytes::<f32>(self.shallow.as_ref())

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use half::f16;
+
 use super::geometry::{ConvShape, Geometry};
 use super::scratch::pointers;
-use super::widen::{FloatPanels, HalfPanels, widened};
+use super::widen::{FloatPanels, HalfPanels};
 use super::{Operator, Scratch, SharedRows, elements, elements_mut};
 use crate::Pool;
 use crate::kernels::fp16;
@@ -28,6 +30,16 @@ pub(super) struct Rows {
     /// The entries that are not padding, in runs.
     inside: Vec<Range<usize>>,
     pub(super) step: usize,
+    /// Elements of a row of the input that is made when it is needed, and of a row of results to be stored in another way.
+    made: [usize; 2],
+}
+
+/// The input of a depthwise convolution.
+pub(super) enum Input<'a, T> {
+    /// All of it.
+    Stored(&'a [T]),
+    /// What writes the row whose first pixel it is given. Only as many rows as the window has are kept.
+    Made(&'a (dyn Fn(usize, &mut [T]) + Sync)),
 }
 
 impl Rows {
@@ -42,31 +54,40 @@ impl Rows {
                 _ => inside.push(entry..entry + 1),
             }
         }
-        Self { geometry, offsets, inside, step }
+        Self { geometry, offsets, inside, step, made: [0; 2] }
     }
 
-    /// Bytes of scratch memory for the tables of a task.
-    fn task_bytes(&self) -> usize {
+    /// For input that is made row by row, as are results.
+    fn making_rows(self) -> Self {
+        let shape = self.geometry.shape();
+        let made = [shape.in_w * shape.in_c + SLACK / 4, shape.out_w * shape.in_c];
+        Self { made, ..self }
+    }
+
+    /// Bytes of scratch memory for the tables of a task, and for rows of elements of type `T` that are made.
+    fn task_bytes<T>(&self) -> usize {
         let height = self.geometry.shape().window.kernel[0];
         // A table for each row of the window and one of padding; what they hold; which of them an output row takes.
         let tables = (height + 1) * self.offsets.len();
+        let [row, results] = self.made;
         (tables + height + height + 1) * size_of::<*const ()>()
+            + (height * row + results) * size_of::<T>()
     }
 
-    /// Bytes of scratch memory for so many threads.
-    pub(super) fn scratch_bytes(&self, threads: usize) -> usize {
-        Scratch::bytes_per_task(threads, self.task_bytes())
+    /// Bytes of scratch memory for so many threads and an input of elements of type `T`.
+    pub(super) fn scratch_bytes<T>(&self, threads: usize) -> usize {
+        Scratch::bytes_per_task(threads, self.task_bytes::<T>())
     }
 
-    /// Calls `call` with every row of `output` and its taps.
-    pub(super) fn run<T: Sync, O: Send>(
+    /// Calls `call` with every row of `output`, its taps, and room for a row of results if rows are made.
+    pub(super) fn run<T: bytemuck::Pod + Sync, O: Send>(
         &self,
-        input: &[T],
+        input: &Input<'_, T>,
         padding: &[T],
         output: &mut [O],
         mut scratch: Scratch<'_>,
         pool: &dyn Pool,
-        call: impl Fn(Taps<T>, &mut [O]) + Sync,
+        call: impl Fn(Taps<T>, &mut [O], &mut [T]) + Sync,
     ) {
         let shape = self.geometry.shape();
         let rows = shape.batch * shape.out_h;
@@ -74,11 +95,11 @@ impl Rows {
         let products = shape.out_w * shape.in_c * shape.taps();
         let least = LEAST_PRODUCTS.div_ceil(products.max(1));
         let output = SharedRows::new(output, row);
-        let parts = scratch.per_task(pool, self.task_bytes());
+        let parts = scratch.per_task(pool, self.task_bytes::<T>());
         parts.split(pool, rows, least, |first, end, scratch| {
             // SAFETY: each row belongs to one task.
             let output = unsafe { output.rows(first, end) };
-            let mut tables = Tables::new(self, input, padding, scratch);
+            let (mut tables, results) = Tables::new(self, input, padding, scratch);
             let outside = tables.outside.as_ptr();
             for (index, output) in output.chunks_exact_mut(row).enumerate() {
                 let rows = tables.of_row(first + index);
@@ -88,7 +109,7 @@ impl Rows {
                     step: self.step,
                     outside,
                 };
-                call(taps, output);
+                call(taps, output, results);
             }
         });
     }
@@ -97,34 +118,60 @@ impl Rows {
 /// Tables of pointers to the pixels of input rows, each made once while output rows go by.
 struct Tables<'a, T> {
     rows: &'a Rows,
-    input: &'a [T],
+    input: &'a Input<'a, T>,
     /// All of it padding.
     outside: &'a [*const T],
     /// As many tables as the window has rows.
     tables: &'a mut [*const T],
-    /// The first pixel of the input row that each table is of, null for none.
-    known: &'a mut [*const T],
+    /// The first pixel of the input row that each table is of, or `NONE`.
+    known: &'a mut [usize],
     /// The tables of an output row.
     chosen: &'a mut [*const *const T],
+    /// The row that each table is of, where rows are made.
+    made: &'a mut [T],
 }
 
-impl<'a, T> Tables<'a, T> {
-    fn new(rows: &'a Rows, input: &'a [T], padding: &'a [T], scratch: &'a mut [u8]) -> Self {
+/// No pixel.
+const NONE: usize = usize::MAX;
+
+impl<'a, T: bytemuck::Pod> Tables<'a, T> {
+    /// Tables in `scratch`, and room for a row of results.
+    fn new(
+        rows: &'a Rows,
+        input: &'a Input<'a, T>,
+        padding: &'a [T],
+        scratch: &'a mut [u8],
+    ) -> (Self, &'a mut [T]) {
         let [height, _] = rows.geometry.shape().window.kernel;
         let (outside, rest) = pointers(scratch, rows.offsets.len(), padding.as_ptr());
         let (tables, rest) = pointers(rest, height * rows.offsets.len(), padding.as_ptr());
-        let (known, rest) = pointers(rest, height, std::ptr::null());
-        let (chosen, _) = pointers(rest, height + 1, outside.as_ptr());
-        Self { rows, input, outside, tables, known, chosen }
+        let (chosen, rest) = pointers(rest, height + 1, outside.as_ptr());
+        let (known, rest) = rest.split_at_mut(height * size_of::<usize>());
+        let known: &mut [usize] = bytemuck::cast_slice_mut(known);
+        known.fill(NONE);
+        let all = height * rows.made[0] + rows.made[1];
+        let made: &mut [T] = bytemuck::cast_slice_mut(&mut rest[..all * size_of::<T>()]);
+        let (made, results) = made.split_at_mut(height * rows.made[0]);
+        (Self { rows, input, outside, tables, known, chosen, made }, results)
+    }
+
+    /// The first element of the input row from pixel `first` on, for table `table`.
+    fn row(&mut self, first: usize, table: usize) -> *const T {
+        let shape = self.rows.geometry.shape();
+        match self.input {
+            Input::Stored(input) => input[first * shape.in_c..].as_ptr(),
+            Input::Made(make) => {
+                let row = &mut self.made[table * self.rows.made[0]..][..self.rows.made[0]];
+                make(first, &mut row[..shape.in_w * shape.in_c]);
+                row.as_ptr()
+            }
+        }
     }
 
     fn of_row(&mut self, row: usize) -> &[*const *const T] {
-        let shape = self.rows.geometry.shape();
-        let height = shape.window.kernel[0];
-        let base = |tap: usize| {
-            let first = self.rows.geometry.source_row(row, tap)?;
-            Some(self.input[first * shape.in_c..].as_ptr())
-        };
+        let rows = self.rows;
+        let height = rows.geometry.shape().window.kernel[0];
+        let base = |tap: usize| rows.geometry.source_row(row, tap);
         for tap in 0..height {
             let Some(first) = base(tap) else {
                 self.chosen[tap] = self.outside.as_ptr();
@@ -132,20 +179,21 @@ impl<'a, T> Tables<'a, T> {
             };
             let table = self.known.iter().position(|&known| known == first).unwrap_or_else(|| {
                 // Rows of a window differ, so a table of another output row is free.
-                let needed = |&known: &*const T| (0..height).any(|tap| base(tap) == Some(known));
+                let needed = |&known: &usize| (0..height).any(|tap| base(tap) == Some(known));
                 let free = self.known.iter().position(|known| !needed(known)).unwrap_or(0);
                 self.known[free] = first;
-                let table = self.tables.chunks_exact_mut(self.rows.offsets.len()).nth(free);
+                let first = self.row(first, free);
+                let table = self.tables.chunks_exact_mut(rows.offsets.len()).nth(free);
                 let table = table.unwrap_or_default();
-                for run in &self.rows.inside {
-                    let offsets = &self.rows.offsets[run.clone()];
+                for run in &rows.inside {
+                    let offsets = &rows.offsets[run.clone()];
                     for (pointer, &offset) in table[run.clone()].iter_mut().zip(offsets) {
                         *pointer = first.wrapping_add(offset);
                     }
                 }
                 free
             });
-            self.chosen[tap] = self.tables[table * self.rows.offsets.len()..].as_ptr();
+            self.chosen[tap] = self.tables[table * rows.offsets.len()..].as_ptr();
         }
         // The last one once more: kernels read ahead.
         self.chosen[height] = self.chosen[height - 1];
@@ -197,38 +245,31 @@ impl F32DepthwiseConv {
             FloatPanels::F32(packed)
         };
         let padding = vec![0.0; shape.in_c + SLACK / 4];
-        let rows = Rows::new(shape);
+        let rows = if half { Rows::new(shape).making_rows() } else { Rows::new(shape) };
         Self { rows, kernel, weights, slopes, bounds, padding, neutral_padding }
     }
 
-    /// `input` is readable for the slack behind its elements.
-    fn run_f32(
-        &self,
-        input: &[f32],
-        weights: &[f32],
-        output: &mut [f32],
-        scratch: Scratch<'_>,
-        pool: &dyn Pool,
-    ) {
+    /// Computes a row of results.
+    ///
+    /// # Safety
+    /// The pixels of `taps` are readable for SLACK bytes past their channels.
+    unsafe fn row(&self, taps: Taps<f32>, weights: &[f32], output: &mut [f32]) {
         let shape = self.rows.geometry.shape();
-        assert!(input.len() >= shape.in_pixels() * shape.in_c + SLACK / 4);
-        self.rows.run(input, &self.padding, output, scratch, pool, |taps, output| {
-            let outside = if self.neutral_padding { taps.outside } else { std::ptr::null() };
-            let args = F32DepthwiseArgs {
-                pixels: shape.out_w,
-                channels: shape.in_c,
-                taps: Taps { outside, ..taps },
-                w: weights.as_ptr(),
-                c: output.as_mut_ptr(),
-                c_stride: shape.in_c,
-                min: self.bounds.0,
-                max: self.bounds.1,
-                slopes: self.slopes.as_ref().map_or(std::ptr::null(), |s| s.as_ptr()),
-            };
-            // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, both readable
-            // for SLACK bytes past their channels, and `output` is a whole row.
-            unsafe { (self.kernel.run)(&args) };
-        });
+        assert_eq!(output.len(), shape.out_w * shape.in_c);
+        let outside = if self.neutral_padding { taps.outside } else { std::ptr::null() };
+        let args = F32DepthwiseArgs {
+            pixels: shape.out_w,
+            channels: shape.in_c,
+            taps: Taps { outside, ..taps },
+            w: weights.as_ptr(),
+            c: output.as_mut_ptr(),
+            c_stride: shape.in_c,
+            min: self.bounds.0,
+            max: self.bounds.1,
+            slopes: self.slopes.as_ref().map_or(std::ptr::null(), |s| s.as_ptr()),
+        };
+        // SAFETY: selection gave a kernel of this CPU; the caller vouches for the pixels, and `output` is a whole row.
+        unsafe { (self.kernel.run)(&args) };
     }
 }
 
@@ -245,24 +286,42 @@ impl Operator for F32DepthwiseConv {
         let out_count = shape.out_pixels() * shape.in_c;
         match &self.weights {
             FloatPanels::F32(packed) => {
-                let input = elements(inputs[0], in_count + SLACK / 4);
+                let input = Input::Stored(elements(inputs[0], in_count + SLACK / 4));
                 let output = elements_mut(outputs[0], out_count);
-                self.run_f32(input, packed.panel(0), output, scratch, pool);
+                self.rows.run(&input, &self.padding, output, scratch, pool, |taps, output, _| {
+                    // SAFETY: pixels are in `input` or `padding`, which have slack behind them.
+                    unsafe { self.row(taps, packed.panel(0), output) };
+                });
             }
             FloatPanels::F16(weights) => {
-                let input = widened(elements(inputs[0], in_count), &mut scratch);
+                let input = elements::<f16>(inputs[0], in_count);
+                let row = |pixel: usize, wide: &mut [f32]| {
+                    fp16::widen(&input[pixel * shape.in_c..][..wide.len()], wide);
+                };
                 let weights = weights.widened(&mut scratch);
-                let output = &mut scratch.take::<f32>(out_count)[..out_count];
-                self.run_f32(input, weights, output, scratch, pool);
-                fp16::narrow(output, elements_mut(outputs[0], out_count));
+                let (input, output) = (Input::Made(&row), elements_mut(outputs[0], out_count));
+                self.rows.run(
+                    &input,
+                    &self.padding,
+                    output,
+                    scratch,
+                    pool,
+                    |taps, output, wide| {
+                        // SAFETY: pixels are in rows that were made or in `padding`, which have slack behind them.
+                        unsafe { self.row(taps, weights, wide) };
+                        fp16::narrow(wide, output);
+                    },
+                );
             }
         }
     }
 
     fn scratch_bytes(&self, threads: usize) -> usize {
-        let shape = self.rows.geometry.shape();
-        let (input, output) = (shape.in_pixels() * shape.in_c, shape.out_pixels() * shape.in_c);
-        self.weights.layer_bytes(input, output) + self.rows.scratch_bytes(threads)
+        let weights = match &self.weights {
+            FloatPanels::F32(_) => 0,
+            FloatPanels::F16(weights) => weights.widened_bytes(),
+        };
+        weights + self.rows.scratch_bytes::<f32>(threads)
     }
 
     fn kernel(&self) -> &'static str {
@@ -285,6 +344,8 @@ pub struct I8DepthwiseConv {
     /// As [`I8DepthwiseArgs::run_ends`].
     run_ends: Vec<u8>,
     requant: RequantParams,
+    /// As [`I8DepthwiseArgs::shifts`].
+    shifts: Vec<u8>,
     /// A pixel of zero points.
     padding: Vec<i8>,
 }
@@ -330,9 +391,9 @@ impl Operator for I8DepthwiseConv {
     ) {
         let shape = self.rows.geometry.shape();
         assert!(inputs[0].len() >= shape.in_pixels() * shape.in_c + SLACK);
-        let input: &[i8] = bytemuck::cast_slice(inputs[0]);
+        let input = Input::Stored(bytemuck::cast_slice::<u8, i8>(inputs[0]));
         let output = elements_mut(outputs[0], shape.out_pixels() * shape.in_c);
-        self.rows.run(input, &self.padding, output, scratch, pool, |taps, output| {
+        self.rows.run(&input, &self.padding, output, scratch, pool, |taps, output, _| {
             let args = I8DepthwiseArgs {
                 pixels: shape.out_w,
                 channels: shape.in_c,
@@ -343,17 +404,16 @@ impl Operator for I8DepthwiseConv {
                 c: output.as_mut_ptr(),
                 c_stride: shape.in_c,
                 requant: self.requant.raw(0),
+                shifts: self.shifts.as_ptr(),
             };
             // SAFETY: selection gave a kernel of this CPU; pointers are rows of `input` or `padding`, both readable
-    /// As [`I8DepthwiseArgs::shifts`].
-    shifts: Vec<u8>,
             // for SLACK bytes past their channels, and `output` is a whole row.
             unsafe { (self.kernel.run)(&args) };
         });
     }
 
     fn scratch_bytes(&self, threads: usize) -> usize {
-        self.rows.scratch_bytes(threads)
+        self.rows.scratch_bytes::<i8>(threads)
     }
 
     fn kernel(&self) -> &'static str {
@@ -364,4 +424,3 @@ impl Operator for I8DepthwiseConv {
         self.packed.bytes()
     }
 }
-                shifts: self.shifts.as_ptr(),

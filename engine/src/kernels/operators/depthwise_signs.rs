@@ -1,6 +1,6 @@
 //! Depthwise convolutions of 8-bit operands whose results are bits.
 
-use super::depthwise::Rows;
+use super::depthwise::{Input, Rows};
 use super::{ConvShape, I8DepthwiseConv, I8Signs, Operator, Scratch, elements_mut};
 use crate::Pool;
 use crate::kernels::i8_depthwise::threshold_blocks;
@@ -102,9 +102,9 @@ impl Narrow {
         let shape = self.rows.geometry.shape();
         let words = shape.in_c.div_ceil(64);
         assert!(input.len() >= shape.in_pixels() * shape.in_c + SLACK);
-        let input: &[i8] = bytemuck::cast_slice(input);
+        let input = Input::Stored(bytemuck::cast_slice::<u8, i8>(input));
         let output = elements_mut::<u64>(output, shape.out_pixels() * words);
-        self.rows.run(input, &self.padding, output, scratch, pool, |taps, output| {
+        self.rows.run(&input, &self.padding, output, scratch, pool, |taps, output, _| {
             if !shape.in_c.is_multiple_of(64) {
                 // Bytes behind the last channel stay 0.
                 output.iter_mut().skip(words - 1).step_by(words).for_each(|last| *last = 0);
@@ -145,7 +145,7 @@ impl Operator for I8DepthwiseSignsConv {
 
     fn scratch_bytes(&self, threads: usize) -> usize {
         match &self.0 {
-            Way::Narrow(narrow) => narrow.rows.scratch_bytes(threads),
+            Way::Narrow(narrow) => narrow.rows.scratch_bytes::<i8>(threads),
             Way::Bytes(layer) => {
                 Scratch::bytes_for::<u8>(layer.count) + layer.conv.scratch_bytes(threads)
             }

@@ -52,7 +52,7 @@ pub use scratch::Scratch;
 pub use signs::{F32Signs, I8Signs};
 pub use softmax::{F32Softmax, I8Softmax};
 pub use transcendental::{exp, logistic};
-pub use widen::Widened;
+pub use widen::{Widened, WidenedRows};
 
 use crate::Pool;
 

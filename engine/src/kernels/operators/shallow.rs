@@ -1,9 +1,14 @@
 //! Convolutions of few channels, such as the first of a network that sees images.
 
+use std::ops::Range;
+
+use half::f16;
+
 use super::Scratch;
 use super::geometry::ConvShape;
 use super::walk::Walk;
 use crate::graph::{Padding, Window};
+use crate::kernels::fp16;
 use crate::kernels::micro::Tile;
 
 /// Channels up to which a tap is too little work for a pointer of its own.
@@ -64,11 +69,24 @@ impl Shallow {
         padding: T,
         scratch: &mut Scratch<'a>,
     ) -> &'a [T] {
+        let rows = 0..self.shape.batch * self.shape.in_h;
+        self.pad_rows(input, rows, padding, scratch, <[T]>::copy_from_slice)
+    }
+
+    /// Some rows of it (of all images), made by `copy`.
+    fn pad_rows<'a, S, T: bytemuck::Pod>(
+        &self,
+        input: &[S],
+        rows: Range<usize>,
+        padding: T,
+        scratch: &mut Scratch<'a>,
+        copy: impl Fn(&mut [T], &[S]),
+    ) -> &'a [T] {
         let channels = self.source.in_c;
         let before = self.source.window.padding;
         let (from, to) = (self.source.in_w * channels, self.shape.in_w * channels);
-        let all = scratch.take::<T>(self.elements());
-        for (index, row) in all[..self.elements()].chunks_exact_mut(to).enumerate() {
+        let all = scratch.take::<T>(rows.len() * to);
+        for (index, row) in rows.clone().zip(all[..rows.len() * to].chunks_exact_mut(to)) {
             let (image, y) = (index / self.shape.in_h, index % self.shape.in_h);
             let source = y.checked_sub(before.top).filter(|&y| y < self.source.in_h);
             let Some(source) = source.map(|y| image * self.source.in_h + y) else {
@@ -78,9 +96,38 @@ impl Shallow {
             let (left, rest) = row.split_at_mut(before.left * channels);
             let (middle, right) = rest.split_at_mut(from);
             left.fill(padding);
-            middle.copy_from_slice(&input[source * from..][..from]);
+            copy(middle, &input[source * from..][..from]);
             right.fill(padding);
         }
         all
+    }
+
+    /// The layer for `rows` rows of results, whose input are the rows that [`Shallow::strip`] copies.
+    pub(super) fn strip_shape(&self, rows: usize) -> ConvShape {
+        let Window { kernel, stride, dilation, .. } = self.shape.window;
+        let in_h = (rows - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1;
+        ConvShape { batch: 1, in_h, out_h: rows, ..self.shape.clone() }
+    }
+
+    /// How it is computed.
+    pub(super) fn strip_walk(&self, rows: usize, tile: Tile) -> Walk {
+        Walk::gathered(&self.strip_shape(rows), tile, self.source.in_c)
+    }
+
+    /// Elements of the input of so many rows of results.
+    pub(super) fn strip_elements(&self, rows: usize) -> usize {
+        self.strip_shape(rows).in_pixels() * self.source.in_c
+    }
+
+    /// What `rows` rows of results, from row `first` of an image on, read of the padded input, as fp32.
+    pub(super) fn strip<'a>(
+        &self,
+        input: &[f16],
+        [image, first, rows]: [usize; 3],
+        scratch: &mut Scratch<'a>,
+    ) -> &'a [f32] {
+        let start = image * self.shape.in_h + first * self.shape.window.stride[0];
+        let rows = start..start + self.strip_shape(rows).in_h;
+        self.pad_rows(input, rows, 0.0, scratch, |wide, narrow| fp16::widen(narrow, wide))
     }
 }

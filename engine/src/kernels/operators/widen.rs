@@ -2,10 +2,10 @@
 
 use half::f16;
 
-use super::{Operator, Scratch, elements, elements_mut};
-use crate::Pool;
+use super::{Operator, Scratch, SharedRows, elements, elements_mut};
 use crate::kernels::fp16;
 use crate::kernels::pack::Panels;
+use crate::{Pool, Serial};
 
 /// The same numbers as fp32, and the slack behind them.
 pub(super) fn widened<'a>(narrow: &[f16], scratch: &mut Scratch<'a>) -> &'a mut [f32] {
@@ -45,6 +45,18 @@ impl HalfPanels {
         for (panel, bias) in panels.zip(self.bias.chunks(self.nr)) {
             panel[..self.nr].copy_from_slice(bias);
         }
+        wide
+    }
+
+    /// Bytes of scratch memory that [`HalfPanels::widened_panel`] takes.
+    pub(super) fn widened_panel_bytes(&self) -> usize {
+        Scratch::bytes_for::<f32>(self.stride)
+    }
+
+    /// Panel `index` as fp32.
+    pub(super) fn widened_panel<'a>(&self, index: usize, scratch: &mut Scratch<'a>) -> &'a [f32] {
+        let wide = widened(&self.weights[index * self.stride..][..self.stride], scratch);
+        wide[..self.nr].copy_from_slice(&self.bias[index * self.nr..][..self.nr]);
         wide
     }
 
@@ -153,5 +165,124 @@ impl Operator for Widened {
 
     fn weight_bytes(&self) -> usize {
         self.operator.weight_bytes()
+    }
+}
+
+/// Bytes of fp32 operands and results of a part: they stay in the first cache.
+const PART_BYTES: usize = 24 << 10;
+
+/// An fp32 operator on the elements of operands and a result of one shape that are stored as fp16, part by part.
+#[derive(Debug)]
+pub struct WidenedRows {
+    /// For the rows of a part, and for those that remain behind the last whole one.
+    whole: Box<dyn Operator>,
+    last: Option<Box<dyn Operator>>,
+    /// Elements of a part, and of all.
+    part: usize,
+    all: usize,
+    operands: usize,
+}
+
+impl WidenedRows {
+    /// `operator` gives the operator for so many of the `rows` rows of `channels` elements that the operands have, one or two.
+    ///
+    /// # Errors
+    /// Those of `operator`.
+    pub fn new<E>(
+        [rows, channels]: [usize; 2],
+        operands: usize,
+        operator: impl Fn(usize) -> Result<Box<dyn Operator>, E>,
+    ) -> Result<Self, E> {
+        assert!(matches!(operands, 1 | 2), "one operand or two");
+        let part = (PART_BYTES / (4 * (operands + 1) * channels)).clamp(1, rows);
+        let last = if rows.is_multiple_of(part) { None } else { Some(operator(rows % part)?) };
+        let (whole, all) = (operator(part)?, rows * channels);
+        Ok(Self { whole, last, part: part * channels, all, operands })
+    }
+
+    /// Bytes of scratch memory for a part.
+    fn task_bytes(&self) -> usize {
+        (self.operands + 1) * Scratch::bytes_for::<f32>(self.part) + self.whole.scratch_bytes(1)
+    }
+}
+
+impl Operator for WidenedRows {
+    fn run(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        mut scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
+        let output = SharedRows::new(elements_mut(outputs[0], self.all), 1);
+        let parts = scratch.per_task(pool, self.task_bytes());
+        parts.split(pool, self.all.div_ceil(self.part), 1, |first, end, memory| {
+            for start in (first..end).map(|part| part * self.part) {
+                let count = self.part.min(self.all - start);
+                let operator = match &self.last {
+                    Some(last) if count < self.part => last,
+                    _ => &self.whole,
+                };
+                let mut scratch = Scratch::within(&mut *memory);
+                let mut wide_inputs: [&[u8]; 2] = [&[], &[]];
+                for (wide, bytes) in wide_inputs.iter_mut().zip(&inputs[..self.operands]) {
+                    let narrow = &elements::<f16>(bytes, self.all)[start..start + count];
+                    *wide = bytemuck::cast_slice(widened(narrow, &mut scratch));
+                }
+                let wide = scratch.take::<f32>(count);
+                let wide_outputs = &mut [bytemuck::cast_slice_mut(wide)];
+                operator.run(&wide_inputs[..self.operands], wide_outputs, scratch, &Serial);
+                // SAFETY: parts are disjoint.
+                fp16::narrow(&wide[..count], unsafe { output.rows(start, start + count) });
+            }
+        });
+    }
+
+    fn scratch_bytes(&self, threads: usize) -> usize {
+        Scratch::bytes_per_task(threads, self.task_bytes())
+    }
+
+    fn weight_bytes(&self) -> usize {
+        self.whole.weight_bytes() + self.last.as_ref().map_or(0, |last| last.weight_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::BinaryOp;
+    use crate::kernels::CpuFeatures;
+    use crate::kernels::operators::{F32Binary, Operands};
+
+    #[test]
+    fn sums_part_by_part_are_those_of_all() {
+        let cpu = CpuFeatures::detect();
+        // A part, whole parts, and some with a rest.
+        for shape in [[1, 1], [3, 7], [128, 16], [2048, 1], [1000, 5], [1, 5000]] {
+            let [_, channels] = shape;
+            let slopes: Vec<f32> = (0..channels).map(|c| c as f32 / 8.0 - 0.5).collect();
+            let sum = |rows: usize| -> Result<Box<dyn Operator>, ()> {
+                let shape = [rows, channels];
+                let operands = Operands::new(&cpu, &shape, &shape, &shape);
+                let bounds = (f32::NEG_INFINITY, f32::INFINITY);
+                Ok(Box::new(F32Binary::new(BinaryOp::Add, operands, Some(&slopes), bounds)))
+            };
+            let count = shape.iter().product();
+            let number =
+                |i: usize, step: usize| f16::from_f32((i * step % 201) as f32 / 16.0 - 6.0);
+            let [a, b] =
+                [37, 101].map(|step| (0..count).map(|i| number(i, step)).collect::<Vec<_>>());
+            let wanted: Vec<f16> = (0..count)
+                .map(|i| {
+                    let sum = a[i].to_f32() + b[i].to_f32();
+                    f16::from_f32(if sum < 0.0 { sum * slopes[i % channels] } else { sum })
+                })
+                .collect();
+            let operator = WidenedRows::new(shape, 2, sum).unwrap();
+            let mut y = vec![f16::ZERO; count];
+            let bytes: [&[u8]; 2] = [bytemuck::cast_slice(&a), bytemuck::cast_slice(&b)];
+            operator.run_alone(&bytes, &mut [bytemuck::cast_slice_mut(&mut y)], &Serial);
+            assert_eq!(y, wanted, "{shape:?}");
+        }
     }
 }
