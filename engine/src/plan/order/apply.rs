@@ -37,6 +37,9 @@ fn permute(
     [first, last]: [Option<&[usize]>; 2],
     scales: Option<&[usize]>,
 ) {
+    if first.is_none() && last.is_none() {
+        return;
+    }
     let value = &mut graph.values[id];
     let count = value.elements();
     let columns = value.shape.last().copied().unwrap_or(1);
@@ -57,7 +60,9 @@ fn permute(
     fn taken<T: Copy>(elements: &mut Vec<T>, source: impl Fn(usize) -> usize) {
         *elements = (0..elements.len()).map(|index| elements[source(index)]).collect();
     }
-    if let Some(mut nibbles) = constant.to_i4(count) {
+    if let ConstantData::I4(_) = constant.data
+        && let Some(mut nibbles) = constant.to_i4(count)
+    {
         taken(&mut nibbles, source);
         *constant = Constant::i4(&nibbles, std::mem::take(&mut constant.scales));
         return;
@@ -68,6 +73,6 @@ fn permute(
         ConstantData::I8(elements) => taken(elements, source),
         ConstantData::I32(elements) => taken(elements, source),
         // No axis of such constants is in another order.
-        ConstantData::I4(_) | ConstantData::Bits(_) => {}
+        ConstantData::I4(_) | ConstantData::I4Groups { .. } | ConstantData::Bits(_) => {}
     }
 }
