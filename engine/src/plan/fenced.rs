@@ -286,7 +286,7 @@ fn run(variant: &crate::Variant, cpu: &CpuFeatures, input: &Tensor, side: Side) 
 }
 
 /// The recipe of each level, and one with other weights.
-fn recipes() -> Vec<(Level, Recipe)> {
+pub(super) fn recipes() -> Vec<(Level, Recipe)> {
     let mut recipes: Vec<_> =
         Level::ALL.into_iter().map(|level| (level, default_recipe(level))).collect();
     recipes.push((Level::Int4, "mse+group-32".parse().unwrap()));

@@ -9,9 +9,9 @@ use super::cost::{Layer, layers};
 use super::{apply, search};
 use crate::graph::Graph;
 use crate::kernels::CpuFeatures;
-use crate::plan::fenced::{Fenced, OPERATORS};
+use crate::plan::fenced::{Fenced, OPERATORS, recipes};
 use crate::plan::{Plan, Session};
-use crate::quantize::{default_recipe, quantize};
+use crate::quantize::{Recipe, default_recipe, quantize};
 use crate::{Level, Serial, Tensor};
 
 fn run(graph: &Graph, input: &Tensor) -> Vec<Tensor> {
@@ -19,9 +19,12 @@ fn run(graph: &Graph, input: &Tensor) -> Vec<Tensor> {
     Session::new(Arc::new(plan)).run(std::slice::from_ref(input), &Serial).unwrap()
 }
 
-fn integer_graph(operator: &Fenced, level: Level) -> Graph {
-    let calibration = Some(&operator.calibration);
-    quantize(&operator.graph, level, &default_recipe(level), calibration).unwrap().graph
+fn quantized(operator: &Fenced, level: Level, recipe: &Recipe) -> Graph {
+    quantize(&operator.graph, level, recipe, Some(&operator.calibration)).unwrap().graph
+}
+
+fn integer_graph(operator: &Fenced) -> Graph {
+    quantized(operator, Level::Int8, &default_recipe(Level::Int8))
 }
 
 /// Each axis turned by some of its channels, and its first two exchanged.
@@ -53,13 +56,14 @@ proptest! {
                 continue;
             }
             let operator = Fenced::new(name, make, shape, seed, false);
-            for level in [Level::Int8, Level::Int4, Level::Bin1] {
-                let graph = integer_graph(&operator, level);
+            let integers = |&(level, _): &(Level, Recipe)| matches!(level, Level::Int8 | Level::Int4 | Level::Bin1);
+            for (level, recipe) in recipes().into_iter().filter(integers) {
+                let graph = quantized(&operator, level, &recipe);
                 let axes = Axes::of(&graph);
                 let other = apply::permuted(&graph, &axes, &turned(&axes, by));
                 other.validate().unwrap();
                 prop_assert_eq!(
-                    run(&graph, &operator.input), run(&other, &operator.input), "{} at {}", name, level
+                    run(&graph, &operator.input), run(&other, &operator.input), "{} at {} by {}", name, level, recipe
                 );
             }
         }
@@ -72,7 +76,7 @@ proptest! {
         index in 0..OPERATORS.len(),
     ) {
         let (name, make) = OPERATORS[index];
-        let graph = integer_graph(&Fenced::new(name, make, shape, seed, false), Level::Int8);
+        let graph = integer_graph(&Fenced::new(name, make, shape, seed, false));
         let axes = Axes::of(&graph);
         let mut layers_of_graph = layers(&graph, &axes);
         let before = cost(&layers_of_graph);
@@ -108,7 +112,7 @@ fn layers_between_others_can_be_in_any_order() {
     ] {
         let &(name, make) = named(name);
         let operator = Fenced::new(name, make, [1, 6, 6, 24], 3, false);
-        let graph = integer_graph(&operator, Level::Int8);
+        let graph = integer_graph(&operator);
         assert_eq!(Axes::of(&graph).sizes.len(), axes, "{name}");
     }
 }
