@@ -37,4 +37,5 @@ mod vectorize;
 
 pub use isa::{CpuFeatures, Isa};
 pub use oracle::{SelfTestResult, self_test};
+pub(crate) use requant::shift_in_common;
 pub use requant::{Factor, RequantParams};

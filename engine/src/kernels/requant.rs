@@ -125,6 +125,14 @@ fn common_shift<'a>(factors: impl Iterator<Item = &'a f64>) -> Option<i32> {
     (least >= LEAST).then_some(least.min(MOST))
 }
 
+/// The right shift with which an instruction can narrow all of these channels, where there is one; channels without a shift
+/// take any.
+pub(crate) fn shift_in_common(shifts: &[Option<u8>]) -> Option<u8> {
+    let mut known = shifts.iter().flatten();
+    let first = *known.next().unwrap_or(&1);
+    ((1..=16).contains(&first) && known.all(|&shift| shift == first)).then_some(first)
+}
+
 impl RequantParams {
     /// From real factors per channel (input scale times weight scale over output scale), optionally others for negative
     /// accumulators (as many, or this panics), the result's zero point and inclusive bounds within -128..=127.
@@ -218,22 +226,19 @@ impl RequantParams {
         if self.shift > 0 || self.negative.is_some() || !self.only_right {
             return None;
         }
+        Some(self.shifts())
+    }
+
+    fn shifts(&self) -> Vec<Option<u8>> {
         let factors = (0..self.channels).map(|channel| self.positive.factor(channel));
-        Some(factors.map(|f| (f.multiplier != 0).then_some(f.right as u8)).collect())
+        factors.map(|f| (f.multiplier != 0).then_some(f.right as u8)).collect()
     }
 
     /// As [`I8DepthwiseArgs::shifts`](super::micro::I8DepthwiseArgs::shifts).
     pub(crate) fn block_shifts(&self) -> Vec<u8> {
         const BLOCK: usize = 8;
-        let of_block = |block: usize| {
-            let channels = block * BLOCK..self.channels.min((block + 1) * BLOCK);
-            let factors = channels.map(|channel| self.positive.factor(channel));
-            let mut shifts = factors.filter(|factor| factor.multiplier != 0).map(|f| f.right);
-            let first = shifts.next().unwrap_or(1);
-            let common = (1..=16).contains(&first) && shifts.all(|shift| shift == first);
-            [if common { first as u8 } else { 0 }; BLOCK]
-        };
-        (0..self.channels.div_ceil(BLOCK)).flat_map(of_block).collect()
+        let of_block = |shifts: &[Option<u8>]| [shift_in_common(shifts).unwrap_or(0); BLOCK];
+        self.shifts().chunks(BLOCK).flat_map(of_block).collect()
     }
 
     /// The arrays from `channel` on, as micro-kernels take them; valid as long as `self`.

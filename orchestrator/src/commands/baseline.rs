@@ -17,7 +17,7 @@ use crate::nightly::conditions::unclean;
 use crate::nightly::effect::median;
 use crate::nightly::floor::Noise;
 use crate::nightly::night::{Night, Taken, Task, kept, missing};
-use crate::nightly::precautions::Missing;
+use crate::nightly::precautions::listed;
 use crate::nightly::record::{Baseline, BaselineBody, Role, SessionBody};
 use crate::nightly::subject::Subject;
 use crate::nightly::suite::Suite;
@@ -224,16 +224,10 @@ fn without(baselines: &[Baseline]) -> Vec<String> {
         let missing = baseline.body.missing_precautions.as_ref();
         let missing = missing.filter(|missing| !missing.is_empty())?;
         let Baseline { name, board, .. } = baseline;
-        Some(format!("{name} on {board}: measured with precautions missing: {}", listed(missing)))
+        let missing = listed(missing, "nothing");
+        Some(format!("{name} on {board}: measured with precautions missing: {missing}"))
     });
     lacking.collect::<BTreeSet<String>>().into_iter().collect()
-}
-
-fn listed(missing: &Missing) -> String {
-    if missing.is_empty() {
-        return "nothing".to_owned();
-    }
-    missing.iter().map(String::as_str).collect::<Vec<_>>().join("; ")
 }
 
 fn in_full(shown: &Shown) -> String {
@@ -260,7 +254,7 @@ fn in_full(shown: &Shown) -> String {
             variant.sha256,
             conditions.blocks,
             conditions.voided_blocks,
-            missing_precautions.as_ref().map_or("unknown".to_owned(), listed),
+            missing_precautions.as_ref().map_or("unknown".to_owned(), |all| listed(all, "nothing")),
             medians.join(", ")
         ));
     }

@@ -13,6 +13,14 @@ pub const PRECAUTIONS: &str = "precautions";
 /// Precautions that a board did not allow, each with the reason.
 pub type Missing = BTreeSet<String>;
 
+/// All of them, or `none` where there are none.
+pub fn listed(missing: &Missing, none: &str) -> String {
+    if missing.is_empty() {
+        return none.to_owned();
+    }
+    missing.iter().map(String::as_str).collect::<Vec<_>>().join("; ")
+}
+
 /// Precautions that were missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MissingPrecautions {
@@ -42,21 +50,17 @@ impl MissingPrecautions {
 
     /// What there is to say in one sentence, where anything is missing or has been; `baseline` is what was compared with.
     pub fn sentence(&self, baseline: &str) -> Option<String> {
-        let listed = |missing: &Missing| -> String {
-            let all: Vec<&str> = missing.iter().map(String::as_str).collect();
-            if all.is_empty() { "none".to_owned() } else { all.join("; ") }
-        };
         // Reasons may be worded otherwise by another release.
         let kinds = |missing: &Missing| -> BTreeSet<String> {
             let kind =
                 |text: &String| text.split_once(": ").map_or(&**text, |(kind, _)| kind).to_owned();
             missing.iter().map(kind).collect()
         };
-        let now = listed(&self.now);
+        let now = listed(&self.now, "none");
         match &self.baseline {
             Some(then) if kinds(then) != kinds(&self.now) => Some(format!(
                 "measured with other precautions missing than {baseline}: {now}; for {baseline}: {}",
-                listed(then)
+                listed(then, "none")
             )),
             Some(_) if self.now.is_empty() => None,
             Some(_) => Some(format!("measured with precautions missing, as {baseline} was: {now}")),

@@ -103,6 +103,18 @@ macro_rules! columns {
     ) };
 }
 
+/// Rows, biases and the first columns, as the first step expects them.
+#[rustfmt::skip]
+macro_rules! begin {
+    () => { concat!(
+        "ldp x0, x1, [x8]\nmovi v24.16b, #16\nldr q20, [x10, #16]\nldp x2, x3, [x8, #16]\n",
+        "ldr q28, [x10], #16\nsrshr v21.16b, v20.16b, #4\nmov x9, x12\n",
+        "ldr q16, [x0]\nldr q17, [x1]\nmls v20.16b, v21.16b, v24.16b\nadd x8, x8, #32\n",
+        "mov v29.16b, v28.16b\nldr q18, [x2]\nldr q19, [x3]\nmov v30.16b, v28.16b\n",
+        "ldr q22, [x10, #16]\nmov v31.16b, v28.16b\n",
+    ) };
+}
+
 /// Sixteen channels. Where they are the last of a tap, the rows are those of the next tap from there on; with an instruction
 /// that ends them.
 #[rustfmt::skip]
@@ -125,7 +137,7 @@ macro_rules! step {
     ) };
 }
 
-pub(super) use {columns, step};
+pub(super) use {begin, columns, step};
 
 /// Adds the 16-bit sums to v28-v31, the rows' four columns.
 #[rustfmt::skip]
@@ -165,11 +177,7 @@ unsafe fn multiply(args: &I8GemmArgs, rows: *const *const i8) -> [int32x4_t; MR]
     // SAFETY: reads rows and weights within the extents the caller vouches for; nothing is written.
     unsafe {
         asm!(
-            "ldp x0, x1, [x8]", "movi v24.16b, #16", "ldr q20, [x10, #16]", "ldp x2, x3, [x8, #16]",
-            "ldr q28, [x10], #16", "srshr v21.16b, v20.16b, #4", "mov x9, x12",
-            "ldr q16, [x0]", "ldr q17, [x1]", "mls v20.16b, v21.16b, v24.16b", "add x8, x8, #32",
-            "mov v29.16b, v28.16b", "ldr q18, [x2]", "ldr q19, [x3]", "mov v30.16b, v28.16b",
-            "ldr q22, [x10, #16]", "mov v31.16b, v28.16b",
+            begin!(),
             "2:",
             step!("smull", "subs x13, x13, #1"),
             "b.eq 5f",

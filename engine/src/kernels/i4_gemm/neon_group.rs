@@ -3,7 +3,7 @@
 use std::arch::aarch64::{int32x4_t, vdupq_n_s32};
 use std::arch::asm;
 
-use super::neon::{MR, NR, columns, step, tiles};
+use super::neon::{MR, NR, begin, columns, step, tiles};
 use crate::kernels::isa::Isa;
 use crate::kernels::micro::{I8Gemm, I8GemmArgs, MicroKernel, Tile};
 
@@ -59,11 +59,7 @@ unsafe fn multiply(args: &I8GemmArgs, rows: *const *const i8) -> [int32x4_t; MR]
     // SAFETY: reads rows and weights within the extents the caller vouches for; nothing is written.
     unsafe {
         asm!(
-            "ldp x0, x1, [x8]", "movi v24.16b, #16", "ldr q20, [x10, #16]", "ldp x2, x3, [x8, #16]",
-            "ldr q28, [x10], #16", "srshr v21.16b, v20.16b, #4", "mov x9, x12",
-            "ldr q16, [x0]", "ldr q17, [x1]", "mls v20.16b, v21.16b, v24.16b", "add x8, x8, #32",
-            "mov v29.16b, v28.16b", "ldr q18, [x2]", "ldr q19, [x3]", "mov v30.16b, v28.16b",
-            "ldr q22, [x10, #16]", "mov v31.16b, v28.16b",
+            begin!(),
             "2:",
             "sub x13, x9, #1", "ld1r {{v25.2d}}, [x4], #8",
             step!("smull", ""),

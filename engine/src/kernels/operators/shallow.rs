@@ -103,7 +103,7 @@ impl Shallow {
     }
 
     /// The layer for `rows` rows of results, whose input are the rows that [`Shallow::strip`] copies.
-    pub(super) fn strip_shape(&self, rows: usize) -> ConvShape {
+    fn strip_shape(&self, rows: usize) -> ConvShape {
         let Window { kernel, stride, dilation, .. } = self.shape.window;
         let in_h = (rows - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1;
         ConvShape { batch: 1, in_h, out_h: rows, ..self.shape.clone() }

@@ -117,6 +117,25 @@ impl FloatPanels {
     }
 }
 
+/// Runs an fp32 operator on one operand or two that are stored as fp16, as is its result.
+fn run_widened<'a>(
+    operator: &dyn Operator,
+    inputs: impl ExactSizeIterator<Item = &'a [f16]>,
+    output: &mut [f16],
+    mut scratch: Scratch<'_>,
+    pool: &dyn Pool,
+) {
+    let operands = inputs.len();
+    let mut wide_inputs: [&[u8]; 2] = [&[], &[]];
+    for (wide, narrow) in wide_inputs.iter_mut().zip(inputs) {
+        *wide = bytemuck::cast_slice(widened(narrow, &mut scratch));
+    }
+    let wide = scratch.take::<f32>(output.len());
+    let wide_outputs = &mut [bytemuck::cast_slice_mut(wide)];
+    operator.run(&wide_inputs[..operands], wide_outputs, scratch, pool);
+    fp16::narrow(&wide[..output.len()], output);
+}
+
 /// An fp32 operator of one or two operands and a result that are stored as fp16.
 #[derive(Debug)]
 pub struct Widened {
@@ -140,21 +159,12 @@ impl Operator for Widened {
         &self,
         inputs: &[&[u8]],
         outputs: &mut [&mut [u8]],
-        mut scratch: Scratch<'_>,
+        scratch: Scratch<'_>,
         pool: &dyn Pool,
     ) {
-        let mut wide_inputs: [&[u8]; 2] = [&[], &[]];
-        for ((wide, bytes), &count) in wide_inputs.iter_mut().zip(inputs).zip(&self.inputs) {
-            *wide = bytemuck::cast_slice(widened(elements(bytes, count), &mut scratch));
-        }
-        let wide = scratch.take::<f32>(self.output);
-        self.operator.run(
-            &wide_inputs[..self.inputs.len()],
-            &mut [bytemuck::cast_slice_mut(wide)],
-            scratch,
-            pool,
-        );
-        fp16::narrow(&wide[..self.output], elements_mut(outputs[0], self.output));
+        let inputs = self.inputs.iter().zip(inputs).map(|(&count, bytes)| elements(bytes, count));
+        let output = elements_mut(outputs[0], self.output);
+        run_widened(&*self.operator, inputs, output, scratch, pool);
     }
 
     fn scratch_bytes(&self, threads: usize) -> usize {
@@ -223,17 +233,12 @@ impl Operator for WidenedRows {
                     Some(last) if count < self.part => last,
                     _ => &self.whole,
                 };
-                let mut scratch = Scratch::within(&mut *memory);
-                let mut wide_inputs: [&[u8]; 2] = [&[], &[]];
-                for (wide, bytes) in wide_inputs.iter_mut().zip(&inputs[..self.operands]) {
-                    let narrow = &elements::<f16>(bytes, self.all)[start..start + count];
-                    *wide = bytemuck::cast_slice(widened(narrow, &mut scratch));
-                }
-                let wide = scratch.take::<f32>(count);
-                let wide_outputs = &mut [bytemuck::cast_slice_mut(wide)];
-                operator.run(&wide_inputs[..self.operands], wide_outputs, scratch, &Serial);
                 // SAFETY: parts are disjoint.
-                fp16::narrow(&wide[..count], unsafe { output.rows(start, start + count) });
+                let output = unsafe { output.rows(start, start + count) };
+                let scratch = Scratch::within(&mut *memory);
+                let inputs = inputs[..self.operands].iter();
+                let inputs = inputs.map(|bytes| &elements(bytes, self.all)[start..start + count]);
+                run_widened(&**operator, inputs, output, scratch, &Serial);
             }
         });
     }

@@ -4,7 +4,7 @@ use super::axes::Axes;
 use crate::graph::{Activation, Constant, ConstantData, Encoding, Graph, Node, Op};
 use crate::kernels::micro::run_order;
 use crate::kernels::registry::{self, Work};
-use crate::kernels::{CpuFeatures, RequantParams};
+use crate::kernels::{CpuFeatures, RequantParams, shift_in_common};
 
 /// Columns of a panel, and channels of a depthwise block.
 const COLUMNS: usize = 8;
@@ -34,14 +34,29 @@ pub(super) struct Layer {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Dense,
     Depthwise,
 }
 
-/// The layers with 8-bit weights of which one axis, at least, can be in any order.
-pub(super) fn layers(graph: &Graph, axes: &Axes) -> Vec<Layer> {
-    graph.nodes.iter().filter_map(|node| Layer::new(graph, axes, node)).collect()
+impl Kind {
+    /// Whether its kernel on `cpu` takes fewer cycles the more products add up in 16 bits.
+    pub(super) fn depends_on_order(self, cpu: &CpuFeatures, work: Work) -> bool {
+        match self {
+            Self::Dense => registry::adds_fours(cpu, work),
+            Self::Depthwise => registry::adds_runs(cpu, work),
+        }
+    }
+}
+
+/// The layers with 8-bit weights of which one axis, at least, can be in any order, if they are wanted: what weights they have
+/// is looked at for these only.
+pub(super) fn layers(
+    graph: &Graph,
+    axes: &Axes,
+    wanted: impl Fn(Kind, Work) -> bool,
+) -> Vec<Layer> {
+    graph.nodes.iter().filter_map(|node| Layer::new(graph, axes, node, &wanted)).collect()
 }
 
 /// Magnitudes of even and of odd columns, in sixteen bits each, which add up side by side.
@@ -71,9 +86,7 @@ fn cycles_of_set(set: &[Row; SET]) -> u64 {
 
 /// Cycles per output pixel of a block with these right shifts: more where each channel has its own.
 fn cycles_of_shifts(shifts: &[Option<u8>; COLUMNS]) -> u64 {
-    let mut known = shifts.iter().flatten();
-    let first = *known.next().unwrap_or(&1);
-    if (1..=16).contains(&first) && known.all(|&shift| shift == first) { 0 } else { 4 }
+    if shift_in_common(shifts).is_some() { 0 } else { 4 }
 }
 
 /// How often sums of a depthwise block leave 16 bits before the last tap.
@@ -104,8 +117,13 @@ fn blocks_of_shifts(graph: &Graph, node: &Node) -> Option<Vec<[Option<u8>; COLUM
 }
 
 impl Layer {
-    /// Nothing for nodes without 8-bit weights, or of which neither axis can be in another order.
-    fn new(graph: &Graph, axes: &Axes, node: &Node) -> Option<Self> {
+    /// Nothing for nodes without 8-bit weights, of which neither axis can be in another order, or that are not wanted.
+    fn new(
+        graph: &Graph,
+        axes: &Axes,
+        node: &Node,
+        wanted: impl Fn(Kind, Work) -> bool,
+    ) -> Option<Self> {
         let value = graph.values.get(*node.inputs.get(1)?)?;
         let Some(Constant { data: ConstantData::I8(weights), .. }) = &value.constant else {
             return None;
@@ -117,10 +135,19 @@ impl Layer {
             return None;
         }
         let all = *output.last()?;
+        let work = |taps, depth| Work {
+            rows: pixels as usize,
+            columns: all.next_multiple_of(COLUMNS),
+            taps,
+            depth,
+        };
         match &node.op {
             Op::Conv2d { .. } | Op::FullyConnected { .. } => {
                 let channels = *value.shape.last()?;
                 let taps = weights.len() / all / channels;
+                if !wanted(Kind::Dense, work(taps, channels)) {
+                    return None;
+                }
                 // Columns are missing in the last panel, as they are in packed weights.
                 let mut rows = vec![[0; COLUMNS]; all.div_ceil(COLUMNS) * taps * channels];
                 for (index, weight) in weights.iter().enumerate() {
@@ -134,6 +161,9 @@ impl Layer {
             Op::DepthwiseConv2d { window, activation } => {
                 let [height, width] = window.kernel;
                 let taps = height * width;
+                if !wanted(Kind::Depthwise, work(taps, 1)) {
+                    return None;
+                }
                 let mut rows = vec![[0; COLUMNS]; all.div_ceil(COLUMNS) * taps];
                 let order = (0..height)
                     .flat_map(|y| run_order(width, window.stride[1]).map(move |x| y * width + x));
@@ -151,17 +181,6 @@ impl Layer {
                 Some(Self { columns, depth: None, kind, pixels, taps, channels, rows, shifts })
             }
             _ => None,
-        }
-    }
-
-    /// Whether its kernel on `cpu` takes fewer cycles the more products add up in 16 bits.
-    pub(super) fn depends_on_order(&self, cpu: &CpuFeatures) -> bool {
-        let columns = self.panels() * COLUMNS;
-        let work =
-            Work { rows: self.pixels as usize, columns, taps: self.taps, depth: self.channels };
-        match self.kind {
-            Kind::Dense => registry::adds_fours(cpu, work),
-            Kind::Depthwise => registry::adds_runs(cpu, work),
         }
     }
 

@@ -30,8 +30,7 @@ const ROUNDS: u64 = 8;
 /// The graph with its channels in the order that suits `cpu`; nothing where the order does not matter.
 pub(super) fn ordered(graph: &Graph, cpu: &CpuFeatures) -> Option<Graph> {
     let axes = Axes::of(graph);
-    let mut layers = layers(graph, &axes);
-    layers.retain(|layer| layer.depends_on_order(cpu));
+    let mut layers = layers(graph, &axes, |kind, work| kind.depends_on_order(cpu, work));
     if layers.is_empty() {
         return None;
     }

@@ -247,7 +247,7 @@ impl Search {
         Some(version)
     }
 
-    /// The last of those that are known to run, and the last of all unless it does not.
+    /// The last of those that are known to run; the first where no other is.
     fn newest_usable(&self) -> usize {
         let tried = |compared: &Option<Compared>| {
             compared.as_ref().is_some_and(|compared| compared.verdict != Verdict::LabFault)
