@@ -176,12 +176,15 @@ fn narrow_vectors(wide: &[f32], narrow: &mut [f16]) -> usize {
     unsafe { body(wide, narrow) }
 }
 
-#[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
+#[cfg(target_arch = "arm")]
+use super::neon_v7::elements::{narrow as narrow_vectors, widen as widen_vectors};
+
+#[cfg(not(any(target_arch = "aarch64", target_arch = "arm", target_arch = "x86_64")))]
 fn widen_vectors(_: &[f16], _: &mut [f32]) -> usize {
     0
 }
 
-#[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
+#[cfg(not(any(target_arch = "aarch64", target_arch = "arm", target_arch = "x86_64")))]
 fn narrow_vectors(_: &[f32], _: &mut [f16]) -> usize {
     0
 }

@@ -167,9 +167,9 @@ unsafe fn count<const R: usize>(
             let low = _mm256_and_si256(weights, low_half);
             let high = _mm256_and_si256(_mm256_srli_epi16::<4>(weights), low_half);
             for r in 0..R {
-                let differing = _mm256_shuffle_epi8(table(offsets[r].0[2 * byte]), low);
+                let differing = _mm256_shuffle_epi8(table(&offsets[r].0[2 * byte]), low);
                 bytes[r] = _mm256_add_epi8(bytes[r], differing);
-                let differing = _mm256_shuffle_epi8(table(offsets[r].0[2 * byte + 1]), high);
+                let differing = _mm256_shuffle_epi8(table(&offsets[r].0[2 * byte + 1]), high);
                 bytes[r] = _mm256_add_epi8(bytes[r], differing);
             }
         }
@@ -186,15 +186,17 @@ fn table_offsets(eight: __m128i) -> __m128i {
     _mm_unpacklo_epi8(low, _mm_and_si128(eight, high_half))
 }
 
-/// The table at `offset`, once for each half of a vector.
+/// The table at `offset`, once for each half of a vector. The offset is read from memory, always: else the compiler keeps vectors
+/// of offsets and takes bytes out of them, with two more operations, one of which competes with the shuffles.
 ///
 /// # Safety
 /// The offset is a multiple of 16.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn table(offset: u8) -> __m256i {
-    // SAFETY: an 8-bit multiple of 16 is that of a table, and tables are aligned.
+unsafe fn table(offset: &u8) -> __m256i {
+    // SAFETY: a reference can be read; an 8-bit multiple of 16 is that of a table, and tables are aligned.
     unsafe {
+        let offset = std::ptr::read_volatile(offset);
         let table = DIFFERING.0.as_ptr().cast::<u8>().add(usize::from(offset));
         _mm256_broadcastsi128_si256(_mm_load_si128(table.cast()))
     }

@@ -8,6 +8,8 @@
 //! operation, which makes them the cheapest way for operands to come. LDRD and VLDR want addresses that are multiples of 4:
 //! they load weights and fp32; bytes of activations come by LDR or VLD1, which take any address.
 
+pub(super) mod elements;
+
 use std::arch::global_asm;
 use std::mem::offset_of;
 

@@ -1,11 +1,13 @@
 //! Operators on two operands with NumPy broadcasting.
 
+#[cfg(target_arch = "x86_64")]
+use super::add_avx2;
 #[cfg(target_arch = "aarch64")]
 use super::add_neon;
 use super::{Operator, Scratch, SharedRows, elements, elements_mut};
 use crate::Pool;
 use crate::graph::BinaryOp;
-use crate::kernels::isa::CpuFeatures;
+use crate::kernels::isa::{CpuFeatures, Isa};
 use crate::kernels::micro::clamp_f32;
 use crate::kernels::requant::Factor;
 use crate::kernels::vectorize::Vectorizer;
@@ -92,8 +94,8 @@ pub struct Operands {
     /// Extent of the result's last axis.
     channels: usize,
     vectorizer: Vectorizer,
-    #[cfg(target_arch = "aarch64")]
-    neon: bool,
+    /// The instruction set of vector instructions for sums, where they are not left to the compiler.
+    sums: Option<Isa>,
 }
 
 impl Operands {
@@ -106,8 +108,7 @@ impl Operands {
             count: result.iter().product(),
             channels: result.last().copied().unwrap_or(1).max(1),
             vectorizer: Vectorizer::new(cpu),
-            #[cfg(target_arch = "aarch64")]
-            neon: cpu.has(crate::kernels::isa::Isa::Neon),
+            sums: [Isa::Neon, Isa::NeonV7, Isa::Avx2].into_iter().find(|&isa| cpu.has(isa)),
         }
     }
 
@@ -121,13 +122,14 @@ impl Operands {
         per_channel.repeat(whole.max(1))
     }
 
-    /// Whether vector instructions of their own compute columns of 8-bit sums, all of them whole.
+    /// Whether columns of 8-bit sums are computed, all of them whole.
     #[cfg(target_arch = "aarch64")]
     fn by_columns(&self, sum: &I8Sum) -> bool {
-        self.neon && sum.fraction > 0 && self.channels.is_multiple_of(add_neon::LANES)
+        let neon = self.sums == Some(Isa::Neon) && sum.fraction > 0;
+        neon && self.channels.is_multiple_of(add_neon::LANES)
     }
 
-    /// None, where the compiler's vectors do.
+    /// Elsewhere they are computed row by row.
     #[cfg(not(target_arch = "aarch64"))]
     fn by_columns(&self, _: &I8Sum) -> bool {
         false
@@ -231,6 +233,33 @@ impl F32Binary {
     }
 }
 
+#[cfg(target_arch = "arm")]
+impl F32Binary {
+    /// Sums by vector instructions, of which the compiler of this architecture has none for fp32.
+    fn add_v7(
+        &self,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+        scratch: Scratch<'_>,
+        pool: &dyn Pool,
+    ) {
+        use crate::kernels::neon_v7::elements;
+        let (min, max) = self.bounds;
+        self.operands.run(inputs, outputs, scratch, pool, &self.slopes, |y, a, b, slopes| {
+            // SAFETY: the CPU has NEON.
+            let done = unsafe { elements::add(y, a, b, slopes, self.bounds) };
+            for i in done..y.len() {
+                let x = a[i] + b[i];
+                y[i] = match slopes.get(i) {
+                    Some(slope) if x < 0.0 => x * slope,
+                    Some(_) => x,
+                    None => clamp_f32(x, min, max),
+                };
+            }
+        });
+    }
+}
+
 impl Operator for F32Binary {
     fn run(
         &self,
@@ -240,6 +269,10 @@ impl Operator for F32Binary {
         pool: &dyn Pool,
     ) {
         match self.op {
+            #[cfg(target_arch = "arm")]
+            BinaryOp::Add if self.operands.sums == Some(Isa::NeonV7) => {
+                self.add_v7(inputs, outputs, scratch, pool);
+            }
             BinaryOp::Add => self.apply(inputs, outputs, scratch, pool, |a, b| a + b),
             BinaryOp::Sub => self.apply(inputs, outputs, scratch, pool, |a, b| a - b),
             BinaryOp::Mul => self.apply(inputs, outputs, scratch, pool, |a, b| a * b),
@@ -388,20 +421,23 @@ impl I8Add {
     }
 
     /// Computes as many results of a row as vector instructions of their own do, and says how many.
-    #[cfg(target_arch = "aarch64")]
+    #[cfg_attr(target_arch = "arm", expect(unused_variables, reason = "there the compiler's do"))]
     fn row_of_vectors(&self, y: &mut [i8], a: &[i8], b: &[i8], slopes: &[i16]) -> usize {
-        if !self.operands.neon || self.sum.fraction == 0 {
-            return 0;
+        match self.operands.sums {
+            #[cfg(target_arch = "aarch64")]
+            Some(Isa::Neon) if self.sum.fraction > 0 => {
+                // SAFETY: the CPU has NEON.
+                unsafe { add_neon::add(y, a, b, slopes, self.operands.channels, &self.sum) };
+                y.len() / add_neon::LANES * add_neon::LANES
+            }
+            #[cfg(target_arch = "x86_64")]
+            Some(Isa::Avx2) => {
+                // SAFETY: the CPU has AVX2.
+                unsafe { add_avx2::add(y, a, b, slopes, &self.sum) };
+                y.len() / add_avx2::LANES * add_avx2::LANES
+            }
+            _ => 0,
         }
-        // SAFETY: the CPU has NEON.
-        unsafe { add_neon::add(y, a, b, slopes, self.operands.channels, &self.sum) };
-        y.len() / add_neon::LANES * add_neon::LANES
-    }
-
-    /// None, where the compiler's vectors do.
-    #[cfg(not(target_arch = "aarch64"))]
-    fn row_of_vectors(&self, _: &mut [i8], _: &[i8], _: &[i8], _: &[i16]) -> usize {
-        0
     }
 
     fn row(&self, y: &mut [i8], a: &[i8], b: &[i8], slopes: &[i16]) {

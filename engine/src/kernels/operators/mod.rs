@@ -4,6 +4,8 @@
 //! Inputs are readable for [`SLACK`](super::micro::SLACK) bytes past their elements, every buffer is 64-byte aligned
 //! ([`Buffer`]), and results do not depend on the number of threads.
 
+#[cfg(target_arch = "x86_64")]
+mod add_avx2;
 #[cfg(target_arch = "aarch64")]
 mod add_neon;
 mod bin_conv;
@@ -28,6 +30,8 @@ mod resize;
 mod scratch;
 mod shallow;
 mod signs;
+#[cfg(target_arch = "x86_64")]
+mod signs_avx2;
 mod softmax;
 mod transcendental;
 mod walk;

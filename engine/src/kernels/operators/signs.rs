@@ -1,8 +1,12 @@
 //! Activations to bits, packed along the channels: a bit is 1 where the element is at least its channel's threshold.
 
+#[cfg(target_arch = "x86_64")]
+use super::signs_avx2;
 use super::{Operator, Scratch, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
+#[cfg(target_arch = "x86_64")]
+use crate::kernels::isa::Isa;
 #[cfg(target_arch = "aarch64")]
 use crate::kernels::micro::SLACK;
 use crate::kernels::vectorize::Vectorizer;
@@ -96,6 +100,8 @@ pub struct I8Signs {
     /// The thresholds as vector instructions take them, where there are such.
     #[cfg(target_arch = "aarch64")]
     packed: neon::Thresholds,
+    #[cfg(target_arch = "x86_64")]
+    packed: Option<signs_avx2::Thresholds>,
 }
 
 impl I8Signs {
@@ -106,19 +112,26 @@ impl I8Signs {
         Self {
             #[cfg(target_arch = "aarch64")]
             packed: neon::Thresholds::new(&thresholds),
+            #[cfg(target_arch = "x86_64")]
+            packed: cpu.has(Isa::Avx2).then(|| signs_avx2::Thresholds::new(&thresholds)),
             signs: Signs { thresholds, rows, vectorizer: Vectorizer::new(cpu) },
         }
     }
 
-    /// With the instructions of 64-bit ARM.
-    #[cfg(target_arch = "aarch64")]
-    fn run_neon(&self, input: &[u8], output: &mut [u8], pool: &dyn Pool) {
-        let Signs { thresholds, rows, .. } = &self.signs;
-        let (channels, words) = (thresholds.len(), thresholds.len().div_ceil(64));
-        assert!(input.len() >= rows * channels + SLACK);
-        let output = elements_mut::<u64>(output, rows * words);
+    /// Calls `compare` with the elements of some pixels, and what follows them, and with their words.
+    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+    fn for_pixels(
+        &self,
+        input: &[u8],
+        output: &mut [u8],
+        pool: &dyn Pool,
+        compare: impl Fn(&[u8], &mut [u64]) + Sync,
+    ) {
+        let channels = self.signs.thresholds.len();
+        let words = channels.div_ceil(64);
+        let output = elements_mut::<u64>(output, self.signs.rows * words);
         for_rows(pool, output, words, LEAST, |first, output| {
-            self.packed.compare(&input[first * channels..], output);
+            compare(&input[first * channels..], output);
         });
     }
 }
@@ -132,7 +145,13 @@ impl Operator for I8Signs {
         pool: &dyn Pool,
     ) {
         #[cfg(target_arch = "aarch64")]
-        self.run_neon(inputs[0], outputs[0], pool);
+        self.for_pixels(inputs[0], outputs[0], pool, |x, y| self.packed.compare(x, y));
+        #[cfg(target_arch = "x86_64")]
+        if let Some(packed) = &self.packed {
+            // SAFETY: the CPU has AVX2.
+            let compare = |x: &[u8], y: &mut [u64]| unsafe { packed.compare(x, y) };
+            return self.for_pixels(inputs[0], outputs[0], pool, compare);
+        }
         #[cfg(not(target_arch = "aarch64"))]
         self.signs.run(inputs[0], outputs[0], pool, |q: i8, threshold| i16::from(q) >= threshold);
     }
@@ -330,14 +349,17 @@ mod tests {
             }
             let words = channels.div_ceil(64);
             let mut output = vec![!0_u64; rows * words];
-            let signs = I8Signs::new(&CpuFeatures::detect(), &thresholds, rows);
-            let bits = bytemuck::cast_slice_mut(&mut output);
-            signs.run_alone(&[input.bytes()], &mut [bits], &Serial);
-            for bit in 0..rows * words * 64 {
-                let (row, c) = (bit / (64 * words), bit % (64 * words));
-                let wanted = c < channels
-                    && i32::from(element(row * channels + c)) >= thresholds[c.min(channels - 1)];
-                assert_eq!(output[bit / 64] >> (bit % 64) & 1 == 1, wanted, "{channels} {bit}");
+            for cpu in [CpuFeatures::detect(), CpuFeatures::portable()] {
+                let signs = I8Signs::new(&cpu, &thresholds, rows);
+                let bits = bytemuck::cast_slice_mut(&mut output);
+                signs.run_alone(&[input.bytes()], &mut [bits], &Serial);
+                for bit in 0..rows * words * 64 {
+                    let (row, c) = (bit / (64 * words), bit % (64 * words));
+                    let wanted = c < channels
+                        && i32::from(element(row * channels + c))
+                            >= thresholds[c.min(channels - 1)];
+                    assert_eq!(output[bit / 64] >> (bit % 64) & 1 == 1, wanted, "{channels} {bit}");
+                }
             }
         }
     }
