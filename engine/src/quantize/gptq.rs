@@ -4,7 +4,7 @@
 //! arXiv:2210.17323: one weight of a row after the other is rounded, and those not rounded yet make up for it. Then single
 //! weights move by a step as long as that helps (K. Behdin et al., "QuantEase", arXiv:2309.01885).
 
-use ndarray::{Array2, ArrayView1, s};
+use ndarray::{Array2, ArrayView1, Axis, s};
 
 /// Share of the mean variance that is added to all of them: what a few samples say is not taken literally.
 const DAMPING: f64 = 0.01;
@@ -34,11 +34,15 @@ impl Rounder {
         covariance.diag_mut().mapv_inplace(|variance| variance + DAMPING * mean);
         let mut order: Vec<usize> = (0..count).collect();
         order.sort_by(|&a, &b| covariance[[b, b]].total_cmp(&covariance[[a, a]]).then(a.cmp(&b)));
-        let ordered =
-            Array2::from_shape_fn((count, count), |(i, j)| covariance[[order[i], order[j]]]);
-        let inverse = inverse(&lower(&ordered)?);
-        let factor = lower(&inverse)?.reversed_axes();
-        Some(Self { covariance, order, factor })
+        // With L the lower factor of the covariance in reversed order, the inverse of L in reversed order is the upper factor of
+        // the covariance's inverse, which need not be computed.
+        let place = |i: usize| order[count - 1 - i];
+        let reversed =
+            Array2::from_shape_fn((count, count), |(i, j)| covariance[[place(i), place(j)]]);
+        let mut factor = inverse(&lower(reversed)?);
+        factor.invert_axis(Axis(0));
+        factor.invert_axis(Axis(1));
+        Some(Self { covariance, order, factor: factor.as_standard_layout().into_owned() })
     }
 
     /// The variance of each operand, damped.
@@ -122,48 +126,62 @@ impl Steps {
     }
 }
 
-/// The lower triangular factor of a positive definite matrix (Cholesky); `None` for another matrix.
-fn lower(matrix: &Array2<f64>) -> Option<Array2<f64>> {
+/// Rows that are computed side by side, so that others are read from memory once for all of them.
+const BLOCK: usize = 8;
+
+/// The lower triangular factor of a positive definite matrix (Cholesky), in place of its lower half; `None` for another matrix.
+/// What is above the diagonal is left as it is.
+fn lower(mut matrix: Array2<f64>) -> Option<Array2<f64>> {
     let count = matrix.nrows();
-    let mut factor = Array2::<f64>::zeros((count, count));
-    for i in 0..count {
-        for j in 0..=i {
-            let known = factor.slice(s![i, ..j]).dot(&factor.slice(s![j, ..j]));
-            let rest = matrix[[i, j]] - known;
-            if i != j {
-                factor[[i, j]] = rest / factor[[j, j]];
-            } else if rest > 0.0 && rest.is_finite() {
-                factor[[i, i]] = rest.sqrt();
-            } else {
-                return None;
+    for first in (0..count).step_by(BLOCK) {
+        let (done, mut rows) = matrix.view_mut().split_at(Axis(0), first);
+        let block = BLOCK.min(count - first);
+        for (j, other) in done.rows().into_iter().enumerate() {
+            for mut row in rows.rows_mut().into_iter().take(block) {
+                let known = row.slice(s![..j]).dot(&other.slice(s![..j]));
+                row[j] = (row[j] - known) / other[j];
+            }
+        }
+        for i in 0..block {
+            for j in 0..=i {
+                let place = first + j;
+                let known = rows.slice(s![i, ..place]).dot(&rows.slice(s![j, ..place]));
+                let rest = rows[[i, place]] - known;
+                if i != j {
+                    rows[[i, place]] = rest / rows[[j, place]];
+                } else if rest > 0.0 && rest.is_finite() {
+                    rows[[i, place]] = rest.sqrt();
+                } else {
+                    return None;
+                }
             }
         }
     }
-    Some(factor)
+    Some(matrix)
 }
 
-/// The inverse of the matrix with this lower factor.
+/// The inverse of a lower triangular matrix, of which only the lower half is read.
 fn inverse(factor: &Array2<f64>) -> Array2<f64> {
     let count = factor.nrows();
-    // Row by row the inverse of the factor.
-    let mut inner = Array2::<f64>::zeros((count, count));
-    for i in 0..count {
-        let mut row = ndarray::Array1::<f64>::zeros(count);
-        row[i] = 1.0;
-        for k in 0..i {
-            row.scaled_add(-factor[[i, k]], &inner.row(k));
+    let mut inverse = Array2::<f64>::eye(count);
+    for first in (0..count).step_by(BLOCK) {
+        let (done, mut rows) = inverse.view_mut().split_at(Axis(0), first);
+        let block = BLOCK.min(count - first);
+        for (k, other) in done.rows().into_iter().enumerate() {
+            for (i, mut row) in rows.rows_mut().into_iter().take(block).enumerate() {
+                let part = other.slice(s![..=k]);
+                row.slice_mut(s![..=k]).scaled_add(-factor[[first + i, k]], &part);
+            }
         }
-        row /= factor[[i, i]];
-        inner.row_mut(i).assign(&row);
-    }
-    // Row after row, rather than as a product of matrices, whose order of additions would depend on the CPU.
-    let mut product = Array2::<f64>::zeros((count, count));
-    for row in inner.rows() {
-        for (i, &factor) in row.iter().enumerate().filter(|(_, factor)| **factor != 0.0) {
-            product.row_mut(i).scaled_add(factor, &row);
+        for i in 0..block {
+            let (others, mut row) = rows.multi_slice_mut((s![..i, ..], s![i, ..]));
+            for (k, other) in others.rows().into_iter().enumerate() {
+                row.scaled_add(-factor[[first + i, first + k]], &other);
+            }
+            row /= factor[[first + i, first + i]];
         }
     }
-    product
+    inverse
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use crate::graph::{Graph, fuse};
 use crate::variant::Variant;
 
 /// Changes whenever a recipe makes another variant of the same model and calibration than before.
-const REVISION: u32 = 8;
+const REVISION: u32 = 9;
 
 /// Identifies what makes variants: part of the key under which a variant is kept, so that none is taken for that of
 /// another quantizer or file format.
