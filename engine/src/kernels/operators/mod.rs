@@ -32,6 +32,8 @@ mod shallow;
 mod signs;
 #[cfg(target_arch = "x86_64")]
 mod signs_avx2;
+#[cfg(target_arch = "arm")]
+mod signs_v7;
 mod softmax;
 mod transcendental;
 mod walk;

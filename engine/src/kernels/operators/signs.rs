@@ -1,14 +1,14 @@
 //! Activations to bits, packed along the channels: a bit is 1 where the element is at least its channel's threshold.
 
 #[cfg(target_arch = "x86_64")]
-use super::signs_avx2;
+use super::signs_avx2 as vectors;
+#[cfg(target_arch = "arm")]
+use super::signs_v7 as vectors;
 use super::{Operator, Scratch, elements, elements_mut, for_rows};
 use crate::Pool;
 use crate::kernels::isa::CpuFeatures;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "arm", target_arch = "x86_64"))]
 use crate::kernels::isa::Isa;
-#[cfg(target_arch = "aarch64")]
-use crate::kernels::micro::SLACK;
 use crate::kernels::vectorize::Vectorizer;
 
 /// Fewest pixels worth a task.
@@ -65,6 +65,40 @@ fn gather_flags(flags: &[u8; 64]) -> u64 {
     u64::from_le_bytes(word)
 }
 
+/// What 64 channels are compared with, and the bits that elements at or above it set: none for channels that are missing or that
+/// no element of 8 bits can reach.
+#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Group {
+    pub(super) thresholds: [i8; 64],
+    pub(super) bits: [u8; 64],
+}
+
+/// Thresholds of 8-bit elements, for instructions that compare many and add up their bits.
+#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+#[derive(Debug)]
+pub(super) struct BitThresholds {
+    pub(super) channels: usize,
+    pub(super) groups: Vec<Group>,
+}
+
+#[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
+impl BitThresholds {
+    /// Of each channel, -128..=128.
+    pub(super) fn new(thresholds: &[i16]) -> Self {
+        let group = |thresholds: &[i16]| {
+            let mut group = Group { thresholds: [127; 64], bits: [0; 64] };
+            for (channel, &threshold) in thresholds.iter().enumerate() {
+                group.thresholds[channel] = threshold.min(127) as i8;
+                group.bits[channel] = if threshold > 127 { 0 } else { 1 << (channel % 8) };
+            }
+            group
+        };
+        Self { channels: thresholds.len(), groups: thresholds.chunks(64).map(group).collect() }
+    }
+}
+
 /// Bits of fp32 elements.
 #[derive(Debug)]
 pub struct F32Signs(Signs<f32>);
@@ -100,8 +134,8 @@ pub struct I8Signs {
     /// The thresholds as vector instructions take them, where there are such.
     #[cfg(target_arch = "aarch64")]
     packed: neon::Thresholds,
-    #[cfg(target_arch = "x86_64")]
-    packed: Option<signs_avx2::Thresholds>,
+    #[cfg(any(target_arch = "arm", target_arch = "x86_64"))]
+    packed: Option<vectors::Thresholds>,
 }
 
 impl I8Signs {
@@ -112,14 +146,17 @@ impl I8Signs {
         Self {
             #[cfg(target_arch = "aarch64")]
             packed: neon::Thresholds::new(&thresholds),
-            #[cfg(target_arch = "x86_64")]
-            packed: cpu.has(Isa::Avx2).then(|| signs_avx2::Thresholds::new(&thresholds)),
+            #[cfg(any(target_arch = "arm", target_arch = "x86_64"))]
+            packed: [Isa::Avx2, Isa::NeonV7]
+                .iter()
+                .any(|&isa| cpu.has(isa))
+                .then(|| vectors::Thresholds::new(&thresholds)),
             signs: Signs { thresholds, rows, vectorizer: Vectorizer::new(cpu) },
         }
     }
 
     /// Calls `compare` with the elements of some pixels, and what follows them, and with their words.
-    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm", target_arch = "x86_64"))]
     fn for_pixels(
         &self,
         input: &[u8],
@@ -146,9 +183,9 @@ impl Operator for I8Signs {
     ) {
         #[cfg(target_arch = "aarch64")]
         self.for_pixels(inputs[0], outputs[0], pool, |x, y| self.packed.compare(x, y));
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(any(target_arch = "arm", target_arch = "x86_64"))]
         if let Some(packed) = &self.packed {
-            // SAFETY: the CPU has AVX2.
+            // SAFETY: the CPU has AVX2, or NEON.
             let compare = |x: &[u8], y: &mut [u64]| unsafe { packed.compare(x, y) };
             return self.for_pixels(inputs[0], outputs[0], pool, compare);
         }
@@ -171,36 +208,17 @@ mod neon {
         vreinterpret_u16_u8, vreinterpretq_u32_u8, vreinterpretq_u64_u8,
     };
 
+    pub(super) use super::BitThresholds as Thresholds;
+    use super::Group;
     use crate::kernels::micro::SLACK;
 
-    /// Thresholds of groups of 64 channels, and the bits that elements at or above theirs set: none for channels that are
-    /// missing or that no element of 8 bits can reach.
-    #[derive(Debug)]
-    pub(super) struct Thresholds {
-        channels: usize,
-        groups: Vec<([i8; 64], [u8; 64])>,
-    }
-
     impl Thresholds {
-        /// Of each channel, -128..=128.
-        pub(super) fn new(thresholds: &[i16]) -> Self {
-            let group = |thresholds: &[i16]| {
-                let mut group = ([127; 64], [0; 64]);
-                for (channel, &threshold) in thresholds.iter().enumerate() {
-                    group.0[channel] = threshold.min(127) as i8;
-                    group.1[channel] = if threshold > 127 { 0 } else { 1 << (channel % 8) };
-                }
-                group
-            };
-            Self { channels: thresholds.len(), groups: thresholds.chunks(64).map(group).collect() }
-        }
-
         /// The bits of as many pixels as `output` has words for. `input` goes on for [`SLACK`] bytes after them.
         pub(super) fn compare(&self, input: &[u8], output: &mut [u64]) {
             let (channels, words) = (self.channels, self.groups.len());
             let pixels = output.len() / words;
             assert!(input.len() >= pixels * channels + SLACK);
-            for (word, (thresholds, bits)) in self.groups.iter().enumerate() {
+            for (word, Group { thresholds, bits }) in self.groups.iter().enumerate() {
                 let count = (channels - 64 * word).min(64);
                 // SAFETY: the CPU has NEON, as all of this architecture do; a group reads up to 64 elements of its pixel, whose
                 // channels and SLACK they do not exceed, and writes words of pixels that there are.
