@@ -2,7 +2,7 @@
 //! agents of the boards under user-mode emulation.
 //!
 //! `tests/run` builds the programs and names the agents in `QUANTRACK_AGENT_AARCH64` and `QUANTRACK_AGENT_ARMV7`.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -61,8 +61,8 @@ impl Lab {
         let lenient = ["--max-latency-deviation", "1000"];
         let output = self.orchestrator(agent, &[&arguments[..], &lenient].concat());
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {said}", output.status);
-        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let result: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}: {said}", output.status));
         let rows = result["profile"]["rows"].as_array().unwrap();
         assert_eq!(
             rows.len(),
@@ -92,6 +92,12 @@ impl Lab {
         let confirm = &result["confirm"];
         assert_eq!(confirm["baseline"]["total"], 336, "the images that calibration leaves");
         assert!(confirm["chosen"]["correct"].as_u64().unwrap() > 250, "{confirm}");
+        let code = match confirm["verdict"].as_str() {
+            Some("meets") => 0,
+            Some("misses") => 1,
+            _ => 3,
+        };
+        assert_eq!(output.status.code(), Some(code), "what held-out images say counts: {confirm}");
         let page = std::fs::read_to_string(out.join("report.html")).unwrap();
         assert!(page.contains("Verified on the board") && page.contains("<svg"));
         result

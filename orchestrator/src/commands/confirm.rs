@@ -46,6 +46,17 @@ pub struct Shown {
     pub verdict: Verdict,
 }
 
+impl Shown {
+    /// What the verdict is to callers of the program.
+    pub fn exit(&self) -> Exit {
+        match self.verdict {
+            Verdict::Meets => Exit::Ok,
+            Verdict::Misses => Exit::TargetMissed,
+            Verdict::Inconclusive { .. } => Exit::Inconclusive,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -56,11 +67,7 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let search = newest(&store, &pipeline, None).await?.body;
     let shown = measure(&args, context, &pipeline, &store, &search).await?;
     context.print("confirm", &shown, human)?;
-    Ok(match shown.verdict {
-        Verdict::Meets => Exit::Ok,
-        Verdict::Misses => Exit::TargetMissed,
-        Verdict::Inconclusive { .. } => Exit::Inconclusive,
-    })
+    Ok(shown.exit())
 }
 
 /// Evaluates the assignment of `search` and all stages at fp32 on the held-out images.
@@ -116,9 +123,13 @@ pub async fn measure(
 pub fn human(shown: &Shown) -> String {
     let points = |share: f64| format!("{:+.1}", 100.0 * share);
     let (low, high) = shown.difference;
+    let verdict = match shown.verdict {
+        Verdict::Inconclusive { .. } => "Whether the assignment meets the target is",
+        _ => "The assignment",
+    };
     format!(
         "On {} held-out images {} are right, at fp32 {}: {} points, {} to {} at {} % confidence.\n\
-         The assignment {}.",
+         {verdict} {}.",
         shown.paired.total(),
         shown.paired.both + shown.paired.gained,
         shown.paired.both + shown.paired.lost,

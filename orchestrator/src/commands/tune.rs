@@ -61,9 +61,11 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let store = context.store().await?;
     let shown = tune(&args, context, &pipeline, &store).await?;
     context.print("tune", &shown, human)?;
-    Ok(match &shown.verify {
-        Some(verified) if verified.passed => Exit::Ok,
-        _ => Exit::TargetMissed,
+    let verified = shown.verify.as_ref().is_some_and(|verified| verified.passed);
+    Ok(match &shown.confirm {
+        _ if !verified => Exit::TargetMissed,
+        Some(confirm) => confirm.exit(),
+        None => Exit::Ok,
     })
 }
 
