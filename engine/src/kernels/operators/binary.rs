@@ -602,6 +602,33 @@ mod tests {
     }
 
     #[test]
+    fn fp32_sums_are_those_of_each_element() {
+        let channels = 37;
+        let slopes: Vec<f32> = (0..channels).map(|c| c as f32 / 9.0 - 1.5).collect();
+        let (a, b): (Vec<f32>, Vec<f32>) = (0..5 * channels)
+            .map(|i| ((i * 89 % 256) as f32 - 100.0, (i % 71) as f32 / 3.0))
+            .unzip();
+        let all = (f32::NEG_INFINITY, f32::INFINITY);
+        for (slopes, bounds) in [(None, all), (None, (-3.5, 40.25)), (Some(&slopes[..]), all)] {
+            let shape = [5, channels];
+            let operands =
+                Operands::new(&CpuFeatures::detect_assuming_neon(), &shape, &shape, &shape);
+            let add = F32Binary::new(BinaryOp::Add, operands, slopes, bounds);
+            let mut y = vec![0.0_f32; a.len()];
+            let bytes: [&[u8]; 2] = [bytemuck::cast_slice(&a), bytemuck::cast_slice(&b)];
+            add.run_alone(&bytes, &mut [bytemuck::cast_slice_mut(&mut y)], &Serial);
+            for (i, y) in y.into_iter().enumerate() {
+                let x = a[i] + b[i];
+                let wanted = match slopes {
+                    Some(slopes) if x < 0.0 => x * slopes[i % channels],
+                    _ => x.clamp(bounds.0, bounds.1),
+                };
+                assert_eq!(y, wanted, "{i}: {} + {}", a[i], b[i]);
+            }
+        }
+    }
+
+    #[test]
     fn fp32_sums_take_broadcast_operands_and_prelu() {
         let slopes = [0.5, 2.0, -1.0];
         let a = [1.0_f32, -2.0, 3.0, -4.0, -5.0, -6.0];

@@ -367,7 +367,7 @@ mod tests {
             }
             let words = channels.div_ceil(64);
             let mut output = vec![!0_u64; rows * words];
-            for cpu in [CpuFeatures::detect(), CpuFeatures::portable()] {
+            for cpu in [CpuFeatures::detect_assuming_neon(), CpuFeatures::portable()] {
                 let signs = I8Signs::new(&cpu, &thresholds, rows);
                 let bits = bytemuck::cast_slice_mut(&mut output);
                 signs.run_alone(&[input.bytes()], &mut [bits], &Serial);
