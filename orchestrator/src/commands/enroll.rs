@@ -15,8 +15,8 @@ use crate::authority::{Authority, AuthorityError, BOARD_DAYS, Credentials, days,
 use crate::context::Context;
 use crate::device::{Address, Connector, Device, DeviceError};
 use crate::enroll::{
-    self, Architecture, Board, Change, EnrollError, Identity, Remote, certificate, clean, install,
-    probe, self_test, stage,
+    self, Board, Change, EnrollError, Identity, Remote, certificate, clean, install, probe,
+    self_test, stage,
 };
 use crate::exit::{CommandResult, Exit, Failure};
 use crate::rack::enter;
@@ -133,7 +133,7 @@ pub(super) async fn enrol(args: &Args, context: &Context) -> Result<(Shown, Devi
     refresh_own(&mut authority, &own)?;
     let Found { remote, board, subject, port, address } = look(args).await?;
     let name = subject.name().to_owned();
-    let architecture = Architecture::of(&board.machine, board.bits)?;
+    let architecture = board.architecture()?;
     let (program, agent) =
         enroll::choose(architecture, args.agent.as_deref(), args.agents.as_deref())?;
     tracing::info!("{name} takes {} ({})", program.display(), architecture.name());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::EnrollError;
+use super::program::Architecture;
 use super::remote::Remote;
 
 /// Prints a line for each fact, after a mark that tells them from what the shell of the user prints at login.
@@ -12,6 +13,8 @@ say() { printf 'quantrack:%s=%s\n' "$1" "$2"; }
 say machine "$(uname -m)"
 # The kernel may have more bits than the programs that it runs.
 say bits "$(getconf LONG_BIT)"
+# As kernels of 32 and of 64 bits call it.
+if grep -qw -e neon -e asimd /proc/cpuinfo; then say neon yes; else say neon no; fi
 say name "$(hostname)"
 say user "$(id -un)"
 if [ "$(id -u)" = 0 ]; then say sudo ''; elif sudo -n true 2>/dev/null; then say sudo 'sudo -n'; else say sudo none; fi
@@ -27,6 +30,8 @@ pub struct Board {
     pub machine: String,
     /// Width of its programs.
     pub bits: u32,
+    /// Whether an ARM processor has vector instructions.
+    pub neon: bool,
     /// What it calls itself.
     pub name: String,
     /// What makes a command run as root; empty for root.
@@ -35,6 +40,22 @@ pub struct Board {
     pub free_kib: u64,
     /// The port of an agent that is installed already.
     pub port: Option<u16>,
+}
+
+impl Board {
+    /// What agents for it are built for.
+    ///
+    /// # Errors
+    /// When no agent runs there.
+    pub fn architecture(&self) -> Result<Architecture, EnrollError> {
+        match Architecture::of(&self.machine, self.bits)? {
+            Architecture::Armv7 if !self.neon => {
+                let machine = format!("{} without NEON", self.machine);
+                Err(EnrollError::Unsupported { machine, bits: self.bits })
+            }
+            architecture => Ok(architecture),
+        }
+    }
 }
 
 /// Finds out what a board is.
@@ -59,10 +80,33 @@ pub async fn probe(remote: &Remote) -> Result<Board, EnrollError> {
     Ok(Board {
         machine: fact("machine")?.to_owned(),
         bits: fact("bits")?.parse().map_err(|_| silent("width"))?,
+        neon: fact("neon")? == "yes",
         // Certificates know lower case only, and no domain.
         name: fact("name")?.split('.').next().unwrap_or_default().to_ascii_lowercase(),
         sudo: fact("sudo")?.to_owned(),
         free_kib: fact("free_kib")?.parse().map_err(|_| silent("free space"))?,
         port: fact("port")?.parse().ok(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_of_32_bits_run_on_no_processor_without_neon() {
+        let board = |machine: &str, bits, neon| Board {
+            machine: machine.to_owned(),
+            bits,
+            neon,
+            name: "pi".to_owned(),
+            sudo: String::new(),
+            free_kib: 0,
+            port: None,
+        };
+        assert_eq!(board("armv7l", 32, true).architecture().unwrap(), Architecture::Armv7);
+        assert_eq!(board("x86_64", 64, false).architecture().unwrap(), Architecture::X86_64);
+        let refused = board("armv7l", 32, false).architecture().unwrap_err().to_string();
+        assert!(refused.contains("armv7l without NEON"), "{refused}");
+    }
 }

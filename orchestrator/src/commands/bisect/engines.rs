@@ -43,7 +43,7 @@ pub(super) async fn builds(named: &[PathBuf], target: Option<&str>) -> Result<Ve
     let architecture = match target {
         Some(target) => {
             let board = probe(&Remote::new(target)?).await?;
-            Architecture::of(&board.machine, board.bits)?
+            board.architecture()?
         }
         None => Architecture::of(std::env::consts::ARCH, usize::BITS)?,
     };
