@@ -8,7 +8,7 @@ use super::micro::{
 use super::{bin_gemm, bin_table, f32_depthwise, f32_gemm, i4_gemm, i8_depthwise, i8_gemm};
 
 /// Changes whenever a kernel computes something else or at another speed than before under the same name.
-const REVISION: u32 = 21;
+const REVISION: u32 = 22;
 
 /// fp32 matrix-product tiles.
 pub fn f32_gemm() -> &'static [&'static F32Gemm] {
@@ -111,6 +111,8 @@ const CYCLES: &[Cycles] = &[
     cycles("bin_gemm_8x64w2_neon", [8, 8], 106, 148),
     cycles("bin_gemm_4x32b_neon", [1, 32], 28, 600),
     cycles("ternary_gemm_4x32b_neon", [1, 32], 38, 620),
+    cycles("f32_gemm_5x8_neon_v7", [1, 8], 16, 100),
+    cycles("f32_gemm_1x16_neon_v7", [1, 16], 10, 120),
     cycles("i8_gemm_4x8_neon_v7", [1, 8], 10, 140),
     cycles("i8_gemm_1x8c16_neon_v7", [16, 8], 41, 120),
     cycles("i4_gemm_4x8c16_neon_v7", [16, 8], 96, 400),

@@ -12,6 +12,8 @@ mod neon_ooo;
 mod neon_row;
 #[cfg(target_arch = "arm")]
 mod neon_v7;
+#[cfg(target_arch = "arm")]
+mod neon_v7_row;
 mod portable;
 
 use super::micro::F32Gemm;
@@ -37,4 +39,6 @@ pub(super) static KERNELS: &[&F32Gemm] = &[
     &neon_ooo::GEMM_1X32,
     #[cfg(target_arch = "arm")]
     &neon_v7::GEMM_5X8,
+    #[cfg(target_arch = "arm")]
+    &neon_v7_row::GEMM_1X16,
 ];
