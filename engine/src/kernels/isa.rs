@@ -75,12 +75,10 @@ impl CpuFeatures {
         }
     }
 
-    /// From AT_HWCAP of the auxiliary vector of a 32-bit ARM process: NEON is bit 12, VFPv4 bit 16.
+    /// From AT_HWCAP of the auxiliary vector of a 32-bit ARM process.
     pub fn from_armv7_hwcap(hwcap: u64) -> Self {
-        const NEON: u64 = 1 << 12;
-        const VFPV4: u64 = 1 << 16;
         let mut isas = vec![Isa::Portable];
-        if cfg!(target_arch = "arm") && hwcap & (NEON | VFPV4) == NEON | VFPV4 {
+        if cfg!(target_arch = "arm") && has_neon_v7(hwcap) {
             isas.push(Isa::NeonV7);
         }
         Self::of(isas)
@@ -135,6 +133,12 @@ impl CpuFeatures {
     pub fn has(&self, isa: Isa) -> bool {
         self.isas.contains(&isa)
     }
+}
+
+/// Whether AT_HWCAP of a 32-bit ARM process says NEON, bit 12, and VFPv4, bit 16.
+pub(super) fn has_neon_v7(hwcap: u64) -> bool {
+    const BOTH: u64 = 1 << 12 | 1 << 16;
+    hwcap & BOTH == BOTH
 }
 
 #[cfg(target_arch = "x86_64")]

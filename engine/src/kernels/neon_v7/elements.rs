@@ -5,12 +5,13 @@ use std::arch::global_asm;
 
 use half::f16;
 
-use crate::kernels::isa::{CpuFeatures, Isa};
+use crate::kernels::isa::has_neon_v7;
 
 /// Elements of a step.
 const STEP: usize = 8;
 
-// Arguments in r0-r3, then on the stack; r3 counts steps, of which there is one at least. q0-q3 and q8-q15 may be overwritten.
+// Arguments in r0-r3, then on the stack; r2 or, of sums, r3 counts steps, of which there is one at least. q0-q3 and q8-q15 may be
+// overwritten.
 global_asm!(
     r#"
     .syntax unified
@@ -25,7 +26,7 @@ quantrack_f16_widen_v7:
     vld1.16 {d0-d1}, [r1]!
     vcvt.f32.f16 q8, d0
     vcvt.f32.f16 q9, d1
-    subs r3, r3, #1
+    subs r2, r2, #1
     vst1.32 {d16-d19}, [r0]!
     bne quantrack_f16_widen_v7
     bx lr
@@ -39,7 +40,7 @@ quantrack_f16_narrow_v7:
     vld1.32 {d16-d19}, [r1]!
     vcvt.f16.f32 d0, q8
     vcvt.f16.f32 d1, q9
-    subs r3, r3, #1
+    subs r2, r2, #1
     vst1.16 {d0-d1}, [r0]!
     bne quantrack_f16_narrow_v7
     bx lr
@@ -96,8 +97,8 @@ quantrack_f32_add_prelu_v7:
 );
 
 unsafe extern "C" {
-    fn quantrack_f16_widen_v7(to: *mut f32, from: *const f16, none: usize, steps: usize);
-    fn quantrack_f16_narrow_v7(to: *mut f16, from: *const f32, none: usize, steps: usize);
+    fn quantrack_f16_widen_v7(to: *mut f32, from: *const f16, steps: usize);
+    fn quantrack_f16_narrow_v7(to: *mut f16, from: *const f32, steps: usize);
     fn quantrack_f32_add_v7(
         y: *mut f32,
         a: *const f32,
@@ -120,8 +121,7 @@ unsafe extern "C" {
 fn available() -> bool {
     const AT_HWCAP: usize = 16;
     // SAFETY: takes a number and gives one, for any number.
-    let hwcap = unsafe { getauxval(AT_HWCAP) };
-    CpuFeatures::from_armv7_hwcap(hwcap as u64).has(Isa::NeonV7)
+    has_neon_v7(unsafe { getauxval(AT_HWCAP) } as u64)
 }
 
 /// Widens whole steps, and says how many elements these are.
@@ -131,7 +131,7 @@ pub(in crate::kernels) fn widen(narrow: &[f16], wide: &mut [f32]) -> usize {
         return 0;
     }
     // SAFETY: the CPU can; reads and writes `steps` steps of each.
-    unsafe { quantrack_f16_widen_v7(wide.as_mut_ptr(), narrow.as_ptr(), 0, steps) };
+    unsafe { quantrack_f16_widen_v7(wide.as_mut_ptr(), narrow.as_ptr(), steps) };
     steps * STEP
 }
 
@@ -142,7 +142,7 @@ pub(in crate::kernels) fn narrow(wide: &[f32], narrow: &mut [f16]) -> usize {
         return 0;
     }
     // SAFETY: the CPU can; reads and writes `steps` steps of each.
-    unsafe { quantrack_f16_narrow_v7(narrow.as_mut_ptr(), wide.as_ptr(), 0, steps) };
+    unsafe { quantrack_f16_narrow_v7(narrow.as_mut_ptr(), wide.as_ptr(), steps) };
     steps * STEP
 }
 

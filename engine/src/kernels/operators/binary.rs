@@ -207,6 +207,23 @@ impl F32Binary {
         Self { op, operands, slopes, bounds }
     }
 
+    /// Computes as many results of a row as vector instructions of their own do, and says how many: the compiler has none for
+    /// fp32 on 32-bit ARM.
+    #[cfg(target_arch = "arm")]
+    fn row_of_vectors(&self, y: &mut [f32], a: &[f32], b: &[f32], slopes: &[f32]) -> usize {
+        if self.op != BinaryOp::Add || self.operands.sums != Some(Isa::NeonV7) {
+            return 0;
+        }
+        // SAFETY: the CPU has NEON.
+        unsafe { crate::kernels::neon_v7::elements::add(y, a, b, slopes, self.bounds) }
+    }
+
+    /// None, where the compiler's vectors do.
+    #[cfg(not(target_arch = "arm"))]
+    fn row_of_vectors(&self, _: &mut [f32], _: &[f32], _: &[f32], _: &[f32]) -> usize {
+        0
+    }
+
     fn apply(
         &self,
         inputs: &[&[u8]],
@@ -219,7 +236,10 @@ impl F32Binary {
         let bounded = (min, max) != (f32::NEG_INFINITY, f32::INFINITY);
         // Parameters are moved into loops: behind a reference a store might change them, which keeps loops scalar.
         self.operands.run(inputs, outputs, scratch, pool, &self.slopes, |y, a, b, slopes| {
+            let done = self.row_of_vectors(y, a, b, slopes);
+            let (y, a, b) = (&mut y[done..], &a[done..], &b[done..]);
             if !slopes.is_empty() {
+                let slopes = &slopes[done..];
                 vectorizer.map_3(y, a, b, slopes, move |a, b, slope| {
                     let x = function(a, b);
                     if x < 0.0 { x * slope } else { x }
@@ -228,33 +248,6 @@ impl F32Binary {
                 vectorizer.map_2(y, a, b, move |a, b| clamp_f32(function(a, b), min, max));
             } else {
                 vectorizer.map_2(y, a, b, function);
-            }
-        });
-    }
-}
-
-#[cfg(target_arch = "arm")]
-impl F32Binary {
-    /// Sums by vector instructions, of which the compiler of this architecture has none for fp32.
-    fn add_v7(
-        &self,
-        inputs: &[&[u8]],
-        outputs: &mut [&mut [u8]],
-        scratch: Scratch<'_>,
-        pool: &dyn Pool,
-    ) {
-        use crate::kernels::neon_v7::elements;
-        let (min, max) = self.bounds;
-        self.operands.run(inputs, outputs, scratch, pool, &self.slopes, |y, a, b, slopes| {
-            // SAFETY: the CPU has NEON.
-            let done = unsafe { elements::add(y, a, b, slopes, self.bounds) };
-            for i in done..y.len() {
-                let x = a[i] + b[i];
-                y[i] = match slopes.get(i) {
-                    Some(slope) if x < 0.0 => x * slope,
-                    Some(_) => x,
-                    None => clamp_f32(x, min, max),
-                };
             }
         });
     }
@@ -269,10 +262,6 @@ impl Operator for F32Binary {
         pool: &dyn Pool,
     ) {
         match self.op {
-            #[cfg(target_arch = "arm")]
-            BinaryOp::Add if self.operands.sums == Some(Isa::NeonV7) => {
-                self.add_v7(inputs, outputs, scratch, pool);
-            }
             BinaryOp::Add => self.apply(inputs, outputs, scratch, pool, |a, b| a + b),
             BinaryOp::Sub => self.apply(inputs, outputs, scratch, pool, |a, b| a - b),
             BinaryOp::Mul => self.apply(inputs, outputs, scratch, pool, |a, b| a * b),
